@@ -1,0 +1,113 @@
+"""What a verifier sees and what it asks for: evidence, challenges, secrets.
+
+A verifier is pure: it holds no sandbox. The loop asks it for challenges until there is none, runs each in a fresh
+place, seals the raw answer in the ledger, and lets the verifier reduce it to scores. Scores are small, kept for
+good, and enough to derive every later challenge and the verdict again without a sandbox and without held-out data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict
+
+from rsi.execution import Execution
+from rsi.records import Record
+
+Array = NDArray[np.generic]
+Arrays = Mapping[str, Array]
+"""Name → array. As scores they are kept as `.npy` blobs."""
+
+Split = Literal["dev", "holdout"]
+Purpose = Literal["screen", "keep"]
+"""What hangs on the verdict: `screen` is enough to measure; `keep` adds the checks needed before a keep."""
+
+
+class ArrayRecord(Record):
+    """A record that holds arrays: never in the ledger itself, only its parts' digests are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Secret(Record):
+    """A key that no candidate, proposer or sandbox sees; everything drawn at random is drawn from one."""
+
+    key: str
+    """64 hexadecimal digits."""
+
+    def derive(self, *labels: str | int) -> Secret:
+        """The secret for one use: HMAC-SHA256 of the labels under this key."""
+        message = "\x00".join(str(label) for label in labels).encode()
+        return Secret(key=hmac.new(bytes.fromhex(self.key), message, hashlib.sha256).hexdigest())
+
+    def seed(self) -> int:
+        """A seed below 2**31, as every library takes one."""
+        return int(self.key[:15], 16) % 2**31
+
+    def generator(self) -> np.random.Generator:
+        """NumPy's PCG64, seeded with the whole key."""
+        return np.random.Generator(np.random.PCG64(int(self.key, 16)))
+
+
+class HeldOut(ArrayRecord):
+    """One held-out split: what B may see, and what only C may. Present while scoring, absent when re-deriving."""
+
+    inputs: dict[str, Array]
+    targets: dict[str, Array]
+
+
+class Challenge(ArrayRecord):
+    """Inputs that a fresh B must answer with one array."""
+
+    name: str
+    inputs: dict[str, Array]
+    """Sent to B as `.npy` files of these names."""
+    answer_shape: tuple[int, ...]
+    answer_dtype: Literal["float32"] = "float32"
+    context: dict[str, Array] = {}
+    """What scoring the answer needs and B must not see."""
+
+    def digest(self) -> str:
+        """sha256 over names, dtypes, shapes and bytes of the inputs and the context, and the answer's shape."""
+        state = hashlib.sha256(f"{self.name}{self.answer_shape}{self.answer_dtype}".encode())
+        for group in (self.inputs, self.context):
+            for name in sorted(group):
+                array = np.ascontiguousarray(group[name])
+                state.update(f"\x00{name}:{array.dtype.str}:{array.shape}:".encode())
+                state.update(array.tobytes())
+        return state.hexdigest()
+
+
+class Answered(ArrayRecord):
+    """One challenge and what is kept of its sealed answer."""
+
+    challenge: str
+    scores: dict[str, Array]
+
+
+class Evidence(ArrayRecord):
+    """All that is known of one trial."""
+
+    split: Split
+    purpose: Purpose
+    training: Execution
+    training_stdout: bytes = b""
+    """The candidate's own word. Grounded verifiers do not read it."""
+    answered: tuple[Answered, ...] = ()
+    """In the order in which the challenges were asked."""
+    reference: dict[str, Array] | None = None
+    """Scores of the incumbent's first challenge on the same split, None for the baseline."""
+    held_out: HeldOut | None = None
+    """For `challenge` and `score` alone; `verify` must not need it."""
+
+    def scores(self, challenge: str) -> dict[str, Array] | None:
+        """The scores of that challenge, None where it was not asked (yet)."""
+        for answered in self.answered:
+            if answered.challenge == challenge:
+                return answered.scores
+        return None

@@ -1,0 +1,93 @@
+"""The four seams of the loop. Implementations are found by entry point (`rsi.plugins`), never imported by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
+from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
+from rsi.records import Brief, Comparison, Decision, Proposal, Verdict
+
+
+class Exhausted(Exception):
+    """A proposer has nothing (left) to propose; the run ends with its reason."""
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """Suggests the next edit. The same brief gives the same proposal."""
+
+    name: str
+
+    def propose(self, brief: Brief) -> Proposal:
+        """One edit of `brief.code`; `Exhausted` where there is none left."""
+        ...
+
+
+@runtime_checkable
+class Sandbox(Protocol):
+    """Runs one program in one fresh place. Thread-safe: `run` may be called from several threads at once."""
+
+    name: str
+    isolates: bool
+    """Whether hostile code is kept in. Where it is not, every screen says so."""
+
+    def describe(self) -> SandboxDescription:
+        """What a run's frozen configuration records; raises EnvironmentFault where nothing can run."""
+        ...
+
+    def warm(self, shapes: Sequence[Shape]) -> None:
+        """A hint, free to ignore: jobs of these shapes come soon, one for each mention. Returns at once."""
+        ...
+
+    def run(self, job: Job, watch: Watch | None = None) -> Outcome:
+        """Run to the end or to a limit.
+
+        Raises nothing for what the program does, nor for an engine that goes away (that is `ExitKind.LOST`);
+        UsageError or EnvironmentFault for a job that could never run here.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """End every execution under way, at once, as `INTERRUPTED`; from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Leave nothing behind: no container, volume, process or thread."""
+        ...
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Turns evidence into a verdict. Pure: no sandbox, no clock, no state."""
+
+    name: str
+    grounded: bool
+    """False where a number comes from the candidate itself; then every screen and export says so."""
+
+    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
+        """The next question for a fresh B, None when nothing more need be asked for `evidence.purpose`."""
+        ...
+
+    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
+        """Reduce a raw answer (dtype and shape already checked) to what is kept.
+
+        `sealed` holds the trial's earlier raw answers by challenge name.
+        """
+        ...
+
+    def verify(self, evidence: Evidence) -> Verdict:
+        """The verdict on what was answered; uses scores only, so that it can be derived again."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Turns measurements into a decision. Pure."""
+
+    name: str
+
+    def decide(self, comparison: Comparison) -> Decision:
+        """Keep, discard, or measure more."""
+        ...

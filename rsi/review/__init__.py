@@ -1,0 +1,1 @@
+"""Reading a run: show, list, log, diff, verify."""

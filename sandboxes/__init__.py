@@ -1,0 +1,1 @@
+"""Where candidate code runs: `docker` isolates, `process` does not and says so."""

@@ -1,0 +1,1 @@
+"""The sandbox that isolates: single-use containers of a Docker engine."""
