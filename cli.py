@@ -1,5 +1,356 @@
-"""The command line."""
+"""The command line: short functions that compose the parts and say what happened.
+
+Exit codes: 0 fine; 1 the thing asked for is not so; 2 usage; 3 the environment; 130 interrupted. Heavy imports happen
+inside the commands, so that `rsi --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from rich.console import Console
+
+    from rsi.session import Session
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Improve the code that trains a small model: edits proposed, trained in a sandbox, scored out of their reach.",
+)
+task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.")
+app.add_typer(task_app, name="task")
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
+Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
+Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
 
 
 def main() -> None:
-    """Entry point."""
+    """Run a command; an error of ours is one sentence on standard error and its exit code."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    from rsi.errors import RsiError
+
+    try:
+        _check_shadowing()
+        app()
+    except RsiError as error:
+        if debug:
+            raise
+        print(f"rsi: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _check_shadowing() -> None:
+    """Refuse to run with another distribution's `tasks`, `evals` or `sandboxes`: their names are common."""
+    import importlib.util
+
+    from rsi.errors import EnvironmentFault
+
+    here = Path(__file__).resolve().parent
+    for name in ("rsi", "sandboxes", "tasks", "evals"):
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
+            where = spec.origin if spec else "nowhere"
+            raise EnvironmentFault(f"The module {name!r} comes from {where}, not from rsi; use a virtual environment.")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def _print_json(value: Any) -> None:
+    text = value.model_dump_json(indent=2) if hasattr(value, "model_dump_json") else json.dumps(value, indent=2)
+    print(text)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from rsi import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """A recursive self-improvement loop whose every claim is grounded, recorded and re-derivable."""
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
+    proposer: Annotated[str, typer.Option(help="mutate, random, replay, or path.py:Class.")] = "mutate",
+    source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
+    policy: Annotated[str, typer.Option(help="What to keep: greedy, or path.py:Class.")] = "greedy",
+    sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
+    verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
+    experiments: Experiments = None,
+    hours: Hours = None,
+    confirm: Annotated[int, typer.Option(min=0, max=100, help="Fresh seeds for baseline and best at the end.")] = 0,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Confirmation trials side by side.")] = 1,
+    data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
+    training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
+    keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
+    disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
+) -> None:
+    """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
+    from rsi.configuration import Budget, Component, Retention, RunConfiguration
+    from rsi.errors import UsageError
+    from rsi.session import start
+    from rsi.task import load_task
+
+    if hours is not None and hours <= 0:
+        raise UsageError("--hours must be more than 0.")
+    if not disk_quota * 1024 >= 16:
+        raise UsageError("--disk-quota must be at least 0.016 (16 MiB).")
+    if bool(source) != (proposer == "replay"):
+        raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
+    spec = load_task(task).spec.verifier
+    configuration = RunConfiguration(
+        task=task,
+        proposer=Component(name=proposer, options={"source": source} if source else {}),
+        policy=Component(name=policy),
+        sandbox=Component(name=sandbox),
+        verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
+        budget=Budget(experiments=experiments, hours=hours),
+        confirm=confirm,
+        parallel=parallel,
+        data=str(Path(data).resolve()) if data else "",
+        training_budget=training_budget,
+        retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
+    )
+    with start(configuration, _say) as session:
+        code = _go(session)
+    raise typer.Exit(code)
+
+
+@app.command()
+def resume(name: RunName, experiments: Experiments = None, hours: Hours = None) -> None:
+    """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
+    from rsi import runs
+    from rsi.configuration import Budget
+    from rsi.session import resume as reopen
+
+    more = Budget(experiments=experiments, hours=hours) if experiments is not None or hours is not None else None
+    with reopen(runs.find(name), _say, more) as session:
+        code = _go(session)
+    raise typer.Exit(code)
+
+
+def _go(session: Session) -> int:
+    from rsi.review.progress import Charts
+    from rsi.review.screen import closing, for_console
+
+    from rsi import runs
+
+    console = _console()
+    presses: list[float] = []
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        presses.append(time.monotonic())
+        if len(presses) > 1:
+            os._exit(130)
+        session.loop.stop()
+
+    handled = [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.signal(number, interrupted) for number in handled}
+    try:
+        with for_console(console) as screen, Charts(session.run.folder) as charts:
+            code = session.go([screen.listener, charts.listener], screen.watch)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    session.run.close()
+    closing(runs.read(session.run.folder), console)
+    return code
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="list")
+def list_(
+    folder: Annotated[Path | None, typer.Argument(help="A folder of runs; by default RSI_RUNS or runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a folder."""
+    from rsi.review.listing import list_runs, render
+
+    from rsi import runs
+
+    rows = list_runs(folder or runs.runs_folder())
+    if as_json:
+        _print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
+    else:
+        render(rows, _console())
+
+
+@app.command()
+def show(
+    name: RunName,
+    experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
+    from rsi.review.summary import summarise
+
+    from rsi import runs
+    from rsi.review import show as view
+
+    run_ = runs.read(runs.find(name))
+    if experiment is not None:
+        if as_json:
+            _print_json(view.experiment_json(run_, experiment))
+        else:
+            view.show_experiment(run_, experiment, _console())
+    elif as_json:
+        _print_json(summarise(run_))
+    else:
+        view.show_run(run_, _console())
+
+
+@app.command()
+def diff(
+    name: RunName,
+    experiment: Annotated[str, typer.Argument(help="An experiment's number, best or baseline.")] = "best",
+    against: Annotated[str, typer.Argument(help="Another one; by default the parent, for best the baseline.")] = "",
+) -> None:
+    """Show what an experiment changed."""
+    from rsi.review.diff import print_diff
+
+    from rsi import runs
+
+    print_diff(runs.read(runs.find(name)), experiment, against, _console())
+
+
+@app.command()
+def log(
+    name: RunName,
+    kind: Annotated[str, typer.Option(help="Only events of this kind, or beginning so (trial).")] = "",
+    experiment: Annotated[int | None, typer.Option(help="Only events of this experiment.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a run's events, one a line."""
+    from rsi.review.log import print_log
+
+    from rsi import runs
+
+    print_log(runs.read(runs.find(name)), _console(), kind=kind, experiment=experiment, as_json=as_json)
+
+
+@app.command()
+def verify(
+    name: RunName,
+    verdicts: Annotated[bool, typer.Option(help="Derive every verdict again from its evidence.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Check that a run's record is whole and that every verdict and decision follows from it."""
+    from rsi import runs
+    from rsi.review import verify as check
+
+    report = check.verify(runs.find(name), verdicts=verdicts)
+    if as_json:
+        _print_json(report)
+    else:
+        check.render(report, _console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has and lacks, and how to mend it."""
+    from sandboxes.doctor import diagnose, render
+
+    checks = diagnose()
+    if as_json:
+        _print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
+    else:
+        render(checks, _console())
+    raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+
+
+# --- tasks --------------------------------------------------------------------------------------------------------
+
+
+@task_app.command("list")
+def task_list() -> None:
+    """List the registered tasks."""
+    from rsi import plugins
+    from rsi.task import load_task
+
+    for name in plugins.names("tasks"):
+        task = load_task(name)
+        print(f"{name:12} {task.spec.title}  ({task.folder})")
+
+
+@task_app.command("new")
+def task_new(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, - and _.")],
+    folder: Annotated[Path, typer.Option(help="Where to make the task's folder.")] = Path(),
+) -> None:
+    """Make a working skeleton of a task."""
+    from tasks.skeleton import make
+
+    made = make(name, folder)
+    print(f"Made {made}. Next: rsi task check {made} --sandbox docker")
+
+
+@task_app.command("check")
+def task_check(
+    path: Annotated[str, typer.Argument(help="A task's folder or registered name.")],
+    sandbox: Annotated[str, typer.Option(help="docker, or process.")] = "docker",
+) -> None:
+    """Run one trial of a task and say what is wrong."""
+    from rsi.checking import check_task
+
+    report = check_task(path, sandbox, _say)
+    print(report.text)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@task_app.command("import")
+def task_import(
+    path: Annotated[Path, typer.Argument(help="A repository with an editable train.py that prints `name: value`.")],
+    metric: Annotated[str, typer.Option(help="The name of the printed metric.")] = "val_bpb",
+    into: Annotated[Path | None, typer.Option(help="Where to make the task; by default NAME-task here.")] = None,
+    maximize: Annotated[bool, typer.Option("--maximize", help="Higher is better.")] = False,
+) -> None:
+    """Wrap an autoresearch-style repository as a task; its metric is the candidate's own word, and marked so."""
+    from tasks.importing import import_repository
+
+    made = import_repository(path, metric, into, maximize=maximize)
+    print(f"Made {made}, UNGROUNDED: its number comes from the code itself. Next: rsi task check {made}")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from rsi.errors import UsageError
 from rsi.execution import MIB, Limits
@@ -41,7 +41,13 @@ class DataSection(Record):
 
     source: str
     """`python:pydoc_data/topics.py` (a file of an importable package of the host's interpreter) or `file:data.txt`."""
-    prepare: RelativePath = "prepare.py"
+    prepare: RelativePath | None = "prepare.py"
+    """None (`prepare = false` in TOML) gives the source to A as it is: then nothing is held out."""
+
+    @field_validator("prepare", mode="before")
+    @classmethod
+    def _no_preparation(cls, value: object) -> object:
+        return None if value is False else value
 
 
 class TrainSection(Record):
@@ -134,7 +140,7 @@ def load_task(name: str) -> Task:
 def read_task(folder: Path) -> Task:
     """Read and validate a task folder."""
     spec = parse_spec(folder / "task.toml")
-    protected = [*spec.code.protected, *([spec.data.prepare] if spec.data else [])]
+    protected = [*spec.code.protected, *([spec.data.prepare] if spec.data and spec.data.prepare else [])]
     overlap = set(protected) & set(spec.code.editable)
     if overlap:
         raise UsageError(f"{folder / 'task.toml'}: {min(overlap)} is both editable and protected; choose one.")

@@ -1,0 +1,95 @@
+"""From a proposal to a commit: check the edit, write the candidate to `code.git`, move the branch of what was kept."""
+
+from __future__ import annotations
+
+from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.errors import UsageError
+from rsi.events import ExperimentCommitted
+from rsi.recorder import Recorder
+from rsi.records import CodeFiles, Edit
+from rsi.state import ExperimentState
+from rsi.task import Task
+from rsi.workspace import Workspace
+
+
+class Candidates:
+    """A run's code: every candidate a commit, the kept ones a branch."""
+
+    def __init__(self, recorder: Recorder, workspace: Workspace, task: Task) -> None:
+        self.recorder = recorder
+        self.workspace = workspace
+        self.task = task
+
+    def code(self, experiment: int) -> CodeFiles:
+        """An experiment's editable files."""
+        return self.workspace.read(self._commit_of(experiment))
+
+    def commit(self, experiment: ExperimentState) -> str:
+        """Apply and commit a proposal, then record that; the reason where it is refused, else an empty string."""
+        proposed = experiment.proposed
+        checked = self._check(experiment)
+        if isinstance(checked, Refusal):
+            return checked.reason
+        if checked.tree_digest in self.recorder.state.tried():
+            return "the same code, up to formatting, was tried before"
+        parents, diff = [], None
+        if proposed.experiment > 0:
+            parents = [self._commit_of(proposed.parent)]
+            diff = self.recorder.keep_text(render_diff(self.code(proposed.parent), checked.code))
+        message = self._message(proposed.rationale, proposed.experiment)
+        commit = self.workspace.commit(checked.code, message, parents, self.recorder.state.last_time)
+        self.workspace.mark(proposed.experiment, commit)
+        self.recorder.record(
+            ExperimentCommitted(
+                experiment=proposed.experiment,
+                commit=commit,
+                tree_digest=checked.tree_digest,
+                tree_tokens=checked.tree_tokens,
+                changed=checked.changed,
+                diff=diff,
+            )
+        )
+        return ""
+
+    def keep(self, experiment: int) -> str:
+        """The commit for the branch of improvements: the candidate's tree, the ledger's head in its message.
+
+        The branch itself is moved once the record says so.
+        """
+        state = self.recorder.state
+        entry = state.experiments[experiment]
+        assert entry.committed is not None
+        if experiment == 0:
+            return entry.committed.commit
+        message = self._message(entry.proposed.rationale, experiment)
+        code = self.workspace.read(entry.committed.commit)
+        return self.workspace.commit(code, message, [self._commit_of(state.incumbent)], state.last_time)
+
+    def mend_references(self) -> None:
+        """A crash between an event and the move of a reference leaves the reference behind; the record decides."""
+        state = self.recorder.state
+        for number, experiment in state.experiments.items():
+            if experiment.committed is not None:
+                self.workspace.mark(number, experiment.committed.commit)
+        best = state.experiments.get(state.incumbent)
+        if best is not None and best.closed is not None and best.closed.commit is not None:
+            self.workspace.keep(best.closed.commit)
+
+    def _check(self, experiment: ExperimentState) -> CheckedEdit | Refusal:
+        if experiment.proposed.edit is None:
+            checked = inspect_code(self.task.code)
+            if isinstance(checked, Refusal):
+                raise UsageError(f"The baseline of {self.task.spec.name} cannot be used: {checked.reason}")
+            return checked
+        edit = Edit.model_validate_json(self.recorder.blobs.get(experiment.proposed.edit))
+        code = self.task.spec.code
+        return check(edit, self.code(experiment.proposed.parent), code.editable, code.max_bytes)
+
+    def _message(self, rationale: str, experiment: int) -> str:
+        summary = " ".join(rationale.split())[:200] or "no rationale"
+        return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {self.recorder.state.head}\n"
+
+    def _commit_of(self, experiment: int) -> str:
+        entry = self.recorder.state.experiments[experiment]
+        assert entry.committed is not None
+        return (entry.closed.commit if entry.closed else None) or entry.committed.commit

@@ -1,0 +1,55 @@
+"""What a run was asked to do, frozen at its start and written to `run.toml`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rsi.execution import MIB
+from rsi.records import Record
+
+Options = dict[str, str | int | float | bool]
+
+
+class Component(Record):
+    """An implementation by its registered name or path, with keyword arguments for its constructor."""
+
+    name: str
+    options: Options = {}
+
+
+class Budget(Record):
+    """When the loop ends; whichever is reached first. Neither set means: until it is interrupted."""
+
+    experiments: int | None = Field(default=None, ge=0)
+    """Proposals, the baseline not counted; 0 measures the baseline alone."""
+    hours: float | None = Field(default=None, gt=0)
+    """Of the loop's own wall time, over all its sessions; the confirmation comes after it."""
+
+
+class Retention(Record):
+    """What may be dropped to save disk. Evidence is never dropped, nor what belongs to a kept experiment."""
+
+    artifacts: int = Field(default=20, ge=0)
+    """Artifacts of that many most recent experiments stay, besides those of kept ones."""
+    quota_bytes: int = Field(default=20 * 1024 * MIB, ge=16 * MIB)
+    """Of the run folder; past it the run first drops what it may, then pauses."""
+
+
+class RunConfiguration(Record):
+    """Everything that was chosen."""
+
+    task: str
+    proposer: Component
+    policy: Component
+    sandbox: Component
+    verifier: Component
+    budget: Budget
+    confirm: int = Field(default=0, ge=0, le=100)
+    """Fresh seeds on which baseline and best are trained again at the end, on the holdout; 0 for none."""
+    parallel: int = Field(default=1, ge=1, le=64)
+    """Confirmation trials side by side."""
+    data: str = ""
+    """A file or folder that replaces the task's own data source."""
+    training_budget: int | None = Field(default=None, gt=0)
+    """Replaces the task's `train.budget`."""
+    retention: Retention = Retention()

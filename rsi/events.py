@@ -1,0 +1,217 @@
+"""The bodies of the ledger's events, one frozen record a kind. `rsi.state` folds them; nothing else is the truth."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from rsi.configuration import Budget, RunConfiguration
+from rsi.evidence import Purpose, Split
+from rsi.execution import Execution, ExitKind, SandboxDescription
+from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
+from rsi.statistics import Interval
+
+Digest = str
+"""sha256 of a blob, 64 hexadecimal digits."""
+
+
+class RunStarted(Record):
+    """The run exists; everything that was chosen, and the secret everything random is drawn from."""
+
+    run: str
+    configuration: RunConfiguration
+    objective: Objective
+    grounded: bool
+    sandbox: SandboxDescription
+    task: Digest
+    """Blob of the frozen task: specification, baseline, protected files, program."""
+    task_digest: str
+    randomness: str
+    """Hexadecimal key of `rsi.evidence.Secret`. No sandbox and no proposer sees it."""
+    versions: dict[str, str]
+
+
+class DataPrepared(Record):
+    """The data that every trial of this run uses, by content."""
+
+    key: str
+    """Hash of what it was made of: source, `prepare.py`, image."""
+    files: dict[str, str]
+    """Path → sha256."""
+    facts: dict[str, Any]
+    """What `prepare.py` says about it, in its own words."""
+    execution: Execution | None
+    """None where it was found in the cache."""
+
+
+class ExperimentProposed(Record):
+    """A proposer's word, before anything is checked. Experiment 0 is the baseline and has no edit."""
+
+    experiment: int
+    parent: int
+    """The experiment whose code the edit is based on: the incumbent of that moment."""
+    rationale: str
+    kind: str
+    detail: dict[str, str | int | float | bool | None] = {}
+    provenance: Provenance
+    edit: Digest | None
+    """Blob with the `rsi.records.Edit` as JSON."""
+
+
+class ExperimentCommitted(Record):
+    """The edit applied and parses; the candidate is in `code.git`."""
+
+    experiment: int
+    commit: str
+    tree_digest: str
+    tree_tokens: int
+    changed: tuple[str, ...]
+    diff: Digest | None
+    """Blob with the unified diff against the parent."""
+
+
+class TrialStarted(Record):
+    """One training is about to begin."""
+
+    trial: str
+    experiment: int
+    slot: int
+    """Which of the experiment's trials it is; one that was lost or interrupted is tried again in the same slot."""
+    role: Literal["measure", "confirm"]
+    split: Split
+    seed: int
+
+
+class TrialTrained(Record):
+    """A is dead, its artifact hashed."""
+
+    trial: str
+    execution: Execution
+    stdout: Digest
+    stderr: Digest
+    artifact: dict[str, Digest]
+    """Path → droppable blob."""
+
+
+class TrialAnswered(Record):
+    """A fresh B has answered one challenge; the raw answer is sealed by its hash before the next is asked."""
+
+    trial: str
+    purpose: Purpose
+    challenge: str
+    challenge_digest: str
+    execution: Execution
+    stdout: Digest
+    stderr: Digest
+    answer: Digest | None
+    """Droppable blob; None where the execution failed or its answer was malformed."""
+    malformed: str = ""
+    """What is wrong with an answer that came but is none; such a trial is rejected."""
+    scores: dict[str, Digest] = {}
+    """Name → blob with a `.npy` array, kept for good."""
+    scoring_seconds: float = 0.0
+
+
+class TrialJudged(Record):
+    """A verifier's verdict on a trial."""
+
+    trial: str
+    purpose: Purpose
+    reference: str | None
+    """The trial whose scores the challenges were weighed against."""
+    verdict: Verdict
+    verifying_seconds: float = 0.0
+
+
+class TrialFailed(Record):
+    """No verdict can be had: what happened instead. Never a score."""
+
+    trial: str
+    stage: Literal["train", "predict"]
+    kind: ExitKind
+    reason: str
+
+
+class PolicyDecided(Record):
+    """A decision with everything it was derived from."""
+
+    experiment: int
+    comparison: Comparison
+    decision: Decision
+
+
+class ExperimentClosed(Record):
+    """What became of an experiment."""
+
+    experiment: int
+    status: ExperimentStatus
+    reason: str
+    gain: float | None = None
+    """Over the incumbent of its time, in the objective's units; None where nothing was scored."""
+    commit: str | None = None
+    """For a kept one: the commit on the branch `kept`, whose trailer names the ledger's head."""
+
+
+class ConfirmationFinished(Record):
+    """Baseline and best, trained again on fresh seeds and measured on the holdout."""
+
+    baseline: int
+    best: int
+    metric: str
+    baseline_values: tuple[float, ...]
+    best_values: tuple[float, ...]
+    improvement: Interval | None
+    """Positive is better; None where too few trials could be scored."""
+
+
+class BlobsDropped(Record):
+    """Droppable blobs were removed, so that their absence is not a loss."""
+
+    digests: tuple[Digest, ...]
+    bytes: int
+    reason: str
+
+
+class RunPaused(Record):
+    """The run stopped and can be resumed."""
+
+    reason: str
+    session_seconds: float
+
+
+class RunResumed(Record):
+    """The run goes on, possibly with other versions, possibly after a crash."""
+
+    sandbox: SandboxDescription
+    versions: dict[str, str]
+    budget: Budget | None = None
+    """Replaces the earlier one where the user gave more; the confirmation is then made again."""
+    torn_tail: Digest | None = None
+    """Blob with what a crash had left of an unfinished line."""
+
+
+class RunFinished(Record):
+    """The budget is spent or nothing is left to try."""
+
+    reason: str
+    session_seconds: float
+
+
+BODIES: dict[str, type[Record]] = {
+    "run.started": RunStarted,
+    "data.prepared": DataPrepared,
+    "experiment.proposed": ExperimentProposed,
+    "experiment.committed": ExperimentCommitted,
+    "trial.started": TrialStarted,
+    "trial.trained": TrialTrained,
+    "trial.answered": TrialAnswered,
+    "trial.judged": TrialJudged,
+    "trial.failed": TrialFailed,
+    "policy.decided": PolicyDecided,
+    "experiment.closed": ExperimentClosed,
+    "confirmation.finished": ConfirmationFinished,
+    "blobs.dropped": BlobsDropped,
+    "run.paused": RunPaused,
+    "run.resumed": RunResumed,
+    "run.finished": RunFinished,
+}
+KINDS: dict[type[Record], str] = {body: kind for kind, body in BODIES.items()}

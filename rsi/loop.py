@@ -1,0 +1,358 @@
+"""The orchestrator: asks the folded record what comes next, does it, and records it, until the budget is spent.
+
+There is no other state than the record's, so resuming after a crash is opening the ledger and going on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+
+from rsi import confirmation, retention
+from rsi.candidates import Candidates
+from rsi.derive import compare
+from rsi.errors import EnvironmentFault, RsiError
+from rsi.events import (
+    ExperimentClosed,
+    ExperimentProposed,
+    PolicyDecided,
+    RunFinished,
+    RunPaused,
+    TrialFailed,
+    TrialStarted,
+)
+from rsi.evidence import Secret
+from rsi.execution import ExitKind, Job, Outcome, Watch
+from rsi.protocols import Exhausted, Policy, Proposer, Sandbox
+from rsi.recorder import Recorder
+from rsi.records import (
+    Brief,
+    Discard,
+    ExperimentStatus,
+    Keep,
+    Provenance,
+    Rejected,
+    Scored,
+    VerifierError,
+)
+from rsi.side_by_side import drive
+from rsi.state import RETRIED, ExperimentState
+from rsi.statistics import round_to_noise
+from rsi.task import Task
+from rsi.trial import Steps, TrialRunner
+
+CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
+"""Failures of the code itself; reaching any other limit rejects the experiment."""
+
+
+class Pause(Exception):
+    """The run stops here and can be resumed; carries the sentence for the user and the exit code."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+class Loop:
+    """One session over one run. Everything it does is in the ledger before anything relies on it."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        candidates: Candidates,
+        task: Task,
+        trials: TrialRunner,
+        proposer: Proposer,
+        policy: Policy,
+        sandbox: Sandbox,
+        executor: Executor,
+        watch: Callable[[str], Watch] | None = None,
+    ) -> None:
+        self.recorder = recorder
+        self.state = recorder.state
+        self.candidates = candidates
+        self.task = task
+        self.trials = trials
+        self.proposer = proposer
+        self.policy = policy
+        self.sandbox = sandbox
+        self.executor = executor
+        self.watch = watch
+        self.secret = Secret(key=self.state.run.randomness)
+        self._began = time.monotonic()
+        self._stop = threading.Event()
+        self._lost_in_a_row = 0
+
+    def stop(self) -> None:
+        """End the trial under way, record that, and pause; from a signal handler or another thread."""
+        self._stop.set()
+        self.sandbox.interrupt()
+
+    def run(self) -> int:
+        """Go on until the budget is spent (0) or something stops the run (the exit code of what did)."""
+        self._began = time.monotonic()
+        try:
+            self.candidates.mend_references()
+            for step in self._steps():
+                if self._stop.is_set():
+                    raise Pause("interrupted by the user", 130)  # noqa: TRY301 - one place records every pause
+                step()
+        except Pause as pause:
+            return self._paused(str(pause), pause.exit_code)
+        except EnvironmentFault as fault:
+            return self._paused(str(fault), fault.exit_code)
+        except Exhausted as end:
+            self._finish(f"the proposer has nothing left to propose: {end}")
+            return 0
+        self._finish("the budget is spent")
+        return 0
+
+    def _steps(self) -> Iterator[Callable[[], None]]:
+        while True:
+            experiment = self.state.open_experiment()
+            if experiment is not None:
+                yield self._commit if experiment.committed is None else self._advance
+            elif not self.state.experiments:
+                yield self._propose_baseline
+            elif self._budget_left():
+                yield self._propose
+            elif confirmation.wanted(self.state):
+                yield self._confirm
+            else:
+                return
+
+    # --- proposing ----------------------------------------------------------------------------------------------
+
+    def _propose_baseline(self) -> None:
+        self.recorder.record(
+            ExperimentProposed(
+                experiment=0,
+                parent=0,
+                rationale="the task as it is",
+                kind="baseline",
+                provenance=Provenance(proposer="task"),
+                edit=None,
+            )
+        )
+
+    def _propose(self) -> None:
+        brief = self.brief()
+        try:
+            proposal = self.proposer.propose(brief)
+        except (Exhausted, RsiError):
+            raise
+        except Exception as error:
+            raise Pause(f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}", 1) from error
+        self.recorder.record(
+            ExperimentProposed(
+                experiment=brief.experiment,
+                parent=self.state.incumbent,
+                rationale=self.recorder.redactor.text(proposal.rationale)[:2000],
+                kind=proposal.kind,
+                detail=proposal.detail,
+                provenance=proposal.provenance,
+                edit=self.recorder.keep_text(proposal.edit.model_dump_json()),
+            )
+        )
+
+    def brief(self) -> Brief:
+        """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""
+        number = len(self.state.experiments)
+        mean = self.state.mean(self.state.incumbent)
+        objective = self.state.run.objective
+        return Brief(
+            task=self.task.spec.name,
+            program=self.task.program,
+            code=self.candidates.code(self.state.incumbent),
+            objective=objective,
+            incumbent_value=None if mean is None else round_to_noise(mean, objective.noise),
+            history=self.state.history(),
+            tried=self.state.tried(),
+            experiment=number,
+            seed=self.secret.derive("proposer", number).seed(),
+        )
+
+    def _commit(self) -> None:
+        experiment = self.state.open_experiment()
+        assert experiment is not None
+        refused = self.candidates.commit(experiment)
+        if refused:
+            self._close(experiment, ExperimentStatus.REFUSED, refused)
+
+    # --- measuring and deciding ---------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        experiment = self.state.open_experiment()
+        assert experiment is not None
+        number = experiment.proposed.experiment
+        if self._measure(number) or (number != self.state.incumbent and self._measure(self.state.incumbent)):
+            return
+        if self._close_without_score(experiment):
+            return
+        if number == 0:
+            self._require_objective()
+            self._close(experiment, ExperimentStatus.KEPT, "the baseline")
+            return
+        comparison = compare(self.state, number)
+        last = experiment.decisions[-1] if experiment.decisions else None
+        if last is None or last.comparison != comparison:
+            decision = self.policy.decide(comparison)
+            self.recorder.record(PolicyDecided(experiment=number, comparison=comparison, decision=decision))
+        elif isinstance(last.decision, Keep):
+            self._check_before_keep(experiment)
+        elif isinstance(last.decision, Discard):
+            self._close(experiment, ExperimentStatus.DISCARDED, last.decision.reason)
+        else:
+            self._close(experiment, ExperimentStatus.UNDECIDED, "the trials that the policy asked for gave no score")
+
+    def _require_objective(self) -> None:
+        measured = self.state.observations(0)[0].measurements
+        metric = self.state.run.objective.metric
+        if metric not in measured:
+            raise Pause(
+                f"the verifier {self.trials.verifier.name} measures {', '.join(measured)}, not the task's objective "
+                f"{metric}; mend objective.metric in task.toml and start a new run",
+                2,
+            )
+
+    def _measure(self, number: int) -> bool:
+        """Run the trial that an experiment still owes, if it owes one."""
+        experiment = self.state.experiments[number]
+        names = experiment.trials
+        if names and not self.state.trials[names[-1]].over:
+            self._train([names[-1]])
+            return True
+        failed = any(f is not None and f.kind not in RETRIED for f in (self.state.trials[t].failed for t in names))
+        slot = self.state.slots(number)
+        if slot >= experiment.wanted or (failed and experiment.closed is None):
+            return False
+        self._train([self._start_trial(number, slot, "measure")])
+        return True
+
+    def _start_trial(self, experiment: int, slot: int, role: str) -> str:
+        measure = role == "measure"
+        trials = (
+            self.state.experiments[experiment].trials if measure else confirmation.trials_of(self.state, experiment)
+        )
+        trial = f"{experiment}.{'' if measure else 'c'}{len(trials) + 1}"
+        # Arms of a confirmation share their seeds; no seed of the search is ever used again there.
+        secret = self.secret.derive("seed", experiment, slot) if measure else self.secret.derive("confirm", slot)
+        self.recorder.record(
+            TrialStarted.model_validate(
+                {
+                    "trial": trial,
+                    "experiment": experiment,
+                    "slot": slot,
+                    "role": role,
+                    "split": "dev" if measure else "holdout",
+                    "seed": secret.seed(),
+                }
+            )
+        )
+        return trial
+
+    def _train(self, names: list[str]) -> None:
+        self.sandbox.warm(self.trials.shapes() * min(len(names), self.state.run.configuration.parallel))
+        steps = [
+            (name, self.trials.screen(name, self.candidates.code(self.state.trials[name].started.experiment)))
+            for name in names
+        ]
+        self._drive(steps)
+        self._heed_failures([self.state.trials[name].failed for name in names])
+
+    def _heed_failures(self, failures: list[TrialFailed | None]) -> None:
+        """Pause for a failure that says nothing about the candidate, unless trying again may help."""
+        kinds = {failed.kind for failed in failures if failed is not None}
+        if ExitKind.INTERRUPTED in kinds:
+            raise Pause("interrupted by the user", 130)
+        self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
+        if self._lost_in_a_row == 0:
+            return
+        try:
+            self.sandbox.describe()
+        except EnvironmentFault as fault:
+            raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
+        if self._lost_in_a_row > 1:
+            raise Pause("the engine was lost twice in a row during a trial; see `rsi doctor`, then resume", 3)
+
+    def _drive(self, steps: list[tuple[str, Steps]]) -> None:
+        drive(steps, self._execute, self.executor, self.state.run.configuration.parallel, self._stop.is_set)
+
+    def _execute(self, name: str, job: Job) -> Outcome:
+        return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)
+
+    def _close_without_score(self, experiment: ExperimentState) -> bool:
+        for name in experiment.trials:
+            trial = self.state.trials[name]
+            if trial.failed is not None and trial.failed.kind not in RETRIED:
+                crashed = trial.failed.kind in CRASHES
+                status = ExperimentStatus.CRASHED if crashed else ExperimentStatus.REJECTED
+                self._close(experiment, status, trial.failed.reason)
+                return True
+            verdict = trial.verdict.verdict if trial.verdict else None
+            if isinstance(verdict, Rejected):
+                self._close(experiment, ExperimentStatus.REJECTED, verdict.reason)
+                return True
+            if isinstance(verdict, VerifierError):
+                self._close(experiment, ExperimentStatus.UNDECIDED, verdict.message)
+                return True
+        return False
+
+    def _check_before_keep(self, experiment: ExperimentState) -> None:
+        name = next(t for t in experiment.trials if self.state.trials[t].observation() is not None)
+        trial = self.state.trials[name]
+        if trial.checked is None:
+            self._drive([(name, self.trials.check(name, self.candidates.code(experiment.proposed.experiment)))])
+            self._heed_failures([self.state.trials[name].failed])
+            return
+        if isinstance(trial.checked.verdict, Scored):
+            assert experiment.decision is not None
+            self._close(experiment, ExperimentStatus.KEPT, experiment.decision.reason)
+
+    def _close(self, experiment: ExperimentState, status: ExperimentStatus, reason: str) -> None:
+        number = experiment.proposed.experiment
+        if number == 0 and status is not ExperimentStatus.KEPT:
+            raise Pause(f"the baseline could not be measured: {reason}", 1)
+        mean, incumbent = self.state.mean(number), self.state.mean(self.state.incumbent)
+        gain = (
+            self.state.run.objective.gain(mean, incumbent)
+            if number > 0 and mean is not None and incumbent is not None
+            else None
+        )
+        commit = self.candidates.keep(number) if status is ExperimentStatus.KEPT else None
+        self.recorder.record(
+            ExperimentClosed(experiment=number, status=status, reason=reason, gain=gain, commit=commit)
+        )
+        if commit is not None:
+            self.candidates.workspace.keep(commit)
+        self.trials.forget(experiment.trials)
+        full = retention.enforce(self.recorder, self.state.run.configuration.retention)
+        if full:
+            raise Pause(full, 3)
+
+    # --- confirming and ending ----------------------------------------------------------------------------------
+
+    def _confirm(self) -> None:
+        names = [trial.started.trial for trial in self.state.open_trials()]
+        names += [self._start_trial(experiment, slot, "confirm") for experiment, slot in confirmation.owed(self.state)]
+        if names:
+            self._train(names)
+            return
+        self.recorder.record(confirmation.conclude(self.state))
+        retention.enforce(self.recorder, self.state.run.configuration.retention)
+
+    def _budget_left(self) -> bool:
+        budget = self.state.budget
+        if budget.experiments is not None and len(self.state.experiments) > budget.experiments:
+            return False
+        return budget.hours is None or self.state.session_seconds() < budget.hours * 3600
+
+    def _paused(self, reason: str, exit_code: int) -> int:
+        self.recorder.record(RunPaused(reason=reason, session_seconds=time.monotonic() - self._began))
+        return exit_code
+
+    def _finish(self, reason: str) -> None:
+        self.recorder.record(RunFinished(reason=reason, session_seconds=time.monotonic() - self._began))

@@ -1,0 +1,30 @@
+"""autoresearch's rule: whatever measures better than the incumbent ever did is kept.
+
+Simple and quick, and it keeps luck for progress: the incumbent's recorded value is the best of many draws. What a run
+claims therefore comes from a confirmation on fresh seeds, never from this rule's own numbers.
+"""
+
+from __future__ import annotations
+
+from rsi.records import Comparison, Decision, Discard, Keep
+
+
+class Greedy:
+    """Keep if and only if the candidate's mean is strictly better than the incumbent's."""
+
+    name = "greedy"
+
+    def decide(self, comparison: Comparison) -> Decision:
+        """One trial each is enough for this rule; ties are discarded."""
+        metric = comparison.objective.metric
+        candidate = _mean(comparison.candidate.values(metric))
+        incumbent = _mean(comparison.incumbent.values(metric))
+        gain = comparison.objective.gain(candidate, incumbent)
+        words = f"{metric} {candidate:.6g} against {incumbent:.6g}"
+        if gain > 0:
+            return Keep(rule=self.name, reason=f"{words}: better by {gain:.3g}")
+        return Discard(rule=self.name, reason=f"{words}: worse by {-gain:.3g}" if gain < 0 else f"{words}: no better")
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)

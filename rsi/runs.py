@@ -1,0 +1,167 @@
+"""Run folders: where they lie, how one is made, opened to go on, and read without touching it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import tomli_w
+
+from rsi import events
+from rsi.blobs import Blobs
+from rsi.errors import EnvironmentFault, IntegrityError, UsageError
+from rsi.ledger import Event, Ledger, check_chain, read_events
+from rsi.plugins import nearest
+from rsi.recorder import Recorder
+from rsi.records import Edit, Proposal
+from rsi.redaction import Redactor
+from rsi.state import RunState, fold
+from rsi.task import Task
+from rsi.workspace import Workspace
+
+LEDGER = "ledger.jsonl"
+
+
+class OpenRun(NamedTuple):
+    """A run that this process is writing."""
+
+    folder: Path
+    recorder: Recorder
+    workspace: Workspace
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self.recorder.ledger.close()
+
+
+class ReadRun(NamedTuple):
+    """A run as a reader sees it; it may be going on."""
+
+    folder: Path
+    events: list[Event]
+    state: RunState
+    blobs: Blobs
+
+    def task(self) -> Task:
+        """The task as it was frozen at the start."""
+        return frozen_task(self.blobs, self.state)
+
+
+def runs_folder() -> Path:
+    """Where runs are kept: RSI_RUNS, else `runs` below the working folder."""
+    return Path(os.environ.get("RSI_RUNS") or "runs")
+
+
+def new_run_id(task: str) -> str:
+    """The UTC time and the task's name; a suffix where that exists already."""
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{task}"
+    taken = (stem, *(f"{stem}-{n}" for n in range(2, 1000)))
+    return next(name for name in taken if not (runs_folder() / name).exists())
+
+
+def create(started: events.RunStarted, folder: Path, task: Task, redactor: Redactor) -> OpenRun:
+    """Make the folder, write `run.toml`, record the first event; nothing is left behind where that fails."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "run.toml").write_text(_toml(started), encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{folder} cannot be written: {error.strerror}; set RSI_RUNS to another folder."
+        ) from None
+    workspace = Workspace.create(folder)
+    blobs = Blobs(folder / "blobs", redactor)
+    blobs.put(task.model_dump_json().encode())
+    ledger = Ledger.create(folder / LEDGER, redactor)
+    recorder = Recorder(ledger, blobs, RunState(), redactor)
+    recorder.record(started)
+    return OpenRun(folder, recorder, workspace)
+
+
+def _toml(started: events.RunStarted) -> str:
+    values = started.model_dump(mode="json", exclude_none=True, exclude={"randomness"})
+    return "# What this run was asked to do, frozen at its start. The ledger holds the same and is what counts.\n" + (
+        tomli_w.dumps(values)
+    )
+
+
+def open_to_write(folder: Path, redactor: Redactor) -> tuple[OpenRun, bytes]:
+    """Open a run to go on with it, and what a crash left of an unfinished line.
+
+    UsageError where another process is writing it; IntegrityError where its chain does not hold.
+    """
+    ledger = Ledger.open(folder / LEDGER, redactor)
+    try:
+        state = fold(ledger.events)
+        recorder = Recorder(ledger, Blobs(folder / "blobs", redactor), state, redactor)
+        return OpenRun(folder, recorder, Workspace.open(folder)), ledger.recovered
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def find(name: str) -> Path:
+    """The folder of a run named by path, by id, by a unique beginning of an id, or `latest`."""
+    given = Path(name)
+    if (given / LEDGER).is_file():
+        return given
+    known = list_runs(runs_folder())
+    if name == "latest" and known:
+        return known[-1]
+    matches = [folder for folder in known if folder.name == name] or [f for f in known if f.name.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if given.is_dir():
+        raise UsageError(f"{name} is not a run folder: it has no {LEDGER}; `rsi list` shows the runs.")
+    if len(matches) > 1:
+        raise UsageError(f"{len(matches)} runs begin with {name!r}; give more of the name, as `rsi list` shows it.")
+    if not known:
+        raise UsageError(f"There is no run in {runs_folder()}; `rsi run charlm` starts one.")
+    raise UsageError(f"There is no run {name!r} in {runs_folder()}: {nearest(name, [f.name for f in known])}")
+
+
+def list_runs(folder: Path) -> list[Path]:
+    """The run folders below a folder, oldest first."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if (entry / LEDGER).is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be read: {error.strerror}.") from None
+
+
+def read(folder: Path) -> ReadRun:
+    """Read a run without locking or changing it; IntegrityError where its chain does not hold."""
+    report = check_chain(folder / LEDGER)
+    if report.problem is not None:
+        raise IntegrityError(f"{report.problem.sentence} `rsi verify {folder}` says more.")
+    entries = list(read_events(folder / LEDGER))
+    return ReadRun(folder, entries, fold(entries), Blobs(folder / "blobs", Redactor.none()))
+
+
+def task_blob_digest(task: Task) -> str:
+    """The digest under which `create` stores the task."""
+    return hashlib.sha256(task.model_dump_json().encode()).hexdigest()
+
+
+def frozen_task(blobs: Blobs, state: RunState) -> Task:
+    """The task as the run's first event names it."""
+    return Task.model_validate_json(blobs.get(state.run.task))
+
+
+def read_proposals(folder: Path) -> Iterator[Proposal]:
+    """Every proposal of a run in order, the baseline not among them."""
+    run = read(folder)
+    for experiment in run.state.experiments.values():
+        proposed = experiment.proposed
+        if proposed.edit is not None:
+            yield Proposal(
+                edit=Edit.model_validate_json(run.blobs.get(proposed.edit)),
+                rationale=proposed.rationale,
+                kind=proposed.kind,
+                detail=proposed.detail,
+                provenance=proposed.provenance,
+            )

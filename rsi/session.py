@@ -1,0 +1,206 @@
+"""One session over one run: find the parts by name, start or reopen the record, and hand both to the loop."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+import rsi
+from rsi import anchors, plugins, runs
+from rsi.candidates import Candidates
+from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.errors import EnvironmentFault, IntegrityError, UsageError
+from rsi.events import DataPrepared, RunResumed, RunStarted
+from rsi.evidence import Secret
+from rsi.execution import SandboxDescription, Watch
+from rsi.ledger import Event
+from rsi.loop import Loop
+from rsi.preparation import PreparedData, prepare, read_source
+from rsi.protocols import Policy, Proposer, Sandbox, Verifier
+from rsi.recorder import Listener
+from rsi.redaction import Redactor
+from rsi.state import RunState
+from rsi.task import Task, load_task
+from rsi.trial import TrialRunner
+
+Say = Callable[[str], None]
+"""Told, in one sentence each, what takes a while or deserves a look."""
+
+
+class Session:
+    """Holds a run open, its sandbox ready and its loop built; close it when done."""
+
+    def __init__(self, run: runs.OpenRun, loop: Loop, stack: ExitStack) -> None:
+        self.run = run
+        self.loop = loop
+        self._stack = stack
+
+    def go(self, listeners: Sequence[Listener] = (), watch: Callable[[str], Watch] | None = None) -> int:
+        """Run the loop to its end; returns the exit code."""
+        self.loop.watch = watch
+        self.run.recorder.listeners.extend([*listeners, self._anchor])
+        return self.loop.run()
+
+    def _anchor(self, event: Event, state: RunState) -> None:
+        """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
+        if event.kind in {"experiment.closed", "confirmation.finished", "run.paused", "run.finished"}:
+            anchors.record(state.run.run, event.seq, event.hash)
+
+    def close(self) -> None:
+        """Leave nothing behind but the run folder."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -> Session:
+    """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
+    with ExitStack() as stack:
+        task = load_task(configuration.task)
+        parts = _Parts(configuration, stack)
+        description = parts.sandbox.describe()
+        run_id = runs.new_run_id(task.spec.name)
+        prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
+        started = RunStarted(
+            run=run_id,
+            configuration=configuration,
+            objective=task.objective,
+            grounded=parts.verifier.grounded,
+            sandbox=description,
+            task=runs.task_blob_digest(task),
+            task_digest=task.digest(),
+            randomness=secrets.token_hex(32),
+            versions=versions(),
+        )
+        run = runs.create(started, (root or runs.runs_folder()) / run_id, task, Redactor.from_environment(os.environ))
+        stack.callback(run.close)
+        if prepared is not None:
+            run.recorder.record(prepared)
+        return parts.session(run, task, data, stack.pop_all())
+
+
+def resume(folder: Path, say: Say, budget: Budget | None = None) -> Session:
+    """Go on with a run, with the task, image and data it began with.
+
+    UsageError where it is finished and no further budget is given, or its data has changed.
+    """
+    with ExitStack() as stack:
+        run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
+        stack.callback(run.close)
+        state = run.recorder.state
+        if state.finished is not None and budget is None:
+            raise UsageError(
+                f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments or --hours."
+            )
+        configuration = state.run.configuration
+        task = runs.frozen_task(run.recorder.blobs, state)
+        parts = _Parts(configuration, stack, state.run.sandbox)
+        description = parts.sandbox.describe()
+        _same_image(state.run.sandbox, description)
+        prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
+        if prepared is not None and state.data is not None and prepared.files != state.data.files:
+            raise UsageError(
+                f"The data of {state.run.run} cannot be made again as it was; its source or prepare.py has changed. "
+                "Restore it, or start a new run."
+            )
+        torn_tail = run.recorder.blobs.put(torn) if torn else None
+        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=budget, torn_tail=torn_tail))
+        if torn:
+            say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
+        if prepared is not None and state.data is None:
+            run.recorder.record(prepared)
+        return parts.session(run, task, data, stack.pop_all())
+
+
+class _Parts:
+    """The four implementations, built from their names."""
+
+    def __init__(
+        self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
+    ) -> None:
+        image = {"image": recorded.image_digest} if recorded is not None and recorded.image_digest else {}
+        sandbox = configuration.sandbox
+        self.configuration = configuration
+        self.verifier: Verifier = build("verifiers", configuration.verifier)
+        self.proposer: Proposer = build("proposers", configuration.proposer)
+        self.policy: Policy = build("policies", configuration.policy)
+        self.sandbox: Sandbox = build("sandboxes", sandbox.model_copy(update={"options": {**sandbox.options, **image}}))
+        stack.callback(self.sandbox.close)
+
+    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
+        executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
+        trials = TrialRunner(
+            recorder=run.recorder,
+            task=task,
+            verifier=self.verifier,
+            secret=Secret(key=run.recorder.state.run.randomness),
+            data=data,
+            budget=self.configuration.training_budget or task.spec.train.budget,
+            run=run.recorder.state.run.run,
+        )
+        loop = Loop(
+            recorder=run.recorder,
+            candidates=Candidates(run.recorder, run.workspace, task),
+            task=task,
+            trials=trials,
+            proposer=self.proposer,
+            policy=self.policy,
+            sandbox=self.sandbox,
+            executor=executor,
+        )
+        return Session(run, loop, stack)
+
+
+def build(group: plugins.Group, component: Component) -> Any:
+    """An implementation by name, constructed with its options; UsageError for options that it does not take."""
+    factory = plugins.load(group, component.name)
+    try:
+        return factory(**component.options)
+    except TypeError as error:
+        raise UsageError(f"{component.name}: {error}; see its options in the documentation.") from None
+
+
+def versions() -> dict[str, str]:
+    """What the host side ran with, for the record."""
+    found = {"rsi": rsi.__version__, "python": platform.python_version(), "platform": sys.platform}
+    for name in ("numpy", "pydantic", "docker", "libcst", "dulwich", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _prepare(
+    task: Task, sandbox: Sandbox, configuration: RunConfiguration, run: str, say: Say
+) -> tuple[DataPrepared | None, PreparedData | None]:
+    if task.spec.data is None:
+        if configuration.data:
+            raise UsageError(f"{task.spec.name} brings its own data; --data cannot replace it.")
+        return None, None
+    prepared, data = prepare(task, sandbox, read_source(task, configuration.data), run)
+    if prepared.execution is not None:
+        say(f"Prepared the data of {task.spec.name} in {prepared.execution.usage.wall_seconds:.1f} s.")
+    return prepared, data
+
+
+def _same_image(recorded: SandboxDescription, found: SandboxDescription) -> None:
+    if recorded.name != found.name:
+        raise IntegrityError(f"The run used the sandbox {recorded.name!r}, this is {found.name!r}.")
+    if recorded.image_digest != found.image_digest:
+        raise EnvironmentFault(
+            f"The run used the image {recorded.image_digest}, which is not here; scores of another image would not "
+            "compare. Build or load that image, or start a new run."
+        )

@@ -1,0 +1,310 @@
+"""The state of a run: a fold over its events. The loop asks it what comes next, readers show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import BaseModel, ValidationError
+
+from rsi import events as e
+from rsi.configuration import Budget
+from rsi.errors import IntegrityError
+from rsi.execution import Execution, ExitKind
+from rsi.ledger import Event
+from rsi.records import (
+    Arm,
+    Decision,
+    ExperimentStatus,
+    HistoryEntry,
+    Keep,
+    Measure,
+    Observation,
+    Record,
+    Scored,
+    VerifierError,
+)
+from rsi.statistics import round_to_noise
+
+RETRIED = frozenset({ExitKind.LOST, ExitKind.INTERRUPTED})
+"""Failures that say nothing about the candidate: the same slot is tried again."""
+
+
+class TrialState(Record):
+    """One trial, as far as it has come."""
+
+    started: e.TrialStarted
+    trained: e.TrialTrained | None = None
+    answered: tuple[e.TrialAnswered, ...] = ()
+    screened: e.TrialJudged | None = None
+    checked: e.TrialJudged | None = None
+    """The verdict before a keep, where one was needed."""
+    failed: e.TrialFailed | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens to this trial, but for a check before a keep."""
+        return self.screened is not None or self.failed is not None
+
+    @property
+    def verdict(self) -> e.TrialJudged | None:
+        """The strictest verdict so far."""
+        return self.checked or self.screened
+
+    def observation(self) -> Observation | None:
+        """What a policy may see of it, None where there is no score."""
+        if self.failed is not None or self.verdict is None or not isinstance(self.verdict.verdict, Scored):
+            return None
+        measurements = {m.name: m.value for m in self.verdict.verdict.measurements}
+        return Observation(trial=self.started.trial, seed=self.started.seed, measurements=measurements)
+
+
+class ExperimentState(Record):
+    """One experiment, as far as it has come."""
+
+    proposed: e.ExperimentProposed
+    committed: e.ExperimentCommitted | None = None
+    trials: tuple[str, ...] = ()
+    """Of the role `measure`, in the order of their start."""
+    decisions: tuple[e.PolicyDecided, ...] = ()
+    closed: e.ExperimentClosed | None = None
+    wanted: int = 1
+    """How many trials it should have by now, those that were lost or interrupted not counted."""
+
+    @property
+    def status(self) -> ExperimentStatus:
+        """What became of it."""
+        return self.closed.status if self.closed else ExperimentStatus.OPEN
+
+    @property
+    def decision(self) -> Decision | None:
+        """The last decision of the policy."""
+        return self.decisions[-1].decision if self.decisions else None
+
+
+class RunState:
+    """Folds events one by one; its parts are frozen records that are replaced, never changed."""
+
+    def __init__(self) -> None:
+        self.started: e.RunStarted | None = None
+        self.data: e.DataPrepared | None = None
+        self.experiments: dict[int, ExperimentState] = {}
+        self.trials: dict[str, TrialState] = {}
+        self.confirming: list[str] = []
+        """Trials of the role `confirm`."""
+        self.incumbent = 0
+        self.budget = Budget()
+        self.confirmation: e.ConfirmationFinished | None = None
+        self.paused: e.RunPaused | None = None
+        self.finished: e.RunFinished | None = None
+        self.dropped: set[str] = set()
+        self.head = ""
+        self.events = 0
+        self.first_time = ""
+        self.last_time = ""
+        self.earlier_seconds = 0.0
+        """Wall time of the sessions that have ended."""
+        self._session_start = ""
+
+    def apply(self, event: Event) -> RunState:
+        """Fold one event; IntegrityError for a body that cannot be, or one that contradicts the state."""
+        body_type = e.BODIES.get(event.kind)
+        if body_type is None:
+            raise IntegrityError(f"Event {event.seq} is of the unknown kind {event.kind!r}; a newer rsi wrote it.")
+        try:
+            body = body_type.model_validate(event.body)
+        except ValidationError as error:
+            detail = error.errors()[0]
+            field = ".".join(str(part) for part in detail["loc"])
+            raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
+        try:
+            self._fold(body, event)
+        except (KeyError, AttributeError) as error:
+            raise IntegrityError(
+                f"Event {event.seq} ({event.kind}) refers to {error}, which no earlier event introduced."
+            ) from None
+        self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
+        return self
+
+    def _fold(self, body: BaseModel, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
+        match body:
+            case e.RunStarted():
+                self.started = body
+                self.budget = body.configuration.budget
+                self.first_time = self._session_start = event.time
+            case e.DataPrepared():
+                self.data = body
+            case e.ExperimentProposed():
+                if body.experiment != len(self.experiments):
+                    raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
+                self.experiments[body.experiment] = ExperimentState(proposed=body)
+            case e.ExperimentCommitted():
+                self._experiment(body.experiment, committed=body)
+            case e.TrialStarted():
+                self.trials[body.trial] = TrialState(started=body)
+                if body.role == "confirm":
+                    self.confirming.append(body.trial)
+                else:
+                    experiment = self.experiments[body.experiment]
+                    self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
+            case e.TrialTrained():
+                self._trial(body.trial, trained=body)
+            case e.TrialAnswered():
+                self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
+            case e.TrialJudged():
+                self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
+            case e.TrialFailed():
+                self._trial(body.trial, failed=body)
+            case e.PolicyDecided():
+                self._decided(body)
+            case e.ExperimentClosed():
+                self._experiment(body.experiment, closed=body)
+                if body.status is ExperimentStatus.KEPT:
+                    self.incumbent = body.experiment
+            case e.ConfirmationFinished():
+                self.confirmation = body
+            case e.BlobsDropped():
+                self.dropped.update(body.digests)
+            case e.RunPaused() | e.RunFinished():
+                self.earlier_seconds += body.session_seconds
+                self._session_start = ""
+                if isinstance(body, e.RunPaused):
+                    self.paused = body
+                else:
+                    self.finished = body
+            case e.RunResumed():
+                if self._session_start:  # the session before was killed: it lasted until its last event
+                    self.earlier_seconds += seconds_between(self._session_start, self.last_time)
+                self.paused = self.finished = None
+                if body.budget is not None:
+                    self.budget, self.confirmation = body.budget, None
+                self._session_start = event.time
+
+    def _decided(self, body: e.PolicyDecided) -> None:
+        experiment = self.experiments[body.experiment]
+        self._experiment(body.experiment, decisions=(*experiment.decisions, body))
+        if isinstance(body.decision, Measure):
+            number = body.experiment if body.decision.arm == "candidate" else self.incumbent
+            wanted = self.slots(number) + body.decision.trials
+            self._experiment(number, wanted=wanted)
+
+    def _experiment(self, number: int, **update: object) -> None:
+        self.experiments[number] = self.experiments[number].model_copy(update=update)
+
+    def _trial(self, trial: str, **update: object) -> None:
+        self.trials[trial] = self.trials[trial].model_copy(update=update)
+
+    # --- what readers ask ---------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> e.RunStarted:
+        """The first event's body; IntegrityError for a ledger that does not begin with it."""
+        if self.started is None:
+            raise IntegrityError("The ledger holds no run.started event, so it is no run of this program.")
+        return self.started
+
+    def observations(self, experiment: int) -> tuple[Observation, ...]:
+        """Every scored trial of an experiment, in order."""
+        seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
+        return tuple(observation for observation in seen if observation is not None)
+
+    def mean(self, experiment: int) -> float | None:
+        """The objective's mean over an experiment's scored trials; None without any."""
+        if experiment not in self.experiments:
+            return None
+        values = [o.measurements[self.run.objective.metric] for o in self.observations(experiment)]
+        return sum(values) / len(values) if values else None
+
+    def gain(self, experiment: int) -> float | None:
+        """How much better than the incumbent an experiment measures; None where either has no score."""
+        mean, incumbent = self.mean(experiment), self.mean(self.incumbent)
+        return None if mean is None or incumbent is None else self.run.objective.gain(mean, incumbent)
+
+    def arm(self, experiment: int) -> Arm:
+        """An experiment as one side of a comparison."""
+        committed = self.experiments[experiment].committed
+        assert committed is not None
+        return Arm(experiment=experiment, commit=committed.commit, observations=self.observations(experiment))
+
+    def open_experiment(self) -> ExperimentState | None:
+        """The experiment under way, if there is one."""
+        last = self.experiments.get(len(self.experiments) - 1)
+        return last if last is not None and last.closed is None else None
+
+    def slots(self, experiment: int) -> int:
+        """How many of an experiment's trials count: all but those that say nothing about it."""
+        trials = (self.trials[trial] for trial in self.experiments[experiment].trials)
+        return sum(1 for trial in trials if trial.failed is None or trial.failed.kind not in RETRIED)
+
+    def open_trials(self) -> tuple[TrialState, ...]:
+        """Trials that have begun and neither failed nor been judged."""
+        return tuple(trial for trial in self.trials.values() if not trial.over)
+
+    def count(self, *statuses: ExperimentStatus) -> int:
+        """How many experiments ended so; the baseline is not counted."""
+        return sum(1 for number, x in self.experiments.items() if number > 0 and x.status in statuses)
+
+    def tried(self) -> frozenset[str]:
+        """Tree digests of every code that was committed."""
+        return frozenset(x.committed.tree_digest for x in self.experiments.values() if x.committed)
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Closed experiments as a proposer may see them; the baseline is not among them."""
+        return tuple(self._entry(x) for number, x in self.experiments.items() if number > 0 and x.closed)
+
+    def _entry(self, experiment: ExperimentState) -> HistoryEntry:
+        proposed, closed = experiment.proposed, experiment.closed
+        assert closed is not None
+        gain = None if closed.gain is None else round_to_noise(closed.gain, self.run.objective.noise)
+        return HistoryEntry(
+            experiment=proposed.experiment,
+            status=closed.status,
+            kind=proposed.kind,
+            detail=proposed.detail,
+            rationale=proposed.rationale,
+            gain=gain,
+            note="" if closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED} else self._note(experiment),
+        )
+
+    def _note(self, experiment: ExperimentState) -> str:
+        """Our own words on what went wrong; of what candidate code printed, nothing but a built-in class and a line."""
+        assert experiment.closed is not None
+        failed = [self.trials[trial].failed for trial in experiment.trials]
+        return next((f.reason for f in reversed(failed) if f is not None), experiment.closed.reason)
+
+    def executions(self) -> Iterable[tuple[str, Execution]]:
+        """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""
+        if self.data is not None and self.data.execution is not None:
+            yield "", self.data.execution
+        for name, trial in self.trials.items():
+            if trial.trained is not None:
+                yield name, trial.trained.execution
+            for answered in trial.answered:
+                yield name, answered.execution
+
+    def session_seconds(self) -> float:
+        """Wall time of all sessions, as the events' times tell it."""
+        running = seconds_between(self._session_start, self.last_time) if self._session_start else 0.0
+        return self.earlier_seconds + running
+
+    def undecided(self, experiment: ExperimentState) -> bool:
+        """Whether a verifier failed on it."""
+        judged = [self.trials[trial].verdict for trial in experiment.trials]
+        return any(j is not None and isinstance(j.verdict, VerifierError) for j in judged)
+
+    def decided_keep(self, experiment: ExperimentState) -> bool:
+        """Whether the policy said keep and the experiment awaits the verifier's last checks."""
+        return isinstance(experiment.decision, Keep)
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state after those events."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one ISO 8601 time to another."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
