@@ -120,6 +120,7 @@ def run(
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Confirmation trials side by side.")] = 1,
     data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
     training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
 ) -> None:
@@ -147,6 +148,7 @@ def run(
         parallel=parallel,
         data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
+        seed=seed,
         retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
     )
     with start(configuration, _say) as session:

@@ -62,6 +62,8 @@ class RunConfiguration(Record):
     """A file or folder that replaces the task's own data source."""
     training_budget: int | None = Field(default=None, gt=0)
     """Replaces the task's `train.budget`."""
+    seed: int | None = None
+    """Fixes everything that is drawn at random, so that two runs can be compared draw by draw; None draws a secret."""
     retention: Retention = Retention()
     approve: bool = False
     """A person is shown each diff and asked before it is trained."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,12 @@ from rsi.records import CodeFiles
 
 ANSWER = "answer.bin"
 LARGEST_HEADER = 1024
-"""Bytes of a `.npy` header; it is a literal that NumPy evaluates, so a long one is refused unread."""
+MAGIC = b"\x93NUMPY\x01\x00"
+HEADER = re.compile(
+    rb"\{'descr': '([<|](?:b1|[iu][1248]|f[248]))', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:\d{1,12}(?:, ?|(?=\))))*)\),? *\} *\n?"
+)
+"""What `numpy.save` writes for plain numbers, and nothing else that Python would read there."""
 
 
 class MalformedAnswer(Exception):
@@ -60,7 +66,7 @@ def read_answer(outputs: Mapping[str, bytes], challenge: Challenge) -> Array:
     extra = sorted(set(outputs) - {ANSWER})
     if extra:
         raise MalformedAnswer(
-            f"The prediction for {challenge.name!r} left {len(extra)} file(s) beside {ANSWER}; only that one may be there."
+            f"The prediction for {challenge.name!r} left {len(extra)} more file(s); only {ANSWER} may be there."
         )
     content = outputs[ANSWER]
     expected = 4 * math.prod(challenge.answer_shape)
@@ -85,15 +91,16 @@ def encode_array(array: Array) -> bytes:
 def decode_array(content: bytes) -> Array:
     """The array in the bytes of a `.npy` file, read-only; ValueError for anything that is not exactly one.
 
-    Allocates nothing for what a header merely claims: the claim must match the bytes that are there.
+    The header is matched, not evaluated, and nothing is allocated for what it merely claims: the claim must agree with
+    the bytes that are there.
     """
-    stream = io.BytesIO(content)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("the array is not in version 1.0 of the .npy format; write it with encode_array")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=LARGEST_HEADER)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"the array holds {dtype}; only booleans, integers and floats are stored")
-    body = content[stream.tell() :]
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(body):
+    start = len(MAGIC) + 2
+    end = start + int.from_bytes(content[len(MAGIC) : start], "little")
+    header = HEADER.fullmatch(content[start:end]) if content.startswith(MAGIC) and end <= LARGEST_HEADER else None
+    if header is None:
+        raise ValueError("this is no plain .npy array (version 1.0, booleans, integers or floats)")
+    dtype, body = np.dtype(header[1].decode()), content[end:]
+    shape = tuple(int(size) for size in header[3].split(b",") if size.strip())
+    if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"the array claims shape {shape} of {dtype}, but {len(body)} bytes follow its header")
-    return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if header[2] == b"True" else "C")

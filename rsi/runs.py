@@ -74,7 +74,7 @@ def create(started: events.RunStarted, folder: Path, task: Task, redactor: Redac
         ) from None
     workspace = Workspace.create(folder)
     blobs = Blobs(folder / "blobs", redactor)
-    blobs.put(task.model_dump_json().encode())
+    blobs.put(task.model_dump_json(by_alias=True).encode())
     ledger = Ledger.create(folder / LEDGER, redactor)
     recorder = Recorder(ledger, blobs, RunState(), redactor)
     recorder.record(started)
@@ -144,7 +144,7 @@ def read(folder: Path) -> ReadRun:
 
 def task_blob_digest(task: Task) -> str:
     """The digest under which `create` stores the task."""
-    return hashlib.sha256(task.model_dump_json().encode()).hexdigest()
+    return hashlib.sha256(task.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
 def frozen_task(blobs: Blobs, state: RunState) -> Task:

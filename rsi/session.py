@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import os
 import platform
 import secrets
@@ -81,7 +83,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
             sandbox=description,
             task=runs.task_blob_digest(task),
             task_digest=task.digest(),
-            randomness=secrets.token_hex(32),
+            randomness=_randomness(configuration.seed),
             versions=versions(),
         )
         run = runs.create(started, (root or runs.runs_folder()) / run_id, task, Redactor.from_environment(os.environ))
@@ -130,13 +132,12 @@ class _Parts:
     def __init__(
         self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
     ) -> None:
-        image = {"image": recorded.image_digest} if recorded is not None and recorded.image_digest else {}
-        sandbox = configuration.sandbox
+        sandbox = configuration.sandbox if recorded is None else _with_image(configuration.sandbox, recorded)
         self.configuration = configuration
         self.verifier: Verifier = build("verifiers", configuration.verifier)
         self.proposer: Proposer = build("proposers", configuration.proposer)
         self.policy: Policy = build("policies", configuration.policy)
-        self.sandbox: Sandbox = build("sandboxes", sandbox.model_copy(update={"options": {**sandbox.options, **image}}))
+        self.sandbox: Sandbox = build("sandboxes", sandbox)
         stack.callback(self.sandbox.close)
 
     def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
@@ -161,6 +162,18 @@ class _Parts:
             executor=executor,
         )
         return Session(run, loop, stack)
+
+
+def _with_image(component: Component, recorded: SandboxDescription) -> Component:
+    """The same sandbox on the very image the run began with, where it is a sandbox that takes one."""
+    takes_one = "image" in inspect.signature(plugins.load("sandboxes", component.name)).parameters
+    if not (takes_one and recorded.image_digest):
+        return component
+    return component.model_copy(update={"options": {**component.options, "image": recorded.image_digest}})
+
+
+def _randomness(seed: int | None) -> str:
+    return secrets.token_hex(32) if seed is None else hashlib.sha256(f"rsi seed {seed}".encode()).hexdigest()
 
 
 def build(group: plugins.Group, component: Component) -> Any:

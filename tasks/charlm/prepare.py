@@ -112,8 +112,8 @@ def deduplicate(documents: Documents) -> Documents:
     """Each paragraph once, in the first document that has it; white space does not make it another."""
     seen: set[bytes] = set()
     unique: Documents = {}
-    for name in sorted(documents):
-        for block in documents[name]:
+    for name, blocks in documents.items():
+        for block in blocks:
             key = b" ".join(block.split())
             if key not in seen:
                 seen.add(key)
@@ -134,25 +134,28 @@ def split(documents: Documents) -> tuple[bytes, dict[str, bytes], int]:
             f"The text holds {total} bytes once repeated paragraphs are dropped, too few to measure on; "
             f"name a text of at least {FEWEST_WINDOWS * SHARE * WINDOW} bytes."
         )
-    size = count * WINDOW
     order = sorted(texts, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    held_out = {"dev": b"", "holdout": b""}
     taken: set[str] = set()
-    for part in held_out:
-        for name in order:
-            # A document that would fill most of a part by itself would make the part speak of one thing only.
-            if len(held_out[part]) < size and name not in taken and len(texts[name]) <= max(size // 3, SECTION * 2):
-                held_out[part] += texts[name]
-                taken.add(name)
-        if len(held_out[part]) < size:
-            sys.exit(
-                f"The text cannot be split: it consists of a few large documents; {part} needs {size} bytes of "
-                "smaller ones. Name a folder of several files, or a plain text."
-            )
-        held_out[part] = held_out[part][:size]
+    held_out = {part: take(texts, order, taken, count * WINDOW) for part in ("dev", "holdout")}
     known = {text[start : start + RUN] for text in held_out.values() for start in range(len(text) - RUN + 1)}
     kept = [block for name in order if name not in taken for block in documents[name] if not repeats(block, known)]
     return b"\n\n".join(kept) + b"\n", held_out, count
+
+
+def take(texts: dict[str, bytes], order: list[str], taken: set[str], size: int) -> bytes:
+    """The next documents in order that are not taken yet, up to so many bytes together; marks them as taken."""
+    part = b""
+    for name in order:
+        # A document that would fill most of a part by itself would make the part speak of one thing only.
+        if len(part) < size and name not in taken and len(texts[name]) <= max(size // 3, 2 * SECTION):
+            part += texts[name]
+            taken.add(name)
+    if len(part) < size:
+        sys.exit(
+            f"The text cannot be split: {size} bytes of smaller documents are needed for dev and for holdout each, and "
+            "there are not so many. Name a folder of several files, or a plain text."
+        )
+    return part[:size]
 
 
 def repeats(block: bytes, known: set[bytes]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - what everyone calls it
 
 # --- hyperparameters -------------------------------------------------------------------------------------------
 
@@ -23,7 +23,7 @@ WIDTH = 64
 HEADS = 4
 MLP_RATIO = 4
 DROPOUT = 0.0
-INIT_STD = 0.02
+INIT_STD = 0.1
 
 BATCH_SIZE = 16
 LEARNING_RATE = 1e-3
@@ -140,9 +140,7 @@ def train():
     generator = torch.Generator().manual_seed(SEED)
     text = torch.from_numpy(np.fromfile(DATA / "train.bin", dtype=np.uint8))
     model = GPT()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(BETA1, BETA2), weight_decay=WEIGHT_DECAY)
     steps = max(1, BUDGET // (BATCH_SIZE * CONTEXT))
     for step in range(steps):
         inputs, targets = draw_batch(text, generator)

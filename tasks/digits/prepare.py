@@ -1,4 +1,4 @@
-"""scikit-learn's scanned 8×8 digits in, three parts out: training images and labels, dev, holdout.
+"""scikit-learn's scanned 8 by 8 digits in, three parts out: training images and labels, dev, holdout.
 
 In the sandbox this reads the table under `$RSI_IN/source` and writes to `$RSI_OUT`. By hand, `python prepare.py` reads
 the copy that comes with scikit-learn (found, not imported) and writes `./data`. A row's part is decided by the hash of

@@ -8,6 +8,7 @@ By hand: `python prepare.py`, then `python train.py`. Two things are asked of an
 
 import math
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,21 +57,21 @@ ACTIVATIONS = {
 
 # Standard deviation of a weight, from the number of inputs and outputs.
 INITIALIZATIONS = {
-    "small": lambda fan_in, fan_out: 0.01,
-    "lecun": lambda fan_in, fan_out: math.sqrt(1 / fan_in),
-    "he": lambda fan_in, fan_out: math.sqrt(2 / fan_in),
+    "small": lambda _, __: 0.01,
+    "lecun": lambda fan_in, _: math.sqrt(1 / fan_in),
+    "he": lambda fan_in, _: math.sqrt(2 / fan_in),
     "glorot": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
 }
 
 # Factor of the learning rate, from the share of the steps that is done.
 SCHEDULES = {
-    "constant": lambda done: 1.0,
+    "constant": lambda _: 1.0,
     "linear": lambda done: 1 - done,
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
 }
 
 
-def sgd(gradient, state):
+def sgd(gradient, _):
     """Down the gradient."""
     return gradient
 
@@ -107,7 +108,7 @@ def initialise(generator, pixels):
     """Weights and biases of every layer, float32: `w0` (pixels, width), `b0` (width,), and so on."""
     sizes = [pixels, *[WIDTH] * LAYERS, CLASSES]
     model = {}
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         scale = INITIALIZATIONS[INITIALIZATION](fan_in, fan_out)
         model[f"w{layer}"] = (scale * generator.standard_normal((fan_in, fan_out))).astype(np.float32)
         model[f"b{layer}"] = np.zeros(fan_out, dtype=np.float32)

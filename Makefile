@@ -1,0 +1,42 @@
+# `make demo` and `make test` are each enough on a bare Debian or Ubuntu with Python 3.11+, git and make.
+# What they set up stays: .venv, the sandbox image, and a Docker engine where none answered (it goes on running).
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+BIN = .venv/bin
+# RSI_SKIP_DOCKER=1 leaves out the tests that need a container engine; pytest's last line counts them as deselected.
+NOT_LONG = not long$(if $(RSI_SKIP_DOCKER), and not docker)
+LONG = long$(if $(RSI_SKIP_DOCKER), and not docker)
+
+.PHONY: help setup setup-for-tests demo test test-long lint format lock
+
+help: ## These lines
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## The virtual environment, a container engine, the sandbox image
+	@$(PYTHON) tools/setup.py
+
+setup-for-tests:
+	@$(PYTHON) tools/setup.py --engine-required
+
+demo: setup ## Watch a small language model's training code get better
+	@tools/demo
+
+test: setup-for-tests lint ## Linters, types, import rules, and every test but the long ones
+	@$(BIN)/pytest -n 2 -m "$(NOT_LONG)" $(PYTEST_FLAGS)
+
+test-long: setup-for-tests ## The tests that take minutes
+	@$(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)
+
+lint:
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: ## Put the code into its one form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: ## Pin every dependency again
+	@tools/lock

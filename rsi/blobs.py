@@ -1,0 +1,123 @@
+"""Large bodies by content: streams, diffs, prompts, answers, artifacts; the ledger holds their sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rsi.durable import disk_faults, make_folder, read_regular, sync_file, sync_folder, write_whole
+from rsi.errors import IntegrityError
+from rsi.redaction import Redactor
+
+LARGEST = 2 * 1024**3
+"""Bytes; what is longer is not read into memory."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FAN_OUT = re.compile(r"[0-9a-f]{2}")
+_STAGING = "incoming"
+
+
+class MissingBlob(IntegrityError):
+    """A blob that the record names is not there."""
+
+
+class Blobs:
+    """A folder of blobs, `ab/cdef…`; nothing is touched before the first `put`, so readers leave no trace.
+
+    `put` does not redact, since a changed artifact would be no artifact: whoever records text passes it through
+    `redactor` first.
+    """
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        self.folder = folder
+        self.redactor = redactor
+
+    def put(self, data: bytes, durable: bool = True) -> str:
+        """Store bytes and return their sha256; on disk before it returns, unless `durable` is false.
+
+        EnvironmentFault where they cannot be written; nothing is half-written then.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(digest)
+        if self._holds(path, data):
+            if durable:  # it may have been written without
+                with disk_faults(path):
+                    sync_file(path)
+            return digest
+        with disk_faults(path):
+            make_folder(self.folder / _STAGING, durable=durable)
+            make_folder(path.parent, durable=durable)
+            write_whole(path, data, staging=self.folder / _STAGING, durable=durable)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of that sha256, hashed again; MissingBlob or IntegrityError where they are gone or altered."""
+        path = self._path(digest)
+        try:
+            data = read_regular(path, LARGEST)
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingBlob(f"Blob {digest} is missing from {self.folder}; restore it from a copy.") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise IntegrityError(f"{path} was altered: its content no longer hashes to its name.")
+        return data
+
+    def has(self, digest: str) -> bool:
+        """Whether a file of that name is there; only `get` says whether it is whole."""
+        path = self._path(digest)
+        return path.is_file() and not path.is_symlink()
+
+    def length(self, digest: str) -> int:
+        """Bytes of one blob; MissingBlob where it is not there."""
+        if not self.has(digest):
+            raise MissingBlob(f"Blob {digest} is missing from {self.folder}; restore it from a copy.")
+        return self._path(digest).lstat().st_size
+
+    def drop(self, digest: str) -> None:
+        """Remove a blob; none is needed to be there, so that a drop cut off by a crash can be repeated."""
+        path = self._path(digest)
+        with disk_faults(path):
+            path.unlink(missing_ok=True)
+
+    def digests(self) -> Iterator[str]:
+        """The sha256 of every blob, in order."""
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            return
+        for group in sorted(entry for entry in self.folder.iterdir() if _FAN_OUT.fullmatch(entry.name)):
+            if group.is_symlink() or not group.is_dir():
+                continue
+            names = sorted(group.name + entry.name for entry in group.iterdir() if not entry.is_symlink())
+            yield from (name for name in names if _DIGEST.fullmatch(name))
+
+    def size(self) -> int:
+        """Bytes of all blobs together."""
+        total = 0
+        for digest in self.digests():
+            total += (self.folder / digest[:2] / digest[2:]).lstat().st_size
+        return total
+
+    def clear_unfinished(self) -> None:
+        """Remove what a crash left of blobs being written; only for the one process that writes the run."""
+        staging = self.folder / _STAGING
+        if staging.is_dir() and not staging.is_symlink():
+            with disk_faults(staging):
+                for leftover in staging.iterdir():
+                    leftover.unlink()
+                sync_folder(staging)
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise IntegrityError(f"{digest[:80]!r} is no sha256, so the record that names it was altered.")
+        group = self.folder / digest[:2]
+        for folder in (self.folder, group):
+            if folder.is_symlink():
+                raise IntegrityError(f"{folder} is a link, so nothing is read there; put the folder itself there.")
+        return group / digest[2:]
+
+    def _holds(self, path: Path, data: bytes) -> bool:
+        """Whether the blob is there and whole: one written without `durable` may be short after a crash."""
+        try:
+            return path.lstat().st_size == len(data) and read_regular(path, len(data)) == data
+        except (FileNotFoundError, NotADirectoryError):
+            return False

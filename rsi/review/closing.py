@@ -1,0 +1,53 @@
+"""The last words after a run: what came of it, where it lies, what to try next, and the head of its ledger."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from rsi.review.improvement import how_sure, statement
+from rsi.review.summary import RunSummary, summarise
+from rsi.review.wording import count, duration, marks, say
+from rsi.runs import ReadRun
+
+_STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "provisional": "bold", "nothing kept": "bold"}
+
+
+def closing(run: ReadRun, console: Console) -> None:
+    """Print the last words; the head hash comes last, where the log's writer cannot reach it any more."""
+    summary = summarise(run)
+    for mark in marks(summary.grounded, summary.isolated):
+        say(console, mark, "bold red")
+    say(console, statement(summary), _STYLES[how_sure(summary)])
+    say(console, f"{became(summary)} in {duration(summary.wall_seconds)}; {_ended(summary)}.")
+    say(console, f"Everything is recorded in {summary.folder}")
+    next_commands(summary, console)
+    say(console, f"ledger head {summary.ledger_head}", "dim")
+
+
+def next_commands(summary: RunSummary, console: Console) -> None:
+    """The three commands to try next, ready to be copied."""
+    say(console, "Next:")
+    commands = [
+        (f"rsi show {summary.run}", "the whole story"),
+        (f"rsi diff {summary.run}", "the best code against the baseline"),
+        (f"rsi verify {summary.run}", "check that all of it holds"),
+    ]
+    if summary.status == "paused":
+        commands[0] = (f"rsi resume {summary.run}", "go on where it stopped")
+    width = max(len(command) for command, _ in commands)
+    for command, purpose in commands:
+        say(console, f"  {command:<{width}}  # {purpose}", "cyan")
+
+
+def became(summary: RunSummary) -> str:
+    """`12 experiments: three kept, seven discarded, two crashed`."""
+    words = ("kept", "discarded", "rejected", "crashed", "refused", "undecided")
+    counted = [f"{getattr(summary, word)} {word}" for word in words if getattr(summary, word)]
+    proposed = count(summary.experiments, "experiment")
+    return proposed[0].upper() + proposed[1:] + (f" ({', '.join(counted)})" if counted else "")
+
+
+def _ended(summary: RunSummary) -> str:
+    if summary.status == "finished":
+        return f"finished: {summary.reason}"
+    return f"paused: {summary.reason}" if summary.status == "paused" else "still going on"

@@ -1,0 +1,187 @@
+"""`rsi show RUN N`: one experiment whole, from the proposal to the decision, with what its sandboxes used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from rsi.errors import IntegrityError, UsageError
+from rsi.execution import Execution
+from rsi.records import Measure, Scored
+from rsi.review.sameness import verdict_words
+from rsi.review.wording import STYLES, count, duration, one_line, safe, say, size
+from rsi.runs import ReadRun
+from rsi.sanitize import for_terminal
+from rsi.state import ExperimentState, TrialState
+
+LONGEST_DIFF = 400
+"""Lines of a diff shown on a screen; `rsi diff` shows all of it."""
+
+
+def show_experiment(run: ReadRun, number: int, console: Console) -> None:
+    """Tell everything about one experiment; UsageError where the run has none of that number."""
+    entry = find(run, number)
+    proposed = entry.proposed
+    title = Text(f"experiment {number}  ", style="bold")
+    title.append("baseline" if number == 0 else entry.status.value, style=STYLES[entry.status])
+    say(console, title)
+    _field(console, "rationale", proposed.rationale)
+    detail = ", ".join(f"{key} = {value}" for key, value in proposed.detail.items())
+    _field(console, "kind", f"{proposed.kind}" + (f" ({detail})" if detail else ""))
+    _field(console, "from", _origin(entry))
+    if entry.committed is not None:
+        _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
+    _show_diff(run, entry, console)
+    for name in (*entry.trials, *_confirming(run, number)):
+        _show_trial(run.state.trials[name], console)
+    _show_decisions(entry, console)
+    if entry.closed is not None:
+        _field(console, "became", f"{entry.closed.status.value}: {entry.closed.reason}")
+    _show_executions(run, number, console)
+
+
+def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
+    """One experiment as plain values, every text in it made harmless; `schema` is its version."""
+    entry = find(run, number)
+    names = (*entry.trials, *_confirming(run, number))
+    value = {
+        "schema": 1,
+        "run": run.state.run.run,
+        "experiment": number,
+        "status": entry.status.value,
+        "proposed": entry.proposed.model_dump(mode="json"),
+        "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
+        "diff": _diff_text(run, entry),
+        "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
+        "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
+        "decisions": [decided.model_dump(mode="json") for decided in entry.decisions],
+        "closed": entry.closed.model_dump(mode="json") if entry.closed else None,
+    }
+    harmless = _harmless(value)
+    assert isinstance(harmless, dict)
+    return harmless
+
+
+def find(run: ReadRun, number: int) -> ExperimentState:
+    """The experiment of that number; UsageError that names those there are."""
+    entry = run.state.experiments.get(number)
+    if entry is None:
+        there = len(run.state.experiments)
+        known = f"it has 0 to {there - 1}" if there else "it has none yet"
+        raise UsageError(f"{run.state.run.run} has no experiment {number}; {known}.")
+    return entry
+
+
+def _field(console: Console, label: str, text: str) -> None:
+    line = Text(f"  {label:<10} ", style="dim")
+    line.append_text(safe(text))
+    say(console, line)
+
+
+def _origin(entry: ExperimentState) -> str:
+    source = entry.proposed.provenance
+    parts = [source.proposer, *([source.model] if source.model else [])]
+    if source.input_tokens or source.output_tokens:
+        parts.append(f"{source.input_tokens + source.output_tokens:,} tokens, ${source.cost_usd:.4f}")
+    if entry.proposed.experiment:
+        parts.append(f"on the code of experiment {entry.proposed.parent}")
+    return ", ".join(parts)
+
+
+def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
+    if entry.committed is None or entry.committed.diff is None:
+        return None
+    try:
+        return run.blobs.get(entry.committed.diff).decode("utf-8", "replace")
+    except IntegrityError as error:
+        return f"(not to be had: {error})"
+
+
+def _show_diff(run: ReadRun, entry: ExperimentState, console: Console) -> None:
+    text = _diff_text(run, entry)
+    if text is None:
+        return
+    lines = for_terminal(text).splitlines()
+    print_syntax("\n".join(lines[:LONGEST_DIFF]), console)
+    if len(lines) > LONGEST_DIFF:
+        say(console, f"  … {len(lines) - LONGEST_DIFF} further lines: rsi diff {run.state.run.run} "
+                     f"{entry.proposed.experiment}", "dim")  # fmt: skip
+
+
+def print_syntax(diff: str, console: Console) -> None:
+    """A diff in colours; made harmless already."""
+    console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _confirming(run: ReadRun, number: int) -> list[str]:
+    return [name for name in run.state.confirming if run.state.trials[name].started.experiment == number]
+
+
+def _show_trial(trial: TrialState, console: Console) -> None:
+    started = trial.started
+    say(console, f"  trial {started.trial} (to {started.role}, on {started.split}, seed {started.seed})", "bold")
+    if trial.failed is not None:
+        say(console, f"    failed: {trial.failed.reason}", "red")
+    for judged in (trial.screened, trial.checked):
+        if judged is None:
+            continue
+        purpose = "measured" if judged.purpose == "screen" else "checked before the keep"
+        say(console, f"    {purpose}: {verdict_words(judged.verdict)}")
+        for finding in judged.verdict.findings:
+            pointer = f" [{finding.pointer}]" if finding.pointer else ""
+            say(console, f"      {finding.severity.value} {finding.code}: {finding.message}{pointer}")
+        if isinstance(judged.verdict, Scored) and judged.purpose == "screen":
+            for m in judged.verdict.measurements:
+                error = "" if m.standard_error is None else f" ± {m.standard_error:.2g}"
+                say(console, f"      {m.name} = {m.value:.6g}{error}")
+
+
+def _show_decisions(entry: ExperimentState, console: Console) -> None:
+    for decided in entry.decisions:
+        metric = decided.comparison.objective.metric
+        candidate = ", ".join(f"{value:.6g}" for value in decided.comparison.candidate.values(metric))
+        incumbent = ", ".join(f"{value:.6g}" for value in decided.comparison.incumbent.values(metric))
+        against = f"{metric}: {candidate} against {incumbent} (experiment {decided.comparison.incumbent.experiment})"
+        _field(console, "compared", against)
+        decision = decided.decision
+        more = f", {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
+        _field(console, "decided", f"{decision.kind}{more} by {decision.rule}: {decision.reason}")
+
+
+def _show_executions(run: ReadRun, number: int, console: Console) -> None:
+    rows = [(n, x) for n, x in run.state.executions() if n and run.state.trials[n].started.experiment == number]
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in ("trial", "ran", "ended", "wall", "CPU", "memory", "output"):
+        table.add_column(header, no_wrap=True)
+    for name, execution in rows:
+        table.add_row(*(Text(one_line(cell, 60)) for cell in _execution_cells(name, execution)))
+    console.print(table)
+
+
+def _execution_cells(name: str, execution: Execution) -> tuple[str, ...]:
+    usage, limits = execution.usage, execution.limits
+    return (
+        name,
+        execution.purpose,
+        execution.kind.value,
+        f"{duration(usage.wall_seconds)} of {limits.wall_seconds:g}",
+        f"{duration(usage.cpu_seconds)} of {limits.cpu_seconds:g}",
+        f"{size(usage.peak_memory_bytes)} of {size(limits.memory_bytes)}",
+        size(execution.stdout_bytes + execution.stderr_bytes),
+    )
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return for_terminal(value)
+    if isinstance(value, dict):
+        return {for_terminal(str(key)): _harmless(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(item) for item in value]
+    return value

@@ -1,0 +1,91 @@
+"""`rsi list`: one row a run; a folder whose record does not hold is a row that says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rsi import runs
+from rsi.errors import RsiError
+from rsi.records import Record
+from rsi.review.improvement import how_sure
+from rsi.review.summary import summarise
+from rsi.review.wording import number, one_line, say
+
+
+class Row(Record):
+    """One run folder."""
+
+    run: str
+    folder: str
+    status: str
+    """`running`, `paused`, `finished`, or `broken`."""
+    problem: str = ""
+    """Why it is broken."""
+    task: str = ""
+    metric: str = ""
+    experiments: int = 0
+    kept: int = 0
+    baseline: float | None = None
+    best: float | None = None
+    sure: str = ""
+    grounded: bool = True
+    isolated: bool = True
+    started: str = ""
+
+
+def list_runs(folder: Path) -> list[Row]:
+    """Every run below a folder, oldest first."""
+    return [_row(found) for found in runs.list_runs(folder)]
+
+
+def _row(folder: Path) -> Row:
+    named = {"run": one_line(folder.name), "folder": one_line(str(folder), 1000)}
+    try:
+        summary = summarise(runs.read(folder))
+    except RsiError as error:
+        return Row(**named, status="broken", problem=one_line(str(error), 300))
+    except Exception as error:  # a folder from elsewhere may hold anything; the others must still be listed
+        return Row(**named, status="broken", problem=one_line(f"{type(error).__name__}: {error}", 300))
+    return Row(
+        **named,
+        status=summary.status,
+        task=summary.task,
+        metric=summary.baseline.metric,
+        experiments=summary.experiments,
+        kept=summary.kept,
+        baseline=summary.baseline.value,
+        best=summary.best.value,
+        sure=how_sure(summary),
+        grounded=summary.grounded,
+        isolated=summary.isolated,
+        started=summary.started,
+    )
+
+
+def render(rows: list[Row], console: Console) -> None:
+    """The rows as a table."""
+    if not rows:
+        say(console, "There are no runs here; `rsi run charlm` starts one.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in ("run", "status", "experiments", "kept", "baseline", "best", "how sure"):
+        table.add_column(header, no_wrap=header != "how sure", overflow="fold")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+
+
+def _cells(row: Row) -> list[Text]:
+    if row.status == "broken":
+        words = Text(row.problem, style="red")
+        return [Text(row.run), Text("broken", style="bold red"), *(Text("") for _ in range(4)), words]
+    marked = [word for word, wrong in (("UNGROUNDED", not row.grounded), ("NOT ISOLATED", not row.isolated)) if wrong]
+    sure = Text(row.sure)
+    if marked:
+        sure.append(" " + ", ".join(marked), style="bold red")
+    values = (Text(f"{row.metric} {number(row.baseline)}"), Text(number(row.best)))
+    return [Text(row.run), Text(row.status), Text(str(row.experiments)), Text(str(row.kept)), *values, sure]

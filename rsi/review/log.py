@@ -1,0 +1,108 @@
+"""`rsi log`: every event in one line, in words, or as the JSON that stands in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from rsi import events as e
+from rsi.ledger import Event
+from rsi.records import Measure, Record
+from rsi.review.sameness import verdict_words
+from rsi.review.wording import count, duration, one_line, say, size
+from rsi.runs import ReadRun
+
+Words = Callable[[Any], str]
+
+
+def print_log(run: ReadRun, console: Console, *, kind: str = "", experiment: int | None = None, as_json: bool) -> None:
+    """Print the events that match, oldest first."""
+    for event in select(run, kind, experiment):
+        if as_json:
+            # Straight to the file: a console would wrap or style what a program is to read.
+            console.file.write(json.dumps(event.model_dump(mode="json"), sort_keys=True) + "\n")
+        else:
+            line = Text(f"{event.time[:19].replace('T', ' ')} ", style="dim")
+            line.append(f"{event.seq:>6} ", style="dim")
+            line.append(f"{one_line(event.kind, 40):<22} ", style="cyan")
+            line.append(one_line(describe(event), 400))
+            say(console, line)
+
+
+def select(run: ReadRun, kind: str = "", experiment: int | None = None) -> Iterator[Event]:
+    """Events of a kind (or whose kind begins so), and of an experiment, where these are given."""
+    for event in run.events:
+        of_kind = not kind or event.kind == kind or event.kind.startswith(kind.rstrip(".") + ".")
+        if of_kind and (experiment is None or experiment_of(event, run) == experiment):
+            yield event
+
+
+def experiment_of(event: Event, run: ReadRun) -> int | None:
+    """The experiment that an event belongs to, None for one of the run as a whole."""
+    number = event.body.get("experiment")
+    if isinstance(number, int):
+        return number
+    trial = run.state.trials.get(str(event.body.get("trial", "")))
+    return trial.started.experiment if trial else None
+
+
+def describe(event: Event) -> str:
+    """What happened, in words; hostile text in it is as it stands in the record."""
+    body_type = e.BODIES.get(event.kind)
+    if body_type is None:
+        return "an event of a kind that this version does not know"
+    body = body_type.model_validate(event.body)
+    return _WORDS[type(body)](body)
+
+
+def _answered(body: e.TrialAnswered) -> str:
+    came = "malformed" if body.malformed else body.execution.kind.value
+    return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}"
+
+
+def _seconds(body: e.TrialTrained | e.TrialAnswered) -> str:
+    return duration(body.execution.usage.wall_seconds)
+
+
+def _decided(body: e.PolicyDecided) -> str:
+    decision = body.decision
+    more = f" {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
+    return f"experiment {body.experiment}: {decision.kind}{more} by {decision.rule}: {decision.reason}"
+
+
+def _confirmed(body: e.ConfirmationFinished) -> str:
+    improvement = body.improvement
+    if improvement is None or improvement.low is None or improvement.high is None:
+        return f"experiment {body.best} against the baseline on {body.metric}: no interval"
+    bounds = f"{improvement.low:.4g} to {improvement.high:.4g}"
+    return (
+        f"experiment {body.best} is better than the baseline by {improvement.estimate:.4g} in {body.metric}, {bounds}"
+    )
+
+
+_WORDS: dict[type[Record], Words] = {
+    e.RunStarted: lambda b: (
+        f"{b.run} on {b.configuration.task} with {b.configuration.proposer.name} in {b.sandbox.name}"
+    ),
+    e.DataPrepared: lambda b: (
+        f"{count(len(b.files), 'file')} of data, {'prepared' if b.execution else 'from the cache'}"
+    ),
+    e.ExperimentProposed: lambda b: f"experiment {b.experiment} ({b.kind}): {b.rationale}",
+    e.ExperimentCommitted: lambda b: f"experiment {b.experiment} is commit {b.commit[:12]}: {', '.join(b.changed)}",
+    e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
+    e.TrialTrained: lambda b: f"trial {b.trial} trained: {b.execution.kind.value}, {_seconds(b)}",
+    e.TrialAnswered: _answered,
+    e.TrialJudged: lambda b: f"trial {b.trial} to {b.purpose}: {verdict_words(b.verdict)}",
+    e.TrialFailed: lambda b: f"trial {b.trial} failed: {b.reason}",
+    e.PolicyDecided: _decided,
+    e.ExperimentClosed: lambda b: f"experiment {b.experiment} {b.status.value}: {b.reason}",
+    e.ConfirmationFinished: _confirmed,
+    e.BlobsDropped: lambda b: f"{count(len(b.digests), 'blob')} dropped, {size(b.bytes)} ({b.reason})",
+    e.RunPaused: lambda b: f"{b.reason}",
+    e.RunResumed: lambda b: "a torn end was set aside" if b.torn_tail else "the run goes on",
+    e.RunFinished: lambda b: f"{b.reason}",
+}

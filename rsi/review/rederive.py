@@ -1,0 +1,319 @@
+"""Derive again what the record claims: commits from edits, verdicts from evidence, decisions from measurements.
+
+Everything is derived from the state before an event, exactly as the loop did, and compared with the event's body.
+Nothing of the run folder is executed: implementations are looked up by registered name, and one that the run names by
+a file's path is loaded only where the reader says that this file is trusted.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rsi import confirmation, plugins
+from rsi import events as e
+from rsi.blobs import Blobs
+from rsi.configuration import Component
+from rsi.derive import compare, derive_verdict, gather, reference_trial
+from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.errors import IntegrityError, RsiError
+from rsi.ledger import Event
+from rsi.loop import CRASHES
+from rsi.records import (
+    CodeFiles,
+    Discard,
+    Edit,
+    ExperimentStatus,
+    Keep,
+    Measure,
+    Record,
+    Rejected,
+    Verdict,
+    VerifierError,
+)
+from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
+from rsi.review.storage import Wrong
+from rsi.state import RETRIED, ExperimentState, RunState
+from rsi.task import Task
+from rsi.trial import failure_reason
+from rsi.workspace import Workspace
+
+Claim = tuple[str, str]
+"""(kind of problem, sentence)."""
+
+
+class Rederivation:
+    """One pass over a run; holds its blobs, its code, and a scratch repository in which commits are made again."""
+
+    def __init__(
+        self, blobs: Blobs, workspace: Workspace, scratch: Workspace, *, verdicts: bool, trust_paths: bool
+    ) -> None:
+        self.blobs = blobs
+        self.workspace = workspace
+        self.scratch = scratch
+        self.verdicts = verdicts
+        self.trust_paths = trust_paths
+        self.counts: Counter[str] = Counter()
+        self.notes: dict[str, None] = {}
+        self.commits: dict[str, int] = {}
+        """Commit → the event that records it."""
+        self._task: Task | None = None
+        self._policy: Any = None
+        self._verifier: Any = None
+        self._same_parser = True
+
+    def problems(self, state: RunState, event: Event, body: Record) -> Iterator[Wrong]:
+        """What does not follow from the state before the event. Failing to derive is a problem too."""
+        rule = _RULES.get(type(body))
+        if rule is None:
+            return
+        try:
+            yield from (Wrong(event.seq, kind, sentence) for kind, sentence in rule(self, state, body))
+        except RsiError as error:
+            yield Wrong(event.seq, "underivable", str(error))
+        except Exception as error:  # hostile records make any of our code fail; that they do is the finding
+            yield Wrong(event.seq, "underivable", f"deriving it again raised {type(error).__name__}: {error}")
+
+    # --- the beginning ------------------------------------------------------------------------------------------
+
+    def started(self, _state: RunState, body: e.RunStarted) -> Iterator[Claim]:
+        """The frozen task, and the implementations that everything is derived with."""
+        versions = body.versions.get("python", "").split(".")[:2]
+        self._same_parser = versions == platform.python_version().split(".")[:2]
+        self._task = Task.model_validate_json(self.blobs.get(body.task))
+        if self._task.digest() != body.task_digest:
+            yield "task", "its task_digest is not that of the frozen task"
+        if self._task.objective != body.objective:
+            yield "task", "its objective is not that of the frozen task"
+        self._policy, refused = self._built("policies", body.configuration.policy)
+        if refused:
+            yield "underivable", refused
+        if not self.verdicts:
+            return
+        self._verifier, refused = self._built("verifiers", body.configuration.verifier)
+        if refused:
+            yield "underivable", refused
+        elif bool(self._verifier.grounded) != body.grounded:
+            yield "task", f"it says grounded = {body.grounded}, the verifier says {self._verifier.grounded}"
+
+    def _built(self, group: plugins.Group, component: Component) -> tuple[Any, str]:
+        if ".py:" in component.name and not self.trust_paths:
+            return None, (
+                f"the run names {component.name!r}, a program outside this distribution, which is not loaded unasked; "
+                "without it nothing that it decided can be derived again"
+            )
+        return plugins.load(group, component.name)(**component.options), ""
+
+    # --- code ---------------------------------------------------------------------------------------------------
+
+    def committed(self, state: RunState, body: e.ExperimentCommitted) -> Iterator[Claim]:
+        """The edit applied again, the commit made again, the diff drawn again."""
+        self.commits[body.commit] = state.events
+        code = self.workspace.read(body.commit)
+        self.counts["commits"] += 1
+        if not self.verdicts:
+            return
+        entry = state.experiments[body.experiment]
+        checked = self._checked(state, entry)
+        if isinstance(checked, Refusal):
+            yield "commit", f"its edit is refused: {checked.reason}"
+            return
+        if checked.code != code:
+            yield "commit", f"commit {body.commit[:12]} does not hold the code that the edit gives"
+        if body.changed != checked.changed:
+            yield "commit", "it names other files as changed than the edit changes"
+        if (checked.tree_digest, checked.tree_tokens) != (body.tree_digest, body.tree_tokens):
+            # Syntax trees differ between versions of the interpreter, so only the same one can tell.
+            if self._same_parser:
+                yield "commit", "its tree digest is not that of the code"
+            else:
+                self.notes["Tree digests were made by another version of Python and not compared."] = None
+        if checked.tree_digest in state.tried() and self._same_parser:
+            yield "commit", "the same code was tried before"
+        parents = [] if body.experiment == 0 else [self._commit_of(state, entry.proposed.parent)]
+        yield from self._same_commit(state, body.experiment, body.commit, parents, code)
+        if body.experiment > 0:
+            yield from self._same_diff(body, self.workspace.read(parents[0]), code)
+
+    def _checked(self, state: RunState, entry: ExperimentState) -> CheckedEdit | Refusal:
+        assert self._task is not None
+        if entry.proposed.edit is None:
+            return inspect_code(self._task.code)
+        edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))
+        before = self.workspace.read(self._commit_of(state, entry.proposed.parent))
+        return check(edit, before, self._task.spec.code.editable, self._task.spec.code.max_bytes)
+
+    def _same_commit(
+        self, state: RunState, number: int, commit: str, parents: list[str], code: CodeFiles
+    ) -> Iterator[Claim]:
+        """A commit is a pure function of code, words, parents and time, the ledger's head among the words."""
+        try:
+            again = self.scratch.commit(code, commit_message(state, number), parents, state.last_time)
+        except IntegrityError:
+            return  # its parent could not be made again, which was said there
+        if again != commit:
+            yield "commit", f"commit {commit[:12]} does not follow from the record: its message, time or parent differ"
+
+    def _same_diff(self, body: e.ExperimentCommitted, old: CodeFiles, new: CodeFiles) -> Iterator[Claim]:
+        recorded = self.blobs.get(body.diff).decode() if body.diff else ""
+        if recorded != render_diff(old, new) and "[redacted " not in recorded:
+            yield "diff", "the recorded diff is not the difference of the two commits"
+
+    def _commit_of(self, state: RunState, number: int) -> str:
+        entry = state.experiments[number]
+        assert entry.committed is not None
+        return (entry.closed.commit if entry.closed else None) or entry.committed.commit
+
+    # --- trials -------------------------------------------------------------------------------------------------
+
+    def trained(self, _state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
+        """What the artifact is made of came out of the sandbox."""
+        recorded = {file.path: file.sha256 for file in body.execution.files}
+        for path, digest in body.artifact.items():
+            if recorded.get(path, digest) != digest:
+                yield "artifact", f"the artifact {path!r} is not the file that came out of the sandbox"
+
+    def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
+        """Our words on a failure are a function of its execution."""
+        trial = state.trials[body.trial]
+        assert trial.trained is not None
+        execution = trial.trained.execution if body.stage == "train" else trial.answered[-1].execution
+        if body.reason != failure_reason(execution, "training" if body.stage == "train" else "prediction"):
+            yield "verdict", f"the reason that it gives is not that of the execution, which ended as {execution.kind}"
+
+    def judged(self, state: RunState, body: e.TrialJudged) -> Iterator[Claim]:
+        """The verdict follows from the recorded scores."""
+        if body.reference != reference_trial(state, body.trial):
+            yield "verdict", f"it was weighed against trial {body.reference}, not the first scored one of its parent"
+        if self._verifier is None:
+            return
+        try:
+            evidence = gather(state, body.trial, body.purpose, self.blobs.get)
+            derived: Verdict = derive_verdict(state.trials[body.trial], self._verifier, evidence)
+        except RsiError:
+            raise
+        except Exception as error:
+            derived = VerifierError(message=f"{self._verifier.name} raised {type(error).__name__}: {error}")
+        self.counts["verdicts"] += 1
+        if same_verdict(body.verdict, derived):
+            return
+        if isinstance(body.verdict, VerifierError):
+            # Raised while asking or scoring, for which held-out data is needed; it never counts as a score.
+            self.notes["Errors of a verifier are taken as recorded: they need held-out data to be derived."] = None
+            return
+        yield "verdict", f"the evidence gives {verdict_words(derived)}, it says {verdict_words(body.verdict)}"
+
+    # --- decisions ----------------------------------------------------------------------------------------------
+
+    def decided(self, state: RunState, body: e.PolicyDecided) -> Iterator[Claim]:
+        """The policy sees what the verdicts gave, and decides so."""
+        comparison = compare(state, body.experiment)
+        if comparison != body.comparison:
+            yield "decision", "its comparison does not hold the measurements that the verdicts gave"
+        if self._policy is None:
+            return
+        derived = self._policy.decide(comparison)
+        self.counts["decisions"] += 1
+        if derived != body.decision:
+            yield "decision", f"the policy says {derived.kind} ({derived.reason}), it says {body.decision.kind}"
+
+    def closed(self, state: RunState, body: e.ExperimentClosed) -> Iterator[Claim]:
+        """What became of an experiment follows from its verdicts and decisions."""
+        entry = state.experiments[body.experiment]
+        status, reason = self._due(state, entry)
+        if body.status is not status:
+            yield "closing", f"experiment {body.experiment} came out as {status}, it says {body.status}"
+        elif reason is not None and body.reason != reason:
+            yield "closing", f"the reason should be {reason!r}"
+        gain = state.gain(body.experiment) if body.experiment > 0 else None
+        if (gain is None) != (body.gain is None) or (gain is not None and not close(gain, body.gain)):
+            yield "closing", f"the gain should be {gain}, it says {body.gain}"
+        if (body.commit is None) == (body.status is ExperimentStatus.KEPT):
+            yield "commit", "a kept experiment has a commit on the branch, no other has"
+        if body.commit is not None and entry.committed is not None:
+            yield from self._kept_commit(state, entry, entry.committed.commit, body.commit)
+
+    def _kept_commit(self, state: RunState, entry: ExperimentState, candidate: str, commit: str) -> Iterator[Claim]:
+        self.commits.setdefault(commit, state.events)
+        self.counts["commits"] += commit != candidate
+        number = entry.proposed.experiment
+        if number == 0:
+            if commit != candidate:
+                yield "commit", "the baseline's commit on the branch is another than its own"
+            return
+        code = self.workspace.read(commit)
+        if code != self.workspace.read(candidate):
+            yield "commit", f"commit {commit[:12]} on the branch does not hold the candidate's code"
+        elif self.verdicts:
+            yield from self._same_commit(state, number, commit, [self._commit_of(state, state.incumbent)], code)
+
+    def _due(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
+        """What became of an experiment, and why where that can be told in the loop's own words."""
+        if entry.committed is None:
+            return self._refusal(state, entry)
+        unscored = _without_score(state, entry)
+        if unscored is not None:
+            return unscored
+        decision = entry.decision
+        passed = any(state.trials[name].checked is not None for name in entry.trials)
+        if entry.proposed.experiment == 0 and state.observations(0):
+            return ExperimentStatus.KEPT, "the baseline"
+        if isinstance(decision, Keep) and passed:
+            return ExperimentStatus.KEPT, decision.reason
+        if isinstance(decision, Discard):
+            return ExperimentStatus.DISCARDED, decision.reason
+        return (ExperimentStatus.UNDECIDED if isinstance(decision, Measure) else ExperimentStatus.OPEN), None
+
+    def _refusal(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
+        if not self.verdicts:
+            return ExperimentStatus.REFUSED, None
+        checked = self._checked(state, entry)
+        self.counts["refusals"] += 1
+        if isinstance(checked, CheckedEdit) and checked.tree_digest not in state.tried() and self._same_parser:
+            return ExperimentStatus.OPEN, None
+        return ExperimentStatus.REFUSED, None
+
+    def confirmed(self, state: RunState, body: e.ConfirmationFinished) -> Iterator[Claim]:
+        """The statement follows from the confirmation's trials."""
+        due = confirmation.conclude(state)
+        self.counts["confirmations"] += 1
+        without = {"improvement": None}
+        if body.model_copy(update=without) != due.model_copy(update=without):
+            yield "confirmation", "its values are not those that the confirmation's trials measured"
+        elif not same_interval(body.improvement, due.improvement):
+            yield "confirmation", "its interval does not follow from its values"
+
+
+def commit_message(state: RunState, experiment: int) -> str:
+    """The words of a commit, as `rsi.candidates` puts them: rationale, number, the ledger's head."""
+    summary = " ".join(state.experiments[experiment].proposed.rationale.split())[:200] or "no rationale"
+    return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {state.head}\n"
+
+
+def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str] | None:
+    """What an experiment comes to because one of its trials gave no score; None where all did."""
+    for name in entry.trials:
+        trial = state.trials[name]
+        if trial.failed is not None and trial.failed.kind not in RETRIED:
+            crashed = trial.failed.kind in CRASHES
+            return (ExperimentStatus.CRASHED if crashed else ExperimentStatus.REJECTED), trial.failed.reason
+        verdict = trial.verdict.verdict if trial.verdict else None
+        if isinstance(verdict, Rejected):
+            return ExperimentStatus.REJECTED, verdict.reason
+        if isinstance(verdict, VerifierError):
+            return ExperimentStatus.UNDECIDED, verdict.message
+    return None
+
+
+_RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
+    e.RunStarted: Rederivation.started,
+    e.ExperimentCommitted: Rederivation.committed,
+    e.TrialTrained: Rederivation.trained,
+    e.TrialFailed: Rederivation.failed,
+    e.TrialJudged: Rederivation.judged,
+    e.PolicyDecided: Rederivation.decided,
+    e.ExperimentClosed: Rederivation.closed,
+    e.ConfirmationFinished: Rederivation.confirmed,
+}

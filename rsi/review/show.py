@@ -1,0 +1,133 @@
+"""`rsi show RUN`: a summary that is read in ten seconds, then every experiment, then the staircase."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rsi.records import Direction, ExperimentStatus
+from rsi.review.closing import became, next_commands
+from rsi.review.experiment import experiment_json, show_experiment
+from rsi.review.improvement import how_sure, statement
+from rsi.review.staircase import points, renderable
+from rsi.review.summary import RunSummary, Trouble, summarise
+from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
+from rsi.runs import ReadRun
+from rsi.state import ExperimentState, RunState
+
+__all__ = ["experiment_json", "show_experiment", "show_run"]
+
+_SURE = {
+    "confirmed": "confirmed on fresh seeds and on the holdout, which no decision had seen",
+    "not confirmed": "tested on fresh seeds and on the holdout, and not borne out there",
+    "provisional": "only provisional: no fresh seeds, no holdout (`rsi run … --confirm 5` makes sure)",
+    "nothing kept": "nothing to be sure of",
+}
+
+
+def show_run(run: ReadRun, console: Console) -> None:
+    """Tell what a run did."""
+    summary = summarise(run)
+    _head(summary, console)
+    say(console)
+    console.print(_table(run.state, console))
+    plotted = points(run.state)
+    if len(plotted) > 1:
+        say(console)
+        plot = renderable(plotted, console, Direction(summary.direction))
+        console.print(plot, markup=False, emoji=False, highlight=False)
+    say(console)
+    next_commands(summary, console)
+    say(console, f"ledger head {summary.ledger_head} ({count(summary.events, 'event')})", "dim")
+
+
+def _head(summary: RunSummary, console: Console) -> None:
+    ended = f"{summary.status}: {summary.reason}" if summary.reason else summary.status
+    say(console, f"{summary.run}  task {summary.task}, proposer {summary.proposer}, policy {summary.policy}", "bold")
+    for mark in marks(summary.grounded, summary.isolated):
+        say(console, mark, "bold red")
+    sure = how_sure(summary)
+    rows = [
+        ("improved", statement(summary)),
+        ("how sure", _SURE[sure]),
+        ("went wrong", _wrong(summary)),
+        ("cost", _cost(summary)),
+        ("did", f"{became(summary)}; {ended}"),
+    ]
+    for label, text in rows:
+        line = Text(f"  {label:<11}", style="dim")
+        line.append(one_line(text, 1000), style="bold green" if label == "improved" and sure == "confirmed" else "")
+        say(console, line)
+
+
+def _wrong(summary: RunSummary) -> str:
+    if not summary.problems:
+        return "nothing"
+    shown = "; ".join(_trouble(trouble) for trouble in summary.problems[:3])
+    further = len(summary.problems) - 3
+    return shown + (f"; and {count(further, 'further kind')} (--json lists them)" if further > 0 else "")
+
+
+def _trouble(trouble: Trouble) -> str:
+    where = "" if trouble.experiment is None else f"experiment {trouble.experiment}: "
+    return f"{trouble.count} × {trouble.kind.replace('_', ' ')} ({where}{one_line(trouble.example, 90)})"
+
+
+def _cost(summary: RunSummary) -> str:
+    parts = [
+        f"{duration(summary.wall_seconds)} of wall time",
+        f"{duration(summary.train_seconds)} training",
+        f"{duration(summary.predict_seconds + summary.scoring_seconds)} predicting and scoring",
+        f"{duration(summary.overhead_seconds)} overhead",
+        f"{size(summary.disk_bytes)} on disk",
+    ]
+    if summary.tokens or summary.cost_usd:
+        parts.append(f"{summary.tokens:,} tokens, ${summary.cost_usd:.2f}")
+    return ", ".join(parts)
+
+
+def _table(state: RunState, console: Console) -> Table:
+    ascii_only = console.options.ascii_only
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", safe_box=ascii_only)
+    for header, justify in (("#", "right"), ("became", "left"), (state.run.objective.metric, "right")):
+        table.add_column(one_line(header, 30), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("gain", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("what it tried, and what came of it", overflow="fold", ratio=1)
+    resolution = _resolution(state)
+    for entry in state.experiments.values():
+        table.add_row(*_row(state, entry, resolution))
+    return table
+
+
+def _row(state: RunState, entry: ExperimentState, resolution: float) -> list[Text]:
+    experiment = entry.proposed.experiment
+    gain = entry.closed.gain if entry.closed else None
+    tried = Text(one_line(entry.proposed.rationale, 160))
+    unusual = entry.status not in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.OPEN}
+    if unusual and entry.closed is not None:
+        tried.append(f" ({one_line(entry.closed.reason, 160)})", style="dim")
+    return [
+        Text(str(experiment)),
+        Text("baseline" if experiment == 0 else entry.status.value, style=STYLES[entry.status]),
+        Text(number(state.mean(experiment), resolution)),
+        Text("" if gain is None else f"{gain:+.{_places(resolution)}f}"),
+        Text(f"{experiment_seconds(state, entry):.1f}"),
+        tried,
+    ]
+
+
+def _resolution(state: RunState) -> float:
+    return state.run.objective.noise
+
+
+def _places(resolution: float) -> int:
+    return len(number(0.0, resolution).partition(".")[2])
+
+
+def experiment_seconds(state: RunState, entry: ExperimentState) -> float:
+    """Wall seconds of everything that ran for an experiment's own trials."""
+    trials = [state.trials[name] for name in entry.trials]
+    trained = sum(trial.trained.execution.usage.wall_seconds for trial in trials if trial.trained)
+    return trained + sum(a.execution.usage.wall_seconds for trial in trials for a in trial.answered)

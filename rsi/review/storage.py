@@ -1,0 +1,181 @@
+"""What the events point at outside the ledger: blobs, references of `code.git`, heads anchored elsewhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rsi import anchors
+from rsi import events as e
+from rsi.blobs import Blobs, MissingBlob
+from rsi.errors import IntegrityError
+from rsi.ledger import Event
+from rsi.records import ExperimentStatus, Record
+from rsi.state import RunState
+from rsi.workspace import Workspace
+
+
+class Reference(NamedTuple):
+    """One mention of a blob."""
+
+    seq: int
+    kind: str
+    role: str
+    """`answer` and `artifact` may be dropped; everything else is evidence."""
+    trial: str = ""
+
+
+class Wrong(NamedTuple):
+    """Something that does not hold, at the event that says otherwise."""
+
+    seq: int
+    kind: str
+    sentence: str
+
+
+def mentioned(body: Record) -> Iterator[tuple[str, str]]:
+    """(digest, role) of every blob that an event points at."""
+    match body:
+        case e.RunStarted():
+            yield body.task, "task"
+        case e.ExperimentProposed():
+            provenance = body.provenance
+            named = ((body.edit, "edit"), (provenance.prompt, "prompt"), (provenance.answer, "proposer's answer"))
+            yield from ((digest, role) for digest, role in named if digest)
+        case e.ExperimentCommitted():
+            if body.diff:
+                yield body.diff, "diff"
+        case e.TrialTrained():
+            yield body.stdout, "stdout"
+            yield body.stderr, "stderr"
+            yield from ((digest, "artifact") for digest in body.artifact.values())
+        case e.TrialAnswered():
+            yield body.stdout, "stdout"
+            yield body.stderr, "stderr"
+            if body.answer:
+                yield body.answer, "answer"
+            yield from ((digest, "scores") for digest in body.scores.values())
+        case e.RunResumed():
+            if body.torn_tail:
+                yield body.torn_tail, "torn tail"
+
+
+class BlobIndex:
+    """Every mention of a blob so far, by digest, so that a drop can be judged and presence checked at the end."""
+
+    def __init__(self) -> None:
+        self.references: dict[str, list[Reference]] = defaultdict(list)
+        self.dropped: dict[str, int] = {}
+        self.resumed_at: list[int] = []
+
+    def add(self, event: Event, body: Record) -> None:
+        """Take in one event's mentions."""
+        trial = getattr(body, "trial", "")
+        for digest, role in mentioned(body):
+            self.references[digest].append(Reference(event.seq, event.kind, role, trial))
+        if isinstance(body, e.BlobsDropped):
+            self.dropped.update(dict.fromkeys(body.digests, event.seq))
+        elif isinstance(body, e.RunResumed):
+            self.resumed_at.append(event.seq)
+
+    def drop_problem(self, state: RunState, body: e.BlobsDropped) -> str:
+        """Why a drop was not allowed: only answers and artifacts go, and none that is still of use."""
+        for digest in body.digests:
+            references = self.references.get(digest, [])
+            if not references:
+                return f"it drops {digest[:12]}, which nothing mentions"
+            for reference in references:
+                if reference.role not in {"answer", "artifact"}:
+                    return f"it drops {digest[:12]}, the {reference.role} of event {reference.seq}: that is evidence"
+                if _of_use(state, reference):
+                    return f"it drops the {reference.role} of trial {reference.trial}, which is still of use"
+        return ""
+
+    def problems(self, blobs: Blobs) -> tuple[list[Wrong], list[str], int]:
+        """Blobs that are missing or altered, notes, and how many were hashed again."""
+        wrong: list[Wrong] = []
+        checked, lost = 0, 0
+        for digest, references in self.references.items():
+            first = references[0]
+            try:
+                blobs.get(digest)
+                checked += 1
+            except MissingBlob as missing:
+                if digest in self.dropped:
+                    continue
+                # Answers alone are written without waiting for the disk: a crash of the machine may take them.
+                if {r.role for r in references} == {"answer"} and any(at > first.seq for at in self.resumed_at):
+                    lost += 1
+                    continue
+                wrong.append(Wrong(first.seq, "blob", f"its {first.role} is not there: {missing}"))
+            except (IntegrityError, OSError) as error:
+                wrong.append(Wrong(first.seq, "blob", f"its {first.role} does not hold: {error}"))
+        note = f"{lost} sealed answers are gone without a recorded drop, as after a crash of the machine."
+        return wrong, [note] if lost else [], checked
+
+
+def _of_use(state: RunState, reference: Reference) -> bool:
+    trial = state.trials[reference.trial]
+    experiment = state.experiments[trial.started.experiment]
+    if trial.started.role == "confirm":
+        return not trial.over
+    if experiment.closed is None:
+        return True
+    return reference.role == "artifact" and experiment.status is ExperimentStatus.KEPT
+
+
+def reference_problems(
+    workspace: Workspace, state: RunState, where: dict[str, int], last: Event, living: bool = False
+) -> tuple[list[Wrong], list[str]]:
+    """Where the references of `code.git` say something else than the record.
+
+    Args:
+        workspace: With the references.
+        state: After the last event.
+        where: Commit → the event that records it.
+        last: The last event.
+        living: Whether someone is writing the run, so that the branch may have moved since.
+    """
+    try:
+        found = workspace.refs()
+        kept = workspace.kept()
+    except IntegrityError as error:
+        return [Wrong(last.seq, "reference", str(error))], []
+    wrong, notes = [], []
+    for number, experiment in state.experiments.items():
+        if experiment.committed is None:
+            continue
+        commit, name = experiment.committed.commit, f"refs/experiments/{number:04d}"
+        if found.get(name) != commit:
+            wrong.append(Wrong(where[commit], "reference", f"{name} does not point at the commit it records"))
+    closed = state.experiments[state.incumbent].closed if state.experiments else None
+    expected = closed.commit if closed else None
+    if kept != expected:
+        sentence = f"the branch `kept` is at {kept or 'nothing'}, the record says {expected or 'nothing'}"
+        if living or _just_kept(state, last):
+            notes.append(f"{sentence}: the run went on meanwhile, or a crash came between; `rsi resume` mends it.")
+        else:
+            wrong.append(Wrong(where.get(expected or "", last.seq), "reference", sentence))
+    return wrong, notes
+
+
+def _just_kept(state: RunState, last: Event) -> bool:
+    """Whether the last thing recorded was a keep: then the branch may not have been moved yet."""
+    return last.kind == "experiment.closed" and last.body.get("experiment") == state.incumbent
+
+
+def anchor_problem(run_id: str, events: Sequence[Event]) -> tuple[Wrong | None, int]:
+    """Where a head that was written down outside the run folder is not borne out, and how many were written down."""
+    known = anchors.read(run_id)
+    broken = anchors.contradiction(known, events)
+    if broken is None:
+        return None, len(known)
+    if broken.seq >= len(events):
+        sentence = (
+            f"the ledger ends with event {len(events) - 1}, but event {broken.seq} was written down on this machine at "
+            f"{broken.time or 'an unknown time'}: its end was cut off"
+        )
+        return Wrong(len(events) - 1, "anchor", sentence), len(known)
+    sentence = f"its hash is not the one that was written down on this machine ({broken.hash[:12]}…)"
+    return Wrong(broken.seq, "anchor", sentence), len(known)

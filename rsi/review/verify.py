@@ -1,0 +1,301 @@
+"""Check that a run's record is whole, and that every commit, verdict and decision follows from what came before it.
+
+The first event that does not hold is named. Nothing in the run folder is executed or changed, no git program runs,
+links are refused; of a run that is still going on, the events up to now are checked.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+from rich.console import Console
+
+from rsi import events as e
+from rsi.blobs import Blobs
+from rsi.durable import read_regular
+from rsi.errors import IntegrityError, RsiError
+from rsi.ledger import ChainReport, Event, check_chain, read_events
+from rsi.records import Record
+from rsi.redaction import Redactor
+from rsi.review.liveness import is_being_written
+from rsi.review.rederive import Rederivation
+from rsi.review.sequence import contradiction
+from rsi.review.storage import BlobIndex, Wrong, anchor_problem, reference_problems
+from rsi.review.wording import count, marks, one_line, say
+from rsi.runs import LEDGER
+from rsi.state import RunState
+from rsi.workspace import Workspace
+
+MOST_PROBLEMS = 100
+"""Listed in full; a record altered early goes wrong everywhere after."""
+_LONGEST_TOML = 1024 * 1024
+
+
+class VerifyProblem(Record):
+    """Something that does not hold."""
+
+    seq: int
+    """The event, from 0."""
+    line: int
+    """Its line in the ledger, from 1."""
+    kind: str
+    """`chain`, `order`, `blob`, `commit`, `diff`, `verdict`, `decision`, `closing`, `confirmation`, `drop`, …"""
+    event: str
+    """The event's kind, empty where it could not be read."""
+    sentence: str
+
+
+class Counts(Record):
+    """How much was derived again or read whole."""
+
+    blobs: int = 0
+    commits: int = 0
+    verdicts: int = 0
+    decisions: int = 0
+    refusals: int = 0
+    confirmations: int = 0
+    dropped: int = 0
+    """Blobs whose absence is on record."""
+    anchors: int = 0
+    """Heads written down on this machine, outside the run folder, that the ledger bears out."""
+
+
+class VerifyReport(Record):
+    """What `rsi verify` found; `problems` in the order of the events, so that the first is where it began."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    run: str
+    ok: bool
+    events: int
+    head: str
+    torn_bytes: int
+    verdicts_derived: bool
+    """False for the fast path, which takes verdicts as recorded."""
+    counts: Counts
+    problems: tuple[VerifyProblem, ...]
+    notes: tuple[str, ...]
+
+
+def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False) -> VerifyReport:
+    """Check a run folder.
+
+    Args:
+        folder: Of the run.
+        verdicts: Derive commits and verdicts again too; without, chain, order, blobs, references and decisions.
+        trust_paths: Load verifiers and policies that the run names by a file's path. That runs the file.
+
+    Raises UsageError where there is no ledger; everything else that is wrong is in the report.
+    """
+    path = folder / LEDGER
+    try:
+        chain = check_chain(path)
+    except IntegrityError as error:
+        chain = ChainReport(events=0, head="", problem=None)
+        return _report("", chain, verdicts, Counts(), [Wrong(0, "chain", str(error))], [], [])
+    events = list(islice(read_events(path), chain.events)) if chain.problem is None else list(_until_broken(path))
+    with tempfile.TemporaryDirectory(prefix="rsi-verify-") as scratch:
+        examination = _Examination(folder, Path(scratch), verdicts, trust_paths)
+        examination.run(events)
+        examination.outside(chain)
+    wrong = examination.wrong
+    if chain.problem is not None:
+        wrong.append(Wrong(chain.problem.seq, "chain", chain.problem.sentence))
+    notes = examination.notes
+    if chain.torn_bytes:
+        notes.append(f"The last {chain.torn_bytes} bytes are an unfinished event: a crash, or a writer at work.")
+    started = examination.state.started
+    return _report(started.run if started else "", chain, verdicts, examination.counts(), wrong, notes, events)
+
+
+def _until_broken(path: Path) -> Iterator[Event]:
+    try:
+        yield from read_events(path)
+    except IntegrityError:
+        return
+
+
+class _Examination:
+    """One pass over the events: order, fold, blobs, and everything that can be derived again."""
+
+    def __init__(self, folder: Path, scratch: Path, verdicts: bool, trust_paths: bool) -> None:
+        self.folder = folder
+        self.scratch = scratch
+        self.verdicts = verdicts
+        self.trust_paths = trust_paths
+        self.state = RunState()
+        self.blobs = Blobs(folder / "blobs", Redactor.none())
+        self.index = BlobIndex()
+        self.wrong: list[Wrong] = []
+        self.notes: list[str] = []
+        self.events: list[Event] = []
+        self.blobs_read = self.anchors = 0
+        self.workspace: Workspace | None = None
+        self.derive: Rederivation | None = None
+
+    def run(self, events: list[Event]) -> None:
+        """Go through the events in order; stop at one that cannot be folded, since nothing after it has a meaning."""
+        try:
+            self.workspace = Workspace.open(self.folder)
+            again = Workspace.create(self.scratch)
+            self.derive = Rederivation(
+                self.blobs, self.workspace, again, verdicts=self.verdicts, trust_paths=self.trust_paths
+            )
+        except RsiError as error:
+            self.wrong.append(Wrong(0, "commit", str(error)))
+        for event in events:
+            if not self._step(event):
+                return
+            self.events.append(event)
+
+    def _step(self, event: Event) -> bool:
+        try:
+            body_type = e.BODIES.get(event.kind)
+            body = body_type.model_validate(event.body) if body_type else None
+            if body is not None:
+                self._examine(event, body)
+            self.state.apply(event)
+        except Exception as error:  # a hostile body makes any of our code fail; that it does is the finding
+            if not self.wrong or self.wrong[-1].seq != event.seq:
+                self.wrong.append(Wrong(event.seq, "order", self._words(event, error)))
+            return False
+        return True
+
+    def _words(self, event: Event, error: Exception) -> str:
+        if isinstance(error, RsiError):
+            return str(error)
+        try:
+            self.state.apply(event)
+        except RsiError as named:  # the fold's own sentence, which names the field that is wrong
+            return str(named)
+        except Exception as other:
+            return f"it cannot be: {type(other).__name__}: {other}"
+        return f"it cannot be: {type(error).__name__}: {error}"
+
+    def _examine(self, event: Event, body: Record) -> None:
+        self.index.add(event, body)
+        out_of_order = contradiction(self.state, body)
+        if out_of_order:
+            self.wrong.append(Wrong(event.seq, "order", out_of_order))
+        if isinstance(body, e.BlobsDropped):
+            problem = self.index.drop_problem(self.state, body)
+            if problem:
+                self.wrong.append(Wrong(event.seq, "drop", problem))
+        # What cannot stand here cannot be derived from what stands before it either: one problem, said once.
+        if self.derive is not None and not out_of_order:
+            self.wrong.extend(self.derive.problems(self.state, event, body))
+
+    def outside(self, chain: ChainReport) -> None:
+        """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere."""
+        wrong, notes, self.blobs_read = self.index.problems(self.blobs)
+        self.wrong.extend(wrong)
+        self.notes.extend(notes)
+        if not self.events or self.state.started is None:
+            return
+        whole = chain.problem is None and len(self.events) == chain.events
+        if self.workspace is not None and self.derive is not None and whole:
+            commits = self.derive.commits
+            living = is_being_written(self.folder) is True
+            wrong, notes = reference_problems(self.workspace, self.state, commits, self.events[-1], living)
+            self.wrong.extend(wrong)
+            self.notes.extend(notes)
+        if whole:
+            broken, self.anchors = anchor_problem(self.state.started.run, self.events)
+            if broken is not None:
+                self.wrong.append(broken)
+        self.notes.extend(self._remarks())
+
+    def _remarks(self) -> Iterator[str]:
+        started = self.state.run
+        yield from marks(started.grounded, started.sandbox.isolates)
+        if not self.anchors:
+            yield "No head of this run was written down on this machine, so a cut-off end would not show."
+        if self.folder.resolve().name != started.run:
+            yield f"The folder is called {self.folder.resolve().name}, the run {started.run}."
+        if self.derive is not None:
+            yield from self.derive.notes
+        try:
+            frozen = tomllib.loads(read_regular(self.folder / "run.toml", _LONGEST_TOML).decode())
+        except (OSError, ValueError, RsiError, RecursionError):
+            yield "run.toml cannot be read; the ledger holds the same."
+            return
+        if frozen != started.model_dump(mode="json", exclude_none=True, exclude={"randomness"}):
+            yield "run.toml says something else than the ledger, which is what counts."
+
+    def counts(self) -> Counts:
+        """How much was derived again or read whole."""
+        derived = dict(self.derive.counts) if self.derive is not None else {}
+        return Counts(blobs=self.blobs_read, dropped=len(self.index.dropped), anchors=self.anchors, **derived)
+
+
+def _report(
+    run: str,
+    chain: ChainReport,
+    verdicts: bool,
+    counts: Counts,
+    wrong: list[Wrong],
+    notes: list[str],
+    events: list[Event],
+) -> VerifyReport:
+    problems = tuple(
+        VerifyProblem(
+            seq=item.seq,
+            line=item.seq + 1,
+            kind=item.kind,
+            event=one_line(events[item.seq].kind, 60) if 0 <= item.seq < len(events) else "",
+            sentence=one_line(item.sentence, 600),
+        )
+        for item in sorted(wrong, key=lambda item: item.seq)
+    )
+    if len(problems) > MOST_PROBLEMS:
+        notes = [*notes, f"{len(problems) - MOST_PROBLEMS} further problems are not listed."]
+    return VerifyReport(
+        run=one_line(run),
+        ok=not problems,
+        events=chain.events,
+        head=chain.head,
+        torn_bytes=chain.torn_bytes,
+        verdicts_derived=verdicts,
+        counts=counts,
+        problems=problems[:MOST_PROBLEMS],
+        notes=tuple(one_line(note, 400) for note in notes),
+    )
+
+
+def render(report: VerifyReport, console: Console) -> None:
+    """Tell a person what was found: the first event that does not hold, or what was checked."""
+    if report.ok:
+        say(console, f"{report.run or 'The run'} holds: {count(report.events, 'event')} in one chain.", "bold green")
+        say(console, f"  {_checked(report)}.")
+    else:
+        first = report.problems[0]
+        name = f"event {first.seq} ({first.event})" if first.event else f"event {first.seq}"
+        say(console, f"{report.run or 'The run'} does not hold: {name}, line {first.line}.", "bold red")
+        for problem in report.problems[:10]:
+            say(console, f"  event {problem.seq} [{problem.kind}] {problem.sentence}", "red")
+        if len(report.problems) > 10:
+            say(console, f"  and {count(len(report.problems) - 10, 'further problem')}; --json lists them.")
+    for note in report.notes:
+        say(console, f"  note: {note}", "yellow" if note.isupper() else "dim")
+    say(console, f"  head {report.head}")
+
+
+def _checked(report: VerifyReport) -> str:
+    counts = report.counts
+    parts = [
+        count(counts.blobs, "blob") + " hashed again",
+        count(counts.commits, "commit") + (" made again" if report.verdicts_derived else " read"),
+        count(counts.verdicts, "verdict") + " derived again"
+        if report.verdicts_derived
+        else "verdicts taken as recorded",
+        count(counts.decisions, "decision") + " derived again",
+        count(counts.anchors, "head") + " borne out",
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,72 @@
+"""Untrusted text made fit to be shown to a person: no terminal control, nothing invisible, no overlong lines.
+
+Sequences that steer a terminal are removed. Characters that reorder or hide text are shown by their number instead,
+since their being there is itself worth a reviewer's look.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST_LINE = 2000
+"""Columns shown of a line where no width is given."""
+
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]"  # CSI: colours, cursor movement
+    # OSC, DCS, APC, PM, SOS with their payload: titles, links, clipboard. Only a short one that ends on its line:
+    # one that is never ended must not swallow the evidence behind it.
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{0,1024}(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]{0,8}[0-~]"  # character sets, resets
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def for_terminal(text: str, width: int | None = None) -> str:
+    """Plain text that a terminal shows as it is; lines longer than `width` columns are cut, ending in `…`."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # what a carriage return would overwrite is shown
+    text = _CONTROL.sub("", _SEQUENCE.sub("", text))
+    text = _INVISIBLE.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
+    return "\n".join(_cut(line, LONGEST_LINE if width is None else max(width, 1)) for line in text.split("\n"))
+
+
+def for_markup(text: str, width: int | None = None) -> str:
+    """The same, to be put between the tags of Rich markup, where it shows as itself.
+
+    Consoles must be made with `emoji=False`: there is no way to escape an emoji's `:name:`.
+    """
+    from rich.markup import escape  # noqa: PLC0415 - readers with --json need no Rich
+
+    return escape(for_terminal(text, width))
+
+
+def _cut(line: str, width: int) -> str:
+    if line.isascii() and len(line) <= width:
+        return line
+    columns = 0
+    for index, character in enumerate(line):
+        columns += _columns(character)
+        if columns > width:
+            return _fitting(line[:index], width - 1) + "…"
+    return line
+
+
+def _fitting(line: str, width: int) -> str:
+    columns = sum(map(_columns, line))
+    while columns > width:
+        columns -= _columns(line[-1])
+        line = line[:-1]
+    return line
+
+
+def _columns(character: str) -> int:
+    if character < "\u0300":
+        return 1
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,274 @@
+"""A sandbox that runs nothing: a deterministic stand-in which keeps the contract, for tests of the loop.
+
+The code it "trains" is a text with a line `VALUE = <number>`; the nearer VALUE is to the target, the lower the loss
+that `rsi.testing.fake_verifier` computes from its answers. Comments script what goes wrong:
+
+    # fake: crash | oom | timeout | cpu | disk | output | forbidden | lost | interrupted    training ends so
+    # fake: lost-once        the first training of each seed is lost
+    # fake: hang             training goes on until it is interrupted or reaches its wall time
+    # fake: predict-crash    training is fine, predicting crashes
+    # fake: nan              the answers are no numbers
+    # fake: peek             the answers make use of what they should not look at: a better score, and caught
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+
+from rsi.errors import EnvironmentFault, UsageError
+from rsi.execution import Execution, ExitKind, Fault, Job, Outcome, OutputFile, SandboxDescription, Shape, Usage, Watch
+from rsi.prediction import decode_array, encode_array
+
+ENDINGS = {
+    "crash": ExitKind.CRASHED,
+    "oom": ExitKind.OUT_OF_MEMORY,
+    "timeout": ExitKind.TIMED_OUT,
+    "cpu": ExitKind.CPU_EXCEEDED,
+    "disk": ExitKind.DISK_FULL,
+    "output": ExitKind.OUTPUT_EXCEEDED,
+    "forbidden": ExitKind.FORBIDDEN_OUTPUT,
+    "lost": ExitKind.LOST,
+    "interrupted": ExitKind.INTERRUPTED,
+}
+
+_VALUE = re.compile(r"^VALUE\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
+_MARKER = re.compile(r"#\s*fake:\s*([a-z-]+)")
+
+_TASK = """\
+schema = 1
+name = "fake"
+title = "A number to be guessed"
+
+[code]
+editable = ["train.py"]
+
+[data]
+source = "file:data.txt"
+
+[train]
+budget = 100
+unit = "steps"
+
+[objective]
+metric = "val_loss"
+direction = "minimize"
+noise = 0.01
+
+[verifier]
+name = {verifier}
+"""
+
+
+def write_fake_task(folder: Path, value: float = 1.0, verifier: str = "fake") -> Path:
+    """A task folder whose code the fake sandbox understands.
+
+    The verifier must be registered under its name; else give `path/to/fake_verifier.py:FakeVerifier`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "task.toml": _TASK.replace("{verifier}", json.dumps(verifier)),
+        "train.py": f"VALUE = {value}\n",
+        "prepare.py": "# The fake sandbox makes its own data.\n",
+        "data.txt": "nothing\n",
+        "program.md": "Guess the number.\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+class FakeSandbox:
+    """Answers every job at once and the same way each time; only `lost-once` remembers anything.
+
+    Args:
+        target: the VALUE with the lowest loss.
+        noise: standard deviation over seeds of what training makes of VALUE.
+        points: how many points each held-out split has.
+    """
+
+    name = "fake"
+    isolates = True
+    """Nothing is executed, so nothing gets out."""
+
+    def __init__(self, target: float = 3.0, noise: float = 0.01, points: int = 32) -> None:
+        self.target = target
+        self.noise = noise
+        self.points = points
+        self._lost: set[str] = set()
+        self._changed = threading.Condition()
+        self._interrupts = 0
+        self._closed = False
+
+    def describe(self) -> SandboxDescription:
+        """Its settings, which are all that its results depend on."""
+        options = {"target": str(self.target), "noise": str(self.noise), "points": str(self.points)}
+        digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()
+        return SandboxDescription(name=self.name, isolates=self.isolates, image_digest=digest, options=options)
+
+    def warm(self, shapes: Sequence[Shape]) -> None:
+        """Nothing to make ready."""
+
+    def run(self, job: Job, watch: Watch | None = None) -> Outcome:
+        """The outcome that the job's code and seed call for; UsageError for a job that no sandbox could run."""
+        if self._closed:
+            raise EnvironmentFault("The sandbox was closed; make a new one.")
+        inputs = _read(job)
+        code = "\n".join(inputs[path].decode("utf-8", "replace") for path in sorted(inputs) if _is_code(path))
+        markers = set(_MARKER.findall(code))
+        match job.purpose:
+            case "prepare":
+                return _completed(job, self._prepared(), b"")
+            case "train":
+                return self._train(job, inputs, markers, watch)
+            case "predict":
+                return self._predict(job, inputs, markers)
+
+    def interrupt(self) -> None:
+        """End the trainings that hang."""
+        with self._changed:
+            self._interrupts += 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End what hangs and take no more jobs."""
+        self._closed = True
+        self.interrupt()
+
+    # --- what each kind of job does -----------------------------------------------------------------------------
+
+    def _prepared(self) -> dict[str, bytes]:
+        files = {"train/data.txt": b"nothing\n", "manifest.json": b'{"fake":true}'}
+        for split in ("dev", "holdout"):
+            spread = [0.5 + _uniform(split, index) for index in range(self.points)]
+            points = np.array(spread, dtype="<f4")
+            targets = (self.target * points).astype("<f4")
+            # As in a language model, what is to be predicted lies among the inputs; looking at it is cheating.
+            files[f"{split}/inputs/points.npy"] = encode_array(np.stack([points, targets], axis=1))
+            files[f"{split}/targets/targets.npy"] = encode_array(targets)
+        return files
+
+    def _train(self, job: Job, inputs: dict[str, bytes], markers: set[str], watch: Watch | None) -> Outcome:
+        seed = job.environment.get("RSI_SEED", "0")
+        source = inputs[job.argv[0]].decode("utf-8", "replace")
+        for marker, kind in ENDINGS.items():
+            if marker in markers:
+                return _ended(job, kind, _line_of(source, marker))
+        if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
+            return _ended(job, ExitKind.LOST)
+        if "hang" in markers:
+            return _ended(job, self._hang(job.shape.limits.wall_seconds))
+        value = _VALUE.search(source)
+        if value is None:
+            return _ended(job, ExitKind.CRASHED, 1)
+        learned = float(value[1]) + self.noise * NormalDist().inv_cdf(_uniform(seed, value[1]))
+        printed = f"step 100/100 | loss {abs(learned - self.target):.6f}\n".encode()
+        if watch is not None:
+            watch("stdout", printed)
+        return _completed(job, {"model.safetensors": _safetensors(learned)}, printed)
+
+    def _predict(self, job: Job, inputs: dict[str, bytes], markers: set[str]) -> Outcome:
+        try:
+            shape = tuple(json.loads(inputs["request.json"])["shape"])
+            points = decode_array(inputs["inputs/points.npy"]).astype(np.float64).reshape(*shape, 2)
+            learned = struct.unpack("<d", inputs["artifact/model.safetensors"][-8:])[0]
+        except (LookupError, TypeError, ValueError, struct.error) as error:
+            raise UsageError(f"This predict job is not one of the fake task's ({error}); use FakeVerifier.") from None
+        if "predict-crash" in markers:
+            return _ended(job, ExitKind.CRASHED, 1)
+        answer = learned * points[..., 0]
+        if "peek" in markers:
+            answer = answer + 0.9 * (points[..., 1] - answer)
+        if "nan" in markers:
+            answer = np.full_like(answer, np.nan)
+        return _completed(job, {"answer.bin": answer.astype("<f4").tobytes()}, b"")
+
+    def _first_time(self, what: str) -> bool:
+        with self._changed:
+            first = what not in self._lost
+            self._lost.add(what)
+            return first
+
+    def _hang(self, seconds: float) -> ExitKind:
+        with self._changed:
+            before = self._interrupts
+            interrupted = self._changed.wait_for(lambda: self._interrupts > before, timeout=seconds)
+        return ExitKind.INTERRUPTED if interrupted else ExitKind.TIMED_OUT
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------
+
+
+def _read(job: Job) -> dict[str, bytes]:
+    if not job.argv or (job.argv[0] != "-m" and job.argv[0] not in job.inputs):
+        raise UsageError(f"The job's program {job.argv} is not among its inputs; name a script or `-m module`.")
+    try:
+        return {path: item if isinstance(item, bytes) else item.read_bytes() for path, item in job.inputs.items()}
+    except OSError as error:
+        raise UsageError(f"An input of the job cannot be read: {error}.") from None
+
+
+def _is_code(path: str) -> bool:
+    return path.startswith("code/") and path.endswith(".py")
+
+
+def _uniform(*labels: object) -> float:
+    """A number strictly between 0 and 1 that follows from the labels."""
+    digest = hashlib.sha256("\x00".join(map(str, labels)).encode()).digest()
+    return (int.from_bytes(digest[:6], "big") + 0.5) / 2**48
+
+
+def _safetensors(value: float) -> bytes:
+    header = json.dumps({"value": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + struct.pack("<d", value)
+
+
+def _line_of(source: str, marker: str) -> int:
+    lines = source.splitlines()
+    return next((number for number, line in enumerate(lines, start=1) if marker in _MARKER.findall(line)), 1)
+
+
+def _execution(job: Job, kind: ExitKind, detail: str = "", line: int = 0) -> Execution:
+    seconds = 0.5 + _uniform(job.purpose, *sorted(job.environment.items()))
+    killed = kind not in {ExitKind.COMPLETED, ExitKind.CRASHED, ExitKind.FORBIDDEN_OUTPUT, ExitKind.LOST}
+    crashed = kind is ExitKind.CRASHED
+    return Execution(
+        sandbox=FakeSandbox.name,
+        purpose=job.purpose,
+        argv=job.argv,
+        environment_names=tuple(sorted(job.environment)),
+        limits=job.shape.limits,
+        started="2026-01-01T00:00:00.000000Z",
+        kind=kind,
+        exit_code=None if killed or kind is ExitKind.LOST else int(crashed),
+        signal=9 if killed else None,
+        out_of_memory=kind is ExitKind.OUT_OF_MEMORY,
+        usage=Usage(wall_seconds=seconds, cpu_seconds=seconds, peak_memory_bytes=2**20, peak_processes=1),
+        fault=Fault(error="RuntimeError", file="train.py", line=line) if crashed else None,
+        detail=detail,
+    )
+
+
+def _completed(job: Job, outputs: dict[str, bytes], stdout: bytes) -> Outcome:
+    files = tuple(
+        OutputFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for path, data in sorted(outputs.items())
+    )
+    execution = _execution(job, ExitKind.COMPLETED)
+    update = {"files": files, "stdout_bytes": len(stdout)}
+    return Outcome(execution=execution.model_copy(update=update), stdout=stdout, outputs=outputs)
+
+
+def _ended(job: Job, kind: ExitKind, line: int = 1) -> Outcome:
+    execution = _execution(job, kind, f"The fake sandbox was told to end this job as {kind}.", line)
+    stderr = f"RuntimeError: line {line}\n".encode() if kind is ExitKind.CRASHED else b""
+    return Outcome(execution=execution.model_copy(update={"stderr_bytes": len(stderr)}), stderr=stderr)

@@ -1,0 +1,386 @@
+"""The conformance suite of sandboxes: what every implementation of `rsi.protocols.Sandbox` must do.
+
+In a test module of your own:
+
+    class TestMySandbox(SandboxConformance):
+        isolates = True
+
+        @pytest.fixture(scope="class")
+        @classmethod
+        def make_sandbox(cls) -> Callable[[], Sandbox]:
+            return MySandbox
+
+        @classmethod
+        def left_behind(cls) -> list[str]:
+            return [...]  # names of whatever your sandbox makes and should have removed; the suite asks after `close`
+
+Every payload is bounded: a memory bomb of 1 GiB, a fork bomb of 200, loops of seconds.
+"""
+
+# ruff: noqa: D102 - a test's name is the sentence that it holds
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsi.errors import UsageError
+from rsi.execution import MIB, Execution, ExitKind, Job, Limits, Outcome, Shape
+from rsi.protocols import Sandbox
+from rsi.testing import sandbox_payloads as payloads
+
+MakeSandbox = Callable[[], Sandbox]
+
+
+def limits(**changes: Any) -> Limits:
+    """Small limits, with those changes."""
+    small: dict[str, Any] = {
+        "wall_seconds": 30.0,
+        "cpu_seconds": 20.0,
+        "memory_bytes": 512 * MIB,
+        "processes": 32,
+        "disk_bytes": 8 * MIB,
+        "inodes": 64,
+        "artifact_bytes": 4 * MIB,
+        "artifact_files": 4,
+    }
+    return Limits(**{**small, **changes})
+
+
+def job(
+    code: str,
+    *arguments: str,
+    inputs: Mapping[str, bytes | Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+    imports: tuple[str, ...] = (),
+    **changes: Any,
+) -> Job:
+    """A training job whose script is that code."""
+    return Job(
+        purpose="train",
+        argv=("code/program.py", *arguments),
+        inputs={"code/program.py": code.encode(), **(inputs or {})},
+        environment=environment or {},
+        shape=Shape(limits=limits(**changes), imports=imports),
+        labels={"run": "conformance", "trial": "t1"},
+    )
+
+
+class Watcher:
+    """Remembers what a running program printed and lets one wait for it."""
+
+    def __init__(self) -> None:
+        self.seen = {"stdout": b"", "stderr": b""}
+        self.arrived = threading.Event()
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """Is a `rsi.execution.Watch`."""
+        self.seen[stream] += data
+        self.arrived.set()
+
+
+class SandboxConformance:
+    """Subclass it, name it `Test…`, and give it a `make_sandbox` fixture of class scope."""
+
+    isolates: bool = True
+
+    @classmethod
+    def left_behind(cls) -> list[str]:
+        """Names of what should have been removed; to be overridden by sandboxes that make anything."""
+        return []
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def sandbox(cls, make_sandbox: MakeSandbox) -> Iterator[Sandbox]:
+        """One for all tests of the class, closed after them; then nothing may be left."""
+        sandbox = make_sandbox()
+        yield sandbox
+        sandbox.close()
+        assert cls.left_behind() == []
+
+    # --- what it is --------------------------------------------------------------------------------------------
+
+    def test_describes_itself_plainly(self, sandbox: Sandbox) -> None:
+        description = sandbox.describe()
+        assert isinstance(sandbox, Sandbox)
+        assert description.name == sandbox.name
+        assert description.isolates == sandbox.isolates == self.isolates
+        assert description.options
+
+    # --- a program that ends ----------------------------------------------------------------------------------
+
+    def test_a_program_that_ends_well_is_completed_and_its_record_complete(self, sandbox: Sandbox) -> None:
+        asked = job("print('hello')", "--depth", "3", environment={"RSI_SEED": "7"})
+        execution = completed(sandbox.run(asked))
+        assert (execution.sandbox, execution.purpose, execution.argv) == (sandbox.name, "train", asked.argv)
+        assert execution.limits == asked.shape.limits
+        assert datetime.fromisoformat(execution.started).utcoffset() is not None
+        assert (execution.exit_code, execution.signal, execution.fault, execution.detail) == (0, None, None, "")
+        assert {"RSI_SEED", "RSI_IN", "RSI_OUT"} <= set(execution.environment_names)
+        assert 0 < execution.usage.wall_seconds < 30
+        assert 0 <= execution.usage.cpu_seconds < 20
+        assert execution.setup_seconds > 0
+        assert execution.stdout_bytes == len(b"hello\n")
+
+    def test_the_program_is_main_with_its_folder_first_and_a_scratch_folder_to_work_in(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.SURROUNDINGS, "a b", inputs={"code/sibling.py": b"VALUE = 42\n"}))
+        completed(outcome)
+        assert outcome.stdout.decode().splitlines() == ["__main__", "42", "a b", "program.py", "''", "True", "''"]
+
+    def test_a_module_of_the_guest_runs_with_m(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job("").model_copy(update={"argv": ("-m", "platform")}))
+        completed(outcome)
+        assert outcome.stdout.startswith(b"Linux")
+
+    @pytest.mark.parametrize(
+        ("code", "exit_code", "printed"),
+        [
+            ("raise SystemExit(3)", 3, b""),
+            ("raise SystemExit('gave up')", 1, b"gave up\n"),
+            ("import os; os._exit(9)", 9, b""),
+        ],
+    )
+    def test_an_exit_code_other_than_zero_is_a_crash(
+        self, sandbox: Sandbox, code: str, exit_code: int, printed: bytes
+    ) -> None:
+        outcome = sandbox.run(job(code))
+        assert (outcome.execution.kind, outcome.execution.exit_code) == (ExitKind.CRASHED, exit_code)
+        assert outcome.stderr == printed
+        assert outcome.execution.fault is None
+        assert outcome.execution.detail
+
+    @pytest.mark.parametrize(
+        ("code", "error", "line"),
+        [
+            ("\nraise ValueError('label 5')", "ValueError", 2),
+            ("class Label5(ValueError): pass\nraise Label5('label 5')", "Exception", 2),
+            ("import json\n\n\njson.loads('{')", "Exception", 4),
+            ("x = 1\n(", "SyntaxError", 2),
+        ],
+    )
+    def test_a_fault_has_a_builtin_class_and_a_line_and_no_message(
+        self, sandbox: Sandbox, code: str, error: str, line: int
+    ) -> None:
+        outcome = sandbox.run(job(code))
+        fault = outcome.execution.fault
+        assert outcome.execution.kind is ExitKind.CRASHED
+        assert fault is not None
+        assert (fault.error, fault.file, fault.line) == (error, "code/program.py", line)
+        assert "label 5" not in outcome.execution.detail
+        assert b"Error" in outcome.stderr or b"Label5" in outcome.stderr
+        assert b"worker.py" not in outcome.stderr
+
+    def test_a_signal_is_told_apart_from_an_exit_code(self, sandbox: Sandbox) -> None:
+        execution = sandbox.run(job("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")).execution
+        assert (execution.kind, execution.exit_code, execution.signal) == (ExitKind.CRASHED, None, 11)
+
+    # --- what goes in -----------------------------------------------------------------------------------------
+
+    def test_inputs_arrive_byte_for_byte(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        on_disk = tmp_path / "big"
+        on_disk.write_bytes(bytes(range(256)) * 4096)
+        inputs: dict[str, bytes | Path] = {"data/deep/er/small": b"\x00\xff\n", "data/big": on_disk, "empty": b""}
+        outcome = sandbox.run(job(payloads.DIGESTS, *inputs, inputs=inputs))
+        completed(outcome)
+        contents = [content if isinstance(content, bytes) else content.read_bytes() for content in inputs.values()]
+        assert outcome.stdout.decode().split() == [hashlib.sha256(content).hexdigest() for content in contents]
+
+    def test_inputs_cannot_be_changed(self, sandbox: Sandbox) -> None:
+        if not self.isolates:
+            pytest.skip("this sandbox says that it does not isolate")
+        outcome = sandbox.run(job(payloads.WRITES_TO_INPUTS))
+        completed(outcome)
+        assert outcome.stdout.split() == [b"refused"] * 4
+
+    def test_nothing_of_the_hosts_environment_reaches_the_program(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RSI_CONFORMANCE_SECRET", "s3cr3t")
+        outcome = sandbox.run(job("import os\nprint(*sorted(os.environ), sep='\\n')", environment={"RSI_SEED": "1"}))
+        names = tuple(outcome.stdout.decode().split())
+        assert names == outcome.execution.environment_names
+        assert "RSI_CONFORMANCE_SECRET" not in names
+        assert "RSI_SEED" in names
+
+    @pytest.mark.parametrize(("cpus", "threads"), [(0.5, b"1"), (2.0, b"2")])
+    def test_thread_counts_follow_the_cpu_limit(self, sandbox: Sandbox, cpus: float, threads: bytes) -> None:
+        outcome = sandbox.run(job("import os\nprint(os.environ['OMP_NUM_THREADS'])", cpus=cpus))
+        assert outcome.stdout.strip() == threads
+
+    @pytest.mark.parametrize("name", ["../out", "/etc/x", "a/../b", "code", "a//b"])
+    def test_an_input_path_that_leads_elsewhere_is_a_usage_error(self, sandbox: Sandbox, name: str) -> None:
+        with pytest.raises(UsageError):
+            sandbox.run(job("", inputs={name: b""}))
+
+    def test_a_program_that_is_not_among_the_inputs_is_a_usage_error(self, sandbox: Sandbox) -> None:
+        with pytest.raises(UsageError, match=r"missing\.py"):
+            sandbox.run(job("").model_copy(update={"argv": ("missing.py",)}))
+
+    def test_an_import_that_is_not_there_is_a_usage_error(self, sandbox: Sandbox) -> None:
+        with pytest.raises(UsageError, match="no_such_module"):
+            sandbox.run(job("", imports=("no_such_module",)))
+
+    # --- what comes out ---------------------------------------------------------------------------------------
+
+    def test_the_streams_are_kept_apart_and_complete(self, sandbox: Sandbox) -> None:
+        watcher = Watcher()
+        outcome = sandbox.run(job(payloads.CHATTER), watcher)
+        completed(outcome)
+        assert outcome.stdout == b"".join(b"out %d\n" % number for number in range(20000)) + b"no newline"
+        assert outcome.stderr == b"".join(b"err %d\n" % number for number in range(20000)) + b"nor here"
+        assert watcher.seen == {"stdout": outcome.stdout, "stderr": outcome.stderr}
+
+    def test_outputs_come_back_by_content(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.OUTPUTS))
+        execution = completed(outcome)
+        assert dict(outcome.outputs) == {
+            "weights.safetensors": bytes(range(256)) * 4096,
+            "deep/er/é": b"1",
+            "empty": b"",
+        }
+        assert {(file.path, file.size, file.sha256) for file in execution.files} == {
+            (path, len(content), hashlib.sha256(content).hexdigest()) for path, content in outcome.outputs.items()
+        }
+
+    def test_nothing_comes_out_of_a_program_that_crashed(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.OUTPUTS + "\nraise SystemExit(1)"))
+        assert outcome.execution.kind is ExitKind.CRASHED
+        assert (dict(outcome.outputs), outcome.execution.files) == ({}, ())
+
+    @pytest.mark.parametrize("what", sorted(payloads.FORBIDDEN))
+    def test_forbidden_outputs_are_refused(self, sandbox: Sandbox, what: str) -> None:
+        outcome = sandbox.run(job(payloads.FORBIDDEN[what]))
+        assert outcome.execution.kind is ExitKind.FORBIDDEN_OUTPUT, outcome.stderr
+        assert outcome.execution.detail.isprintable()
+        assert (dict(outcome.outputs), outcome.execution.files) == ({}, ())
+
+    # --- limits -----------------------------------------------------------------------------------------------
+
+    def test_wall_time_is_enforced_and_what_was_printed_kept(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job("import time\nprint('started')\ntime.sleep(60)", wall_seconds=1.5))
+        assert outcome.execution.kind is ExitKind.TIMED_OUT
+        assert outcome.stdout == b"started\n"
+        assert 1.5 <= outcome.execution.usage.wall_seconds < 10
+
+    def test_cpu_time_is_enforced_over_all_processes(self, sandbox: Sandbox) -> None:
+        execution = sandbox.run(job(payloads.BUSY_CHILDREN, cpu_seconds=1.0, cpus=2.0)).execution
+        assert execution.kind is ExitKind.CPU_EXCEEDED
+        assert 1.0 <= execution.usage.cpu_seconds < 5
+
+    def test_idle_time_costs_no_cpu_time(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job("import time\ntime.sleep(1)")))
+        assert execution.usage.wall_seconds >= 1.0
+        assert execution.usage.cpu_seconds < 0.8
+
+    def test_memory_is_enforced(self, sandbox: Sandbox) -> None:
+        execution = sandbox.run(job(payloads.MEMORY_BOMB, memory_bytes=160 * MIB)).execution
+        assert execution.kind is ExitKind.OUT_OF_MEMORY
+        assert execution.out_of_memory
+
+    @pytest.mark.parametrize("what", sorted(payloads.DISK_BOMBS))
+    def test_disk_is_enforced(self, sandbox: Sandbox, what: str) -> None:
+        outcome = sandbox.run(job(payloads.DISK_BOMBS[what]))
+        assert outcome.execution.kind is ExitKind.DISK_FULL, outcome.stderr
+
+    def test_output_is_capped_and_what_fits_is_kept(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job("while True: print('x' * 99)", output_bytes=10_000))
+        assert outcome.execution.kind is ExitKind.OUTPUT_EXCEEDED
+        assert outcome.stdout == (b"x" * 99 + b"\n") * 100
+        assert outcome.execution.discarded_output_bytes > 0
+        assert outcome.execution.stdout_bytes == 10_000
+
+    def test_output_that_just_fits_is_not_too_much(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job("print('x' * 9999)", output_bytes=10_000))
+        completed(outcome)
+        assert outcome.execution.discarded_output_bytes == 0
+
+    def test_processes_are_limited(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.FORK_BOMB, processes=12))
+        assert outcome.execution.kind in (ExitKind.COMPLETED, ExitKind.CRASHED)
+        if self.isolates:
+            # The program itself is one of the twelve.
+            assert outcome.stdout == b"11\n"
+        assert outcome.execution.usage.wall_seconds < 20
+
+    def test_a_daemon_dies_with_its_program(self, sandbox: Sandbox) -> None:
+        started = time.monotonic()
+        outcome = sandbox.run(job(payloads.DAEMON))
+        completed(outcome)
+        assert outcome.stdout == b"parent done\n"
+        assert time.monotonic() - started < 20
+        assert dict(outcome.outputs) == {}
+
+    # --- side by side, ahead of time, interrupted -------------------------------------------------------------
+
+    def test_two_programs_run_at_once_and_see_nothing_of_each_other(self, sandbox: Sandbox) -> None:
+        outcomes: dict[str, Outcome] = {}
+
+        def run(name: str) -> None:
+            outcomes[name] = sandbox.run(job(payloads.MARKS_ITS_PLACE, name))
+
+        threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for name in ("one", "two"):
+            completed(outcomes[name])
+            assert outcomes[name].stdout.decode() == f"fresh {name}\n"
+            assert dict(outcomes[name].outputs) == {"mark": name.encode()}
+
+    def test_a_place_made_ahead_is_used_once(self, sandbox: Sandbox) -> None:
+        asked = [job(payloads.MARKS_ITS_PLACE, name) for name in ("one", "two", "three")]
+        sandbox.warm([asked[0].shape, asked[0].shape])
+        assert [sandbox.run(one).stdout for one in asked] == [b"fresh one\n", b"fresh two\n", b"fresh three\n"]
+
+    def test_an_interruption_ends_a_running_program_and_keeps_what_it_printed(self, sandbox: Sandbox) -> None:
+        watcher = Watcher()
+        interrupter = threading.Thread(target=lambda: (watcher.arrived.wait(60), sandbox.interrupt()))
+        interrupter.start()
+        outcome = sandbox.run(job("import time\nprint('started')\ntime.sleep(25)"), watcher)
+        interrupter.join()
+        assert outcome.execution.kind is ExitKind.INTERRUPTED
+        assert outcome.stdout == b"started\n"
+        assert outcome.execution.usage.wall_seconds < 20
+        completed(sandbox.run(job("")))  # the sandbox itself goes on
+
+    def test_an_interruption_reaches_a_program_that_has_not_started(self, sandbox: Sandbox) -> None:
+        outcomes: list[Outcome] = []
+        runner = threading.Thread(target=lambda: outcomes.append(sandbox.run(job("import time\ntime.sleep(25)"))))
+        started = time.monotonic()
+        runner.start()
+        while runner.is_alive():
+            sandbox.interrupt()
+            time.sleep(0.02)
+        assert [outcome.execution.kind for outcome in outcomes] == [ExitKind.INTERRUPTED]
+        assert time.monotonic() - started < 20
+
+    def test_closing_ends_what_runs_and_leaves_nothing(self, make_sandbox: MakeSandbox) -> None:
+        before = set(threading.enumerate())
+        there = set(self.left_behind())
+        sandbox = make_sandbox()
+        watcher = Watcher()
+        outcomes: list[Outcome] = []
+        asked = job("import time\nprint('started')\ntime.sleep(25)")
+        runner = threading.Thread(target=lambda: outcomes.append(sandbox.run(asked, watcher)))
+        runner.start()
+        sandbox.warm([asked.shape])
+        assert watcher.arrived.wait(60)
+        sandbox.close()
+        runner.join(20)
+        assert [outcome.execution.kind for outcome in outcomes] == [ExitKind.INTERRUPTED]
+        assert set(self.left_behind()) <= there
+        assert set(threading.enumerate()) <= before
+
+
+def completed(outcome: Outcome) -> Execution:
+    """The execution of an outcome that must have completed; otherwise all that is known is shown."""
+    execution = outcome.execution
+    assert execution.kind is ExitKind.COMPLETED, f"{execution.kind}: {execution.detail} {outcome.stderr!r}"
+    return execution

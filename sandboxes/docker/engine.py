@@ -1,0 +1,125 @@
+"""The connection to a Docker engine: made when first needed, its failures told apart in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from rsi.errors import EngineLost, EnvironmentFault
+from sandboxes.docker import policy
+from sandboxes.place import Gone
+
+QUICK_SECONDS = 5
+PATIENT_SECONDS = 60
+CONNECTIONS = 32
+"""Kept open to the engine: several executions, each polling, beside cells being made and removed."""
+
+
+class Engine:
+    """An engine that answers, with the image that cells are made from. Safe to use from several threads."""
+
+    def __init__(self, image: str) -> None:
+        self.image = image
+        self._lock = threading.Lock()
+        self._clients: list[Any] = []
+        self.information: dict[str, Any] = {}
+        self.version = ""
+        self.image_digest = ""
+
+    def connect(self) -> None:
+        """EnvironmentFault with what to do, unless an engine answers that can keep the policy and has the image."""
+        with self._lock:
+            if self._clients:
+                return
+            import docker  # noqa: PLC0415 - 0.3 s that only those who use an engine pay
+
+            clients: list[Any] = []
+            try:
+                for timeout in (PATIENT_SECONDS, QUICK_SECONDS):
+                    client = docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
+                    clients.append(client)
+                information = clients[0].api.info()
+                policy.check_engine(information)
+                self.version = str(clients[0].api.version()["Version"])
+                self.image_digest = self._find_image(clients[0])
+            except (docker.errors.DockerException, OSError) as error:
+                for client in clients:
+                    client.close()
+                raise EnvironmentFault(_no_engine(error)) from None
+            except EnvironmentFault:
+                for client in clients:
+                    client.close()
+                raise
+            self.information = information
+            self._clients = clients
+
+    def _find_image(self, client: Any) -> str:
+        import docker  # noqa: PLC0415
+
+        try:
+            return str(client.api.inspect_image(self.image)["Id"])
+        except docker.errors.ImageNotFound:
+            raise EnvironmentFault(
+                f"The engine has no image {self.image}; run `make setup` or `rsi image build` to make it."
+            ) from None
+
+    @property
+    def api(self) -> Any:
+        """The low-level client, patient: for making and removing."""
+        return self._clients[0].api
+
+    @property
+    def quick(self) -> Any:
+        """The low-level client, impatient: for what stands between a program and its deadline."""
+        return self._clients[1].api
+
+    @property
+    def swap_is_limited(self) -> bool:
+        """Whether the engine's machine can limit swap; where it cannot, memory alone is limited."""
+        return self.information.get("SwapLimit") is not False
+
+    @property
+    def users(self) -> range:
+        """User ids that a container may have: fewer where the engine itself maps them."""
+        options = self.information.get("SecurityOptions") or []
+        mapped = any(text.startswith(("name=userns", "name=rootless")) for text in options)
+        return range(1000, 60000) if mapped else range(100_000, 2_000_000_000)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+
+def _no_engine(error: Exception) -> str:
+    if "Permission denied" in str(error) or "PermissionError" in str(error):
+        return "You may not use the Docker engine's socket; join the group `docker` or run as root."
+    return "No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`."
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn the client's exceptions into ours: `Gone`, `EngineLost`, or `EnvironmentFault` for what it refuses."""
+    import docker  # noqa: PLC0415
+    import requests  # noqa: PLC0415
+    import urllib3  # noqa: PLC0415
+
+    try:
+        yield
+    except docker.errors.NotFound as error:
+        raise Gone(str(error.explanation or error)) from None
+    except docker.errors.APIError as error:
+        sentence = str(error.explanation or error).strip().rstrip(".")
+        if error.is_server_error():
+            raise EngineLost(f"The Docker engine failed ({sentence}); look at its log, then resume.") from None
+        if "no such container" in sentence.lower() or "is not running" in sentence:
+            raise Gone(sentence) from None
+        raise EnvironmentFault(f"The Docker engine refused ({sentence}); see `rsi doctor`.") from None
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise EngineLost(
+            f"The Docker engine stopped answering ({type(error).__name__}); start it again, then resume."
+        ) from None

@@ -1,0 +1,217 @@
+"""The protections, as a policy: what every container is asked for, and the check that the engine obeyed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rsi.errors import EnvironmentFault
+from rsi.execution import MIB, Limits, Shape
+from rsi.records import Record
+from sandboxes.invocation import Folders, base_environment
+
+FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
+INPUT_BYTES = 2048 * MIB
+INPUT_INODES = 65536
+SCRATCH_BYTES = 64 * MIB
+SHARED_MEMORY_BYTES = 64 * MIB
+HOLDER_MEMORY_BYTES = 64 * MIB
+HOLDER_USER = "65534:65534"
+SAFE_MOUNT = "noexec,nosuid,nodev"
+
+PROTECTIONS = {
+    "network": "none",
+    "capabilities": "all dropped",
+    "privileges": "no-new-privileges, default seccomp filter",
+    "user": "unprivileged, a different one for every living container",
+    "root": "read-only",
+    "volumes": "inputs read-only; outputs and scratch in memory, capped in bytes and inodes, noexec, nosuid, nodev",
+    "limits": "memory with swap, CPUs, processes, open files, file size, no core files; CPU and wall time from outside",
+    "environment": "a fixed list",
+    "containers": "single use, logging off",
+}
+"""For a reader: what `worker_options` asks for."""
+
+
+class CellPlan(Record):
+    """Names and numbers of one cell, drawn before anything is made."""
+
+    name: str
+    image: str
+    user: int
+    shape: Shape
+    labels: dict[str, str]
+
+    @property
+    def inputs_volume(self) -> str:
+        """The volume that the worker sees at /in."""
+        return f"{self.name}-in"
+
+    @property
+    def outputs_volume(self) -> str:
+        """The volume that the worker sees at /out."""
+        return f"{self.name}-out"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that the worker's environment holds."""
+        return base_environment(self.shape, FOLDERS, path=PATH, python_path=PYTHON_PATH)
+
+
+def input_volume(plan: CellPlan) -> dict[str, Any]:
+    """A tmpfs that root fills through the holder and the worker can only read."""
+    return _volume(plan.inputs_volume, plan, f"size={INPUT_BYTES},nr_inodes={INPUT_INODES},mode=0755")
+
+
+def output_volume(plan: CellPlan) -> dict[str, Any]:
+    """A tmpfs that only the worker's user can write, capped as the limits say."""
+    limits = plan.shape.limits
+    options = f"size={limits.disk_bytes},nr_inodes={limits.inodes},mode=0700,uid={plan.user},gid={plan.user}"
+    return _volume(plan.outputs_volume, plan, options)
+
+
+def _volume(name: str, plan: CellPlan, options: str) -> dict[str, Any]:
+    mount = {"type": "tmpfs", "device": "tmpfs", "o": f"{options},{SAFE_MOUNT}"}
+    return {"Name": name, "Driver": "local", "DriverOpts": mount, "Labels": plan.labels}
+
+
+def holder_options(plan: CellPlan) -> dict[str, Any]:
+    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
+    host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=4)
+    host["Mounts"] = [
+        _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
+        _mount(plan.outputs_volume, FOLDERS.outputs, read_only=True),
+    ]
+    return {
+        "Image": plan.image,
+        "Entrypoint": ["sleep", "infinity"],
+        "User": HOLDER_USER,
+        "Labels": plan.labels,
+        "Healthcheck": {"Test": ["NONE"]},
+        "NetworkDisabled": True,
+        "HostConfig": host,
+    }
+
+
+def worker_options(plan: CellPlan) -> dict[str, Any]:
+    """The container that runs hostile code."""
+    limits = plan.shape.limits
+    # One process more than the limit: the worker, which is process 1 and waits.
+    host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=limits.processes + 1)
+    host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
+    host["ShmSize"] = SHARED_MEMORY_BYTES
+    host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
+    host["Tmpfs"] = {FOLDERS.scratch: _scratch_mount(limits, plan.user)}
+    host["Mounts"] = [
+        _mount(plan.inputs_volume, FOLDERS.inputs, read_only=True),
+        _mount(plan.outputs_volume, FOLDERS.outputs, read_only=False),
+    ]
+    return {
+        "Image": plan.image,
+        "Entrypoint": ["python3", "-s", "-P", "-m", "guest.worker", *plan.shape.imports],
+        "User": f"{plan.user}:{plan.user}",
+        "Env": [f"{name}={value}" for name, value in plan.environment.items()],
+        "WorkingDir": FOLDERS.scratch,
+        "Hostname": "sandbox",
+        "Labels": plan.labels,
+        "Healthcheck": {"Test": ["NONE"]},
+        "NetworkDisabled": True,
+        "OpenStdin": True,
+        "StdinOnce": True,  # when we are gone, the worker's input closes and it ends by itself
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "HostConfig": host,
+    }
+
+
+def _locked_down(*, memory: int, cpus: float, processes: int) -> dict[str, Any]:
+    return {
+        "NetworkMode": "none",
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "ReadonlyRootfs": True,
+        "Privileged": False,
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": round(cpus * 1e9),
+        "PidsLimit": processes,
+        "Ulimits": [_ulimit("core", 0)],
+        "LogConfig": {"Type": "none", "Config": {}},
+        "IpcMode": "private",
+        "Init": False,
+        "AutoRemove": False,
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def _mount(volume: str, target: str, *, read_only: bool) -> dict[str, Any]:
+    options = {"NoCopy": True}
+    return {"Type": "volume", "Source": volume, "Target": target, "ReadOnly": read_only, "VolumeOptions": options}
+
+
+def _scratch_mount(limits: Limits, user: int) -> str:
+    size = min(limits.disk_bytes, SCRATCH_BYTES)
+    return f"size={size},nr_inodes={limits.inodes},mode=0700,uid={user},gid={user},{SAFE_MOUNT}"
+
+
+def _ulimit(name: str, value: int) -> dict[str, Any]:
+    return {"Name": name, "Soft": value, "Hard": value}
+
+
+def check_engine(information: dict[str, Any]) -> None:
+    """EnvironmentFault unless the engine can keep what the policy asks for."""
+    if information.get("OSType", "linux") != "linux":
+        raise EnvironmentFault("This engine runs no Linux containers; switch it to Linux containers.")
+    # A profile of the user's own or none at all: neither is the policy. The default shows as builtin, or as `default`.
+    filters = [text for text in information.get("SecurityOptions") or [] if text.startswith("name=seccomp")]
+    if not filters or "unconfined" in filters[0]:
+        raise EnvironmentFault("This engine runs without its seccomp filter; start it with the default profile.")
+    for limit in ("MemoryLimit", "PidsLimit", "CpuCfsQuota"):
+        if information.get(limit) is False:
+            raise EnvironmentFault(f"This engine cannot enforce {limit}; enable that control group on its machine.")
+
+
+def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool) -> None:
+    """EnvironmentFault unless the running container is what was asked for, in every point of the policy."""
+    asked = worker_options(plan)
+    expected: dict[str, Any] = dict(asked.pop("HostConfig"))
+    host, config = found["HostConfig"], found["Config"]
+    wrong = [name for name, value in expected.items() if name not in CHECKED_APART and host.get(name) != value]
+    wrong += [name for name in ("User", "Entrypoint", "WorkingDir") if config.get(name) != asked[name]]
+    wrong += [name for name in MUST_BE_EMPTY if host.get(name)]
+    if not set(asked["Env"]) <= set(config.get("Env") or []):
+        wrong.append("Env")
+    if host.get("MemorySwap") != expected["MemorySwap"] and swap_is_limited:
+        wrong.append("MemorySwap")
+    if not any(text.split("=")[0].split(":")[0] == "no-new-privileges" for text in host.get("SecurityOpt") or []):
+        wrong.append("SecurityOpt")
+    if any("unconfined" in text for text in host.get("SecurityOpt") or []):
+        wrong.append("SecurityOpt")
+    if host["LogConfig"].get("Type") != "none":
+        wrong.append("LogConfig")
+    if (host.get("RestartPolicy") or {}).get("Name") not in ("", "no"):
+        wrong.append("RestartPolicy")
+    if _ulimits(host) != _ulimits(expected):
+        wrong.append("Ulimits")
+    mounts = {(mount.get("Name"), mount["Destination"], mount["RW"]) for mount in found["Mounts"]}
+    if mounts != {(m["Source"], m["Target"], not m["ReadOnly"]) for m in expected["Mounts"]}:
+        wrong.append("Mounts")
+    if set(found["NetworkSettings"].get("Networks") or {}) - {"none"}:
+        wrong.append("Networks")
+    if wrong:
+        raise EnvironmentFault(
+            f"The engine started a container that differs from the policy in {', '.join(sorted(set(wrong)))}; "
+            "nothing was run in it; look at the engine's defaults."
+        )
+
+
+CHECKED_APART = ("MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
+"""Engines give these back in other words or another order."""
+MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")
+
+
+def _ulimits(host: dict[str, Any]) -> set[tuple[str, int, int]]:
+    return {(limit["Name"], limit["Soft"], limit["Hard"]) for limit in host.get("Ulimits") or []}

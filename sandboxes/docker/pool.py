@@ -1,0 +1,119 @@
+"""Cells made ahead of their jobs, each used once: the making and the removing happen in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+
+from rsi.execution import Shape
+from sandboxes.bell import Bell, Interrupted
+from sandboxes.docker.cell import Cell
+
+THREADS = 4
+PATIENCE_SECONDS = 0.05
+
+
+class Pool:
+    """At most `size` cells wait at any time, for the shapes that were asked for last."""
+
+    def __init__(self, make: Callable[[Shape, Bell], Cell], size: int) -> None:
+        self._make = make
+        self._size = size
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Shape, Future[Cell]]] = []
+        self._undead: list[Cell] = []
+        self._closing = Bell()
+        self._closed = False
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="rsi-cell")
+
+    def warm(self, shapes: Sequence[Shape]) -> None:
+        """Have one cell for each mention, as far as the size goes; those of other shapes make room."""
+        wanted = list(shapes)[: self._size]
+        with self._lock:
+            if self._closed:
+                return
+            missing = Counter(wanted)
+            spare: list[tuple[Shape, Future[Cell]]] = []
+            for entry in self._waiting:
+                if missing[entry[0]] > 0:
+                    missing[entry[0]] -= 1
+                else:
+                    spare.append(entry)
+            room = self._size - (len(self._waiting) - len(spare))
+            while spare and len(spare) > room - missing.total():
+                self._waiting.remove(spare[0])
+                self._dismiss(spare.pop(0)[1])
+            for shape in wanted:
+                if missing[shape] > 0:
+                    missing[shape] -= 1
+                    self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
+
+    def take(self, shape: Shape, bell: Bell) -> Cell | None:
+        """A cell of exactly that shape, waiting for one that is being made; None where there is none."""
+        while True:
+            with self._lock:
+                # One that is ready before one that is not.
+                found = sorted((e for e in self._waiting if e[0] == shape), key=lambda e: not e[1].done())
+                if not found:
+                    return None
+                self._waiting.remove(found[0])
+            future = found[0][1]
+            try:
+                return self._await(future, bell)
+            except Interrupted:
+                future.add_done_callback(self._bury_result)
+                raise
+            except Exception:  # noqa: S112 - the caller makes one itself and sees the same failure
+                continue
+
+    @staticmethod
+    def _await(future: Future[Cell], bell: Bell) -> Cell:
+        while True:
+            try:
+                return future.result(timeout=PATIENCE_SECONDS)
+            except NotYet:
+                if future.done():
+                    raise
+                bell.raise_if_rung()
+
+    def bury(self, cell: Cell) -> None:
+        """Destroy it in the background."""
+        with contextlib.suppress(RuntimeError):  # the interpreter or the pool is ending: do it here
+            self._threads.submit(self._destroy, cell)
+            return
+        self._destroy(cell)
+
+    def in_background(self, work: Callable[[], object]) -> None:
+        """Run something that may fail, is not waited for before `close`, and whose result nobody needs."""
+        with contextlib.suppress(RuntimeError):
+            self._threads.submit(work)
+
+    def close(self) -> None:
+        """Wait for everything under way and destroy every cell that waits."""
+        with self._lock:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+        self._closing.ring()
+        for _, future in waiting:
+            self._dismiss(future)
+        self._threads.shutdown(wait=True)
+        for cell in [*self._undead]:
+            self._undead.remove(cell)
+            cell.destroy()
+        self._closing.close()
+
+    def _dismiss(self, future: Future[Cell]) -> None:
+        if not future.cancel():
+            future.add_done_callback(self._bury_result)
+
+    def _bury_result(self, future: Future[Cell]) -> None:
+        with contextlib.suppress(Exception, CancelledError):  # a cell that failed to be made has cleaned up itself
+            self.bury(future.result())
+
+    def _destroy(self, cell: Cell) -> None:
+        if not cell.destroy():
+            self._undead.append(cell)

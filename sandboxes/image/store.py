@@ -1,0 +1,215 @@
+"""The engine's store of our images: have the wanted one, list them, remove one.
+
+What lies in an image is decided by the other files here (see `recipe.py`); changing this one rebuilds nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from rsi.errors import EnvironmentFault, UsageError
+from rsi.records import Record
+from sandboxes.image import archive, base, recipe, wheels
+from sandboxes.image.engine import connect
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Say = Callable[[str], None]
+
+BUILD_SECONDS = 1800.0
+"""The engine's answer to a build step may take this long; compiling PyTorch's sources on one slow core does not."""
+
+
+class ImageFacts(Record):
+    """One of our images in the engine's store."""
+
+    tag: str
+    digest: str
+    bytes: int
+    created: str
+    wanted: bool
+    """Whether this version of the code uses it."""
+
+
+def cache_folder() -> Path:
+    """Where things lie that can be made again: RSI_CACHE, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsi"
+    folder = Path(os.environ.get("RSI_CACHE") or default)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def digest(tag: str) -> str | None:
+    """The identity of an image in the engine's store (`sha256:…`), None where it is not there."""
+    with closing(connect()) as client:
+        return _digest(client, tag)
+
+
+def ensure(say: Say = print) -> str:
+    """The digest of the wanted image, built where it is missing; says so in short sentences."""
+    tag = recipe.wanted_tag()
+    return digest(tag) or build(say=say)
+
+
+def build(*, force: bool = False, say: Say = print) -> str:
+    """Build what is missing of the wanted image, everything with `force`; its digest."""
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    log = cache_folder() / "image.log"
+    with closing(connect(BUILD_SECONDS)) as client, _alone(say), _scratch() as scratch:
+        log.write_bytes(b"")
+        try:
+            found = _build_missing(client, scratch, log, force=force, say=say)
+        except (DockerException, OSError) as error:
+            raise EnvironmentFault(
+                f"The sandbox image could not be built ({str(error)[:200]}); `rsi doctor` tells what is missing, and "
+                f"{log} how far it came."
+            ) from error
+    say(f"The sandbox image {recipe.wanted_tag()} is ready.")
+    return found
+
+
+def _build_missing(client: DockerClient, scratch: Path, log: Path, *, force: bool, say: Say) -> str:
+    tags = recipe.wanted_tags()
+    if force or _digest(client, tags.packages) is None:
+        _build_packages(client, tags, scratch, log, force=force, say=say)
+    if force or _digest(client, tags.sandbox) is None:
+        context = {"Dockerfile": recipe.HERE / "Dockerfile", "guest": recipe.GUEST}
+        _docker_build(client, context, tags.sandbox, {"packages": tags.packages}, log)
+    stale = set(tags.model_dump().values()) - set(recipe.wanted_tags().model_dump().values())
+    for tag in stale:
+        # The sources changed under our hands: a tag must never name an image made of other files than it says.
+        if _digest(client, tag):
+            client.images.remove(tag, force=True)
+    found = _digest(client, tags.sandbox)
+    return found or _build_missing(client, scratch, log, force=False, say=say)
+
+
+def list_images() -> tuple[ImageFacts, ...]:
+    """Our images in the engine's store, the intermediate ones included."""
+    current = set(recipe.wanted_tags().model_dump().values())
+    with closing(connect()) as client:
+        facts = [
+            ImageFacts(
+                tag=tag,
+                digest=str(image.id),
+                bytes=int(image.attrs.get("Size", 0)),
+                created=str(image.attrs.get("Created", "")),
+                wanted=tag in current,
+            )
+            for image in client.images.list()
+            for tag in image.tags
+            if _ours(tag)
+        ]
+    return tuple(sorted(facts, key=lambda fact: fact.tag))
+
+
+def remove(tag: str) -> None:
+    """Take one of our images out of the engine's store; refuses any other and any that a container uses."""
+    from docker.errors import APIError, ImageNotFound  # noqa: PLC0415
+
+    if not _ours(tag):
+        raise UsageError(f"{tag} is not an image of this project; `rsi image list` names those that are.")
+    try:
+        # Deleting gigabytes of small files takes a while on a busy disk.
+        with closing(connect(BUILD_SECONDS)) as client:
+            client.images.remove(tag)
+    except ImageNotFound as error:
+        raise UsageError(f"There is no image {tag}; `rsi image list` names those that are there.") from error
+    except APIError as error:
+        raise EnvironmentFault(f"The engine keeps {tag}, because it is in use: end what runs in it first.") from error
+
+
+def _ours(tag: str) -> bool:
+    return tag.split(":", maxsplit=1)[0] in {recipe.REPOSITORY, recipe.PACKAGES_REPOSITORY, recipe.BASE_REPOSITORY}
+
+
+def _digest(client: DockerClient, tag: str) -> str | None:
+    from docker.errors import ImageNotFound  # noqa: PLC0415
+
+    try:
+        return str(client.images.get(tag).id)
+    except ImageNotFound:
+        return None
+
+
+def _build_packages(
+    client: DockerClient, tags: recipe.Tags, scratch: Path, log: Path, *, force: bool, say: Say
+) -> None:
+    """The base and the packages have nothing to do with each other until they are put together: both at once."""
+    lock = recipe.lock_file()
+    site_packages = Path(tempfile.mkdtemp(prefix="site-packages-", dir=scratch))
+
+    def have_base() -> None:
+        if force or _digest(client, tags.base) is None:
+            base.ensure_base(client, tags.base, Path(tempfile.mkdtemp(prefix="base-", dir=scratch)), log, say)
+
+    def have_packages() -> None:
+        say(f"Fetching NumPy and PyTorch ({recipe.torch_source()} build) for the sandbox image …")
+        wheels.fetch(lock, site_packages, log)
+        wheels.trim(site_packages)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for step in [pool.submit(have_base), pool.submit(have_packages)]:
+            step.result()
+    say("Putting the image together and compiling what is in it …")
+    context = {"Dockerfile": recipe.HERE / "packages" / "Dockerfile", "site-packages": site_packages}
+    _docker_build(client, context, tags.packages, {"base": tags.base}, log)
+
+
+def _docker_build(
+    client: DockerClient, context: dict[str, Path], tag: str, arguments: dict[str, str], log: Path
+) -> None:
+    """Build from a streamed context with the classic builder, which every engine has; no step has a network."""
+    steps = client.api.build(
+        fileobj=cast(IO[bytes], archive.stream(context)),  # the client hands it to its HTTP library, which takes blocks
+        custom_context=True,
+        tag=tag,
+        buildargs=arguments,
+        network_mode="none",
+        platform=recipe.PLATFORM,
+        rm=True,
+        forcerm=True,
+        decode=True,
+        labels={"rsi.image": tag, "rsi.torch": recipe.torch_source()},
+    )
+    with log.open("a", encoding="utf-8") as stream:
+        for step in steps:
+            stream.write(step.get("stream", ""))
+            if error := step.get("error"):
+                stream.write(error + "\n")
+                raise EnvironmentFault(
+                    f"The engine could not build {tag} ({error.strip()[:200]}); read {log}, mend it and run "
+                    "`rsi image build` again."
+                )
+
+
+@contextmanager
+def _alone(say: Say) -> Iterator[None]:
+    """One build at a time on this machine: a second one waits and then finds the first one's image."""
+    with (cache_folder() / "image.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another process is building the image; waiting for it …")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for gigabytes: in the cache, because a temporary folder is often a small piece of memory."""
+    folder = Path(tempfile.mkdtemp(prefix="image-", dir=cache_folder()))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""What every sandbox runs a program in, as the watch and the record see it: one single-use place."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rsi.execution import ExitKind
+from rsi.records import Record
+from sandboxes.bell import Bell
+from sandboxes.invocation import Folders
+from sandboxes.outputs import Intake
+from sandboxes.streams import Stream
+
+
+class Gone(Exception):
+    """The place, container or process that was asked about is not there (any more)."""
+
+
+class Reading(Record):
+    """What a place has used since it was made."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    """The peak where it is kept for us, else the present use."""
+    processes: int = 0
+    """At present, threads and the waiting worker included."""
+
+
+class PlaceEnd(Record):
+    """How the worker's place ended, seen from outside."""
+
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    from_outside: bool = False
+    """Something ended it that no program in it could have been: says nothing about the program."""
+
+
+class Place(Protocol):
+    """A worker that waits for its one program. Gone and EngineLost may come out of any method."""
+
+    baseline: Reading
+    """What making it and waiting in it used: not the program's."""
+    poll_seconds: float
+
+    @property
+    def folders(self) -> Folders:
+        """Where the program finds its files."""
+        ...
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every program in it gets."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether its streams have ended, and it with them."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """To the worker's standard input; an end shows in `ended`."""
+        ...
+
+    def receive(self, seconds: float, bell: Bell | None = None) -> list[tuple[Stream, bytes]]:
+        """What arrives within that time; returns early when something came, at the end, or when the bell rings."""
+        ...
+
+    def read_usage(self) -> Reading:
+        """Measure now."""
+        ...
+
+    def overstepped(self) -> tuple[ExitKind, str] | None:
+        """A limit that only looking can enforce in this kind of place, and that is passed."""
+        ...
+
+    def kill(self) -> None:
+        """End every process in it."""
+        ...
+
+    def how_it_ended(self) -> PlaceEnd:
+        """After `kill`: wait for the end and tell."""
+        ...
+
+    def collect(self, intake: Intake) -> None:
+        """After its end: take in what lies in the output folder; ForbiddenOutput for what may not come out."""
+        ...

@@ -1,0 +1,110 @@
+"""Where cuts fall, what stands behind them, and how surely a peek worth 0.02 bits per byte is found."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stand_in_models import english
+
+from evals import causality
+from evals.language_model import LanguageModel
+from evals.likelihood import CLIP_BITS
+from rsi.evidence import Secret
+
+WINDOWS, POSITIONS = 256, 128
+WORTH = 0.02  # bits per byte
+SEEDS = 300
+
+
+def generator(seed: int) -> np.random.Generator:
+    return Secret(key=f"{seed:064x}").generator()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 60), st.integers(0, 2**32))
+def test_cuts_leave_no_window_that_tells_on_another(windows, cuts, seed):
+    data = english(windows).inputs["windows"]
+    drawn = causality.draw_cuts(causality.weights(np.zeros(data.shape), None), cuts, generator(seed))
+    rows = causality.replaced(data, drawn, generator(seed + 1))
+    assert len(drawn) == max(1, min(cuts, 3 * windows // 4))
+    assert len(set(drawn[:, 0])) == len(drawn), "one cut in a window"
+    lent = np.setdiff1d(np.arange(windows), drawn[:, 0])
+    for row, (window, position) in zip(rows, drawn, strict=True):
+        assert position < data.shape[1] - 1
+        assert (row[: position + 1] == data[window, : position + 1]).all(), "true up to the cut"
+        assert row[position + 1] != data[window, position + 1], "the first byte behind it differs"
+        behind = row[position + 1 :]
+        assert any((behind == data[other, position + 1 :]).all() for other in lent) or (behind == behind[0]).all()
+
+
+def test_windows_that_all_go_on_alike_still_get_another_byte():
+    data = np.full((6, 10), 255, dtype=np.uint8)
+    drawn = causality.draw_cuts(causality.weights(np.zeros(data.shape), None), 3, generator(0))
+    rows = causality.replaced(data, drawn, generator(1))
+    assert all(row[position + 1] == 0 for row, (_, position) in zip(rows, drawn, strict=True))
+
+
+def test_cuts_fall_where_the_gain_is():
+    losses, reference = np.full((40, 50), 3.0), np.full((40, 50), 3.0)
+    reference[:10, 7] = 13.0
+    drawn = causality.draw_cuts(causality.weights(losses, reference), 10, generator(5))
+    assert sum(position == 7 and window < 10 for window, position in drawn) > 5  # a quarter is spread evenly
+
+
+def test_without_a_gain_or_a_reference_all_positions_are_alike():
+    losses = np.random.default_rng(0).uniform(0, 9, (5, 6))
+    assert np.ptp(causality.weights(losses, None)) == 0
+    assert np.ptp(causality.weights(losses, losses - 1)) == 0
+    assert np.ptp(causality.weights(np.zeros((5, 6)), np.ones((5, 6)))) == 0
+
+
+@given(st.integers(0, 2**32))
+def test_weights_are_probabilities_and_none_is_nothing(seed):
+    draw = np.random.default_rng(seed)
+    weights = causality.weights(draw.uniform(0, 16, (8, 9)), draw.uniform(0, 16, (8, 9)))
+    assert weights.sum() == pytest.approx(1)
+    assert weights.min() >= causality.UNIFORM_SHARE / weights.size * 0.999
+
+
+def honest_losses(seed: int, change: float):
+    """An incumbent's and an honest candidate's losses in bits: skewed as those of text, apart by `change` a byte."""
+    draw = np.random.default_rng(seed)
+    incumbent = np.minimum(draw.gamma(1.6, 2.2, (WINDOWS, POSITIONS)), CLIP_BITS)
+    candidate = np.clip(incumbent * np.exp(draw.normal(-0.02, change, incumbent.shape)), 0, CLIP_BITS)
+    return incumbent, candidate
+
+
+def peek(losses, share: float, seed: int):
+    """Losses after a peek at a share of the positions, the most surprising, and what it moved there, in bits."""
+    order = np.argsort(-losses[:, :-1] + np.random.default_rng(seed).normal(0, 0.5, losses[:, :-1].shape), axis=None)
+    chosen = np.unravel_index(order[: max(1, int(share * losses.size))], losses[:, :-1].shape)
+    moved = np.zeros_like(losses)
+    moved[chosen] = np.minimum(losses[chosen], WORTH * losses.size / len(chosen[0]))
+    return losses - moved, moved
+
+
+def share_found(share: float, change: float, tolerance: float) -> float:
+    """How many of `SEEDS` simulated peeks have at least one cut at which the prediction moves too far."""
+    cuts, found = LanguageModel().cuts, 0
+    incumbent, candidate = honest_losses(int(share * 1e6), change)
+    losses, moved = peek(candidate, share, 0)
+    weights = causality.weights(losses, incumbent)
+    for seed in range(SEEDS):
+        drawn = causality.draw_cuts(weights, cuts, generator(seed))
+        found += bool((moved[drawn[:, 0], drawn[:, 1]] * np.log(2) > tolerance).any())
+    return found / SEEDS
+
+
+@pytest.mark.parametrize("change", [0.1, 0.2])
+@pytest.mark.parametrize("share", [0.0017, 0.003, 0.01, 0.03, 0.1, 1.0])
+def test_a_peek_worth_two_hundredths_of_a_bit_is_found(share, change):
+    assert share_found(share, change, LanguageModel().tolerance) >= 0.99
+
+
+def test_even_cuts_would_miss_a_concentrated_peek():
+    incumbent, candidate = honest_losses(1, 0.1)
+    _, moved = peek(candidate, 0.0017, 0)
+    even = causality.weights(candidate, None)
+    hits = [moved[tuple(causality.draw_cuts(even, 128, generator(seed)).T)].any() for seed in range(100)]
+    assert np.mean(hits) < 0.5
+    assert incumbent.shape == moved.shape

@@ -1,0 +1,22 @@
+"""Every shipped verifier runs the suite that a lab's own would."""
+
+import pytest
+from verifier_cases import CASES
+
+from rsi import plugins
+from rsi.protocols import Verifier
+from rsi.testing.verifier_conformance import CHECKS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", CASES)
+def test_keeps_the_contract(name, check):
+    check(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_registered_under_its_own_name(name):
+    verifier = CASES[name].verifier
+    assert plugins.load("verifiers", name) is type(verifier)
+    assert verifier.name == name
+    assert isinstance(verifier, Verifier)

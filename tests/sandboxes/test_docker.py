@@ -1,0 +1,427 @@
+"""The docker sandbox keeps the contract of sandboxes, and keeps hostile code in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rsi.errors import EnvironmentFault, UsageError
+from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
+from rsi.protocols import Sandbox
+from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, job, limits
+from sandboxes.docker import DockerSandbox, owner, policy
+from sandboxes.docker.sweep import sweep
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Any]:
+    import docker
+
+    client = docker.from_env()
+    yield client.api
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[DockerSandbox]:
+    sandbox = DockerSandbox(pool=1)
+    yield sandbox
+    sandbox.close()
+    assert left_behind() == []
+
+
+def left_behind() -> list[str]:
+    """Names of all containers and volumes that this process made."""
+    import docker
+
+    client = docker.from_env()
+    mine = {"label": f"{owner.OWNER_LABEL}={owner.this_process()}"}
+    try:
+        names = [container["Names"][0] for container in client.api.containers(all=True, filters=mine)]
+        return names + [volume["Name"] for volume in client.api.volumes(filters=mine)["Volumes"] or []]
+    finally:
+        client.close()
+
+
+class TestDockerSandbox(SandboxConformance):
+    isolates = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make_sandbox(cls) -> Callable[[], Sandbox]:
+        return lambda: DockerSandbox(pool=2)
+
+    @classmethod
+    def left_behind(cls) -> list[str]:
+        return left_behind()
+
+
+def printed(sandbox: DockerSandbox, code: str, **changes: Any) -> list[str]:
+    outcome = sandbox.run(job(code, **changes))
+    completed(outcome)
+    return outcome.stdout.decode().splitlines()
+
+
+# --- what hostile code finds ----------------------------------------------------------------------------------
+
+
+def test_there_is_no_network_but_loopback(sandbox: DockerSandbox) -> None:
+    code = """
+import os, socket
+print(*sorted(os.listdir("/sys/class/net")))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    try:
+        probe.connect(("192.0.2.1", 9))  # a datagram socket: nothing is sent, only a route is looked for
+        print("a route")
+    except OSError:
+        print("no route")
+"""
+    assert printed(sandbox, code) == ["lo", "no route"]
+
+
+def test_the_root_is_read_only_and_what_is_writable_can_not_be_executed(sandbox: DockerSandbox) -> None:
+    code = """
+import os, subprocess
+for path in ("/x", "/opt/rsi/guest/x", "/usr/x", "/etc/x", "/in/x", "/dev/x", "/sys/x", "/proc/sys/kernel/hostname"):
+    try:
+        open(path, "w").close()
+        print("wrote", path)
+    except OSError:
+        pass
+for folder in ("/tmp", "/out", "/dev/shm"):
+    program = os.path.join(folder, "program")
+    with open(program, "w") as file:
+        file.write("#!/bin/sh\\necho ran\\n")
+    os.chmod(program, 0o755)
+    try:
+        subprocess.run([program], check=True)
+    except PermissionError:
+        print("not executable in", folder)
+    os.remove(program)
+"""
+    assert printed(sandbox, code) == [f"not executable in {folder}" for folder in ("/tmp", "/out", "/dev/shm")]
+
+
+def test_the_program_has_no_rights_and_a_filter(sandbox: DockerSandbox) -> None:
+    code = """
+for line in open("/proc/self/status"):
+    name, _, value = line.partition(":")
+    if name in ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"):
+        print(name, *value.split())
+"""
+    found = dict(line.partition(" ")[::2] for line in printed(sandbox, code))
+    assert {found[name] for name in found if name.startswith("Cap")} == {"0" * 16}
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+    (user,), (group,) = set(found["Uid"].split()), set(found["Gid"].split())
+    assert user == group
+    assert int(user) >= 1000
+    assert found["Groups"] in ("", user)
+
+
+def test_no_two_places_share_a_user(sandbox: DockerSandbox) -> None:
+    code = "import os\nprint(os.getuid())"
+    assert printed(sandbox, code) != printed(sandbox, code)
+
+
+def test_the_worker_cannot_be_read_traced_or_killed_by_its_program(sandbox: DockerSandbox) -> None:
+    code = """
+import ctypes, os, signal
+for path in ("/proc/1/mem", "/proc/1/environ", "/proc/1/fd/0"):
+    try:
+        open(path, "rb")
+        print("opened", path)
+    except OSError:
+        pass
+print("traced", ctypes.CDLL(None).ptrace(16, 1, 0, 0))
+for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP):
+    os.kill(1, number)
+print("alive", os.getppid())
+"""
+    assert printed(sandbox, code) == ["traced -1", "alive 1"]
+
+
+def test_a_forged_last_line_needs_a_word_that_the_program_does_not_have(sandbox: DockerSandbox) -> None:
+    code = """
+import sys
+print("\\x1eready {}", file=sys.stderr)
+print('\\x1e0123456789abcdef {"exit_code": 0, "signal": null}', file=sys.stderr)
+raise SystemExit(4)
+"""
+    outcome = sandbox.run(job(code))
+    assert (outcome.execution.kind, outcome.execution.exit_code) == (ExitKind.CRASHED, 4)
+    assert outcome.stderr.startswith(b"\x1eready {}\n\x1e0123456789abcdef ")
+
+
+def test_a_child_killed_for_memory_is_recorded_apart_from_the_exit_code(sandbox: DockerSandbox) -> None:
+    code = """
+import os
+if os.fork() == 0:
+    kept = [bytearray(b"x") * (16 << 20) for _ in range(64)]
+os.wait()
+"""
+    execution = completed(sandbox.run(job(code, memory_bytes=160 * MIB)))
+    assert execution.exit_code == 0
+    assert execution.out_of_memory
+    assert execution.usage.peak_memory_bytes >= 150 * MIB
+
+
+def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) -> None:
+    asked = job("import torch\nprint(torch.get_num_threads())", imports=("torch",))
+    outcome = sandbox.run(asked)
+    execution = completed(outcome)
+    assert outcome.stdout == b"1\n"
+    assert execution.usage.cpu_seconds < 1.0  # importing takes two
+
+
+# --- places, warm and lost ------------------------------------------------------------------------------------
+
+
+def wait_for(what: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited for a minute")
+
+
+def workers(api: Any, status: str = "running") -> list[dict[str, Any]]:
+    mine = {"label": f"{owner.OWNER_LABEL}={owner.this_process()}", "status": status}
+    return [found for found in api.containers(all=True, filters=mine) if "guest.worker" in found["Command"]]
+
+
+def test_a_warm_place_is_taken_by_a_job_of_its_shape_alone(api: Any) -> None:
+    code = "import os\nprint(os.uname().nodename, os.getuid())"
+    sandbox = DockerSandbox(pool=1)
+    try:
+        shape = Shape(limits=limits())
+        sandbox.warm([shape, shape, shape])
+        (warm,) = wait_for(lambda: workers(api))
+        user = api.inspect_container(warm["Id"])["Config"]["User"].split(":")[0]
+        assert printed(sandbox, code, processes=31)[0].split()[1] != user
+        assert printed(sandbox, code)[0].split()[1] == user
+        assert printed(sandbox, code)[0].split()[1] != user
+    finally:
+        sandbox.close()
+    assert left_behind() == []
+
+
+def test_a_warm_place_that_died_is_replaced(api: Any) -> None:
+    sandbox = DockerSandbox(pool=1)
+    try:
+        sandbox.warm([Shape(limits=limits())])
+        (warm,) = wait_for(lambda: workers(api))
+        wait_for(lambda: api.inspect_container(warm["Id"])["State"]["Running"])
+        api.kill(warm["Id"])
+        wait_for(lambda: not api.inspect_container(warm["Id"])["State"]["Running"])
+        completed(sandbox.run(job("print(1)")))
+    finally:
+        sandbox.close()
+    assert left_behind() == []
+
+
+def test_other_shapes_make_room_in_a_full_pool(api: Any) -> None:
+    sandbox = DockerSandbox(pool=1)
+    try:
+        sandbox.warm([Shape(limits=limits())])
+        first = wait_for(lambda: workers(api))[0]["Id"]
+        sandbox.warm([Shape(limits=limits(processes=31))])
+        wait_for(lambda: [found for found in workers(api) if found["Id"] != first])
+        wait_for(lambda: len(workers(api)) == 1)
+    finally:
+        sandbox.close()
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("how", ["removed", "killed"])
+def test_a_container_that_vanishes_in_the_middle_is_lost_with_what_was_seen(api: Any, how: str) -> None:
+    sandbox = DockerSandbox(pool=1)
+    watcher = Watcher()
+    outcomes: list[Outcome] = []
+    asked = job("import time\nprint('started')\ntime.sleep(25)")
+    runner = threading.Thread(target=lambda: outcomes.append(sandbox.run(asked, watcher)))
+    try:
+        runner.start()
+        assert watcher.arrived.wait(60)
+        (worker,) = workers(api)
+        if how == "removed":
+            api.remove_container(worker["Id"], force=True)
+        else:
+            api.kill(worker["Id"])
+        runner.join(30)
+        (outcome,) = outcomes
+        assert outcome.execution.kind is ExitKind.LOST, outcome.execution.detail
+        assert outcome.stdout == b"started\n"
+        assert outcome.execution.exit_code is None
+    finally:
+        sandbox.close()
+        runner.join()
+    assert left_behind() == []
+
+
+def test_the_running_container_tells_what_it_runs(api: Any, sandbox: DockerSandbox) -> None:
+    asked = job("import time\nprint('started', flush=True)\ntime.sleep(3)")
+    asked = Job(**{**dict(asked), "labels": {"run": "r 1", "trial": "3/baseline"}})
+    names: list[str] = []
+    watcher = Watcher()
+
+    def look() -> None:
+        watcher.arrived.wait(60)
+        names.extend(wait_for(lambda: [n for w in workers(api) for n in w["Names"] if n.startswith("/rsi-r_1")]))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    completed(sandbox.run(asked, watcher))
+    looking.join()
+    assert names[0].startswith("/rsi-r_1-3_baseline-train-")
+
+
+def test_a_watcher_that_raises_leaves_nothing_behind(sandbox: DockerSandbox) -> None:
+    def broken(_stream: str, _data: bytes) -> None:
+        raise RuntimeError("broken watcher")
+
+    own = DockerSandbox(pool=1)
+    with pytest.raises(RuntimeError, match="broken watcher"):
+        own.run(job("import time\nprint('x')\ntime.sleep(25)"), broken)
+    own.close()
+    assert left_behind() == []
+
+
+def test_memory_too_small_for_the_imports_is_a_usage_error(sandbox: DockerSandbox) -> None:
+    with pytest.raises(UsageError, match="memory_bytes"):
+        sandbox.run(job("", imports=("torch",), memory_bytes=24 * MIB))
+
+
+def test_more_cpus_than_there_are_is_refused_in_a_sentence(sandbox: DockerSandbox) -> None:
+    with pytest.raises(EnvironmentFault, match="CPUs"):
+        sandbox.run(job("", cpus=4096.0))
+
+
+def test_a_missing_image_says_how_to_make_it() -> None:
+    sandbox = DockerSandbox(image="rsi-no-such-image")
+    try:
+        with pytest.raises(EnvironmentFault, match="make setup"):
+            sandbox.describe()
+        with pytest.raises(EnvironmentFault, match="make setup"):
+            sandbox.run(job(""))
+    finally:
+        sandbox.close()
+
+
+def test_no_engine_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    sandbox = DockerSandbox(image="any")
+    try:
+        with pytest.raises(EnvironmentFault, match="No Docker engine answers"):
+            sandbox.describe()
+    finally:
+        sandbox.close()
+
+
+# --- the policy and its check ---------------------------------------------------------------------------------
+
+
+def test_a_container_that_differs_from_the_policy_is_found(api: Any, sandbox: DockerSandbox) -> None:
+    sandbox.describe()
+    plan = sandbox._plan(Shape(limits=limits()), {})
+    cell = sandbox._make(plan.shape, _silent_bell())
+    try:
+        found = api.inspect_container(cell.worker)
+        policy.check_worker(found, cell.plan, swap_is_limited=True)
+        for spoil in SPOILERS:
+            spoiled = json.loads(json.dumps(found))
+            spoil(spoiled)
+            with pytest.raises(EnvironmentFault, match="differs from the policy"):
+                policy.check_worker(spoiled, cell.plan, swap_is_limited=True)
+    finally:
+        cell.destroy()
+
+
+SPOILERS: list[Callable[[dict[str, Any]], Any]] = [
+    lambda found: found["HostConfig"].update(Memory=0),
+    lambda found: found["HostConfig"].update(MemorySwap=-1),
+    lambda found: found["HostConfig"].update(NanoCpus=0),
+    lambda found: found["HostConfig"].update(PidsLimit=None),
+    lambda found: found["HostConfig"].update(NetworkMode="bridge"),
+    lambda found: found["HostConfig"].update(CapDrop=None),
+    lambda found: found["HostConfig"].update(CapAdd=["SYS_ADMIN"]),
+    lambda found: found["HostConfig"].update(ReadonlyRootfs=False),
+    lambda found: found["HostConfig"].update(Privileged=True),
+    lambda found: found["HostConfig"].update(SecurityOpt=None),
+    lambda found: found["HostConfig"].update(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]),
+    lambda found: found["HostConfig"].update(LogConfig={"Type": "json-file", "Config": {}}),
+    lambda found: found["HostConfig"].update(Ulimits=[]),
+    lambda found: found["HostConfig"].update(Tmpfs={}),
+    lambda found: found["HostConfig"].update(PidMode="host"),
+    lambda found: found["HostConfig"].update(Binds=["/:/host"]),
+    lambda found: found["HostConfig"].update(RestartPolicy={"Name": "always"}),
+    lambda found: found["Config"].update(User="0:0"),
+    lambda found: found["Config"].update(Env=[]),
+    lambda found: found["Mounts"][0].update(RW=True) or found["Mounts"][1].update(RW=True),
+    lambda found: found["Mounts"].append({"Name": "more", "Destination": "/more", "RW": True}),
+    lambda found: found["NetworkSettings"].update(Networks={"bridge": {}}),
+]
+
+
+def _silent_bell() -> Any:
+    return None
+
+
+# --- what a killed host leaves --------------------------------------------------------------------------------
+
+ORPHAN_MAKER = """
+import sys, time
+from rsi.execution import Shape
+from rsi.testing.sandbox_conformance import limits
+from sandboxes.docker import DockerSandbox, owner
+sandbox = DockerSandbox(pool=1)
+sandbox._make(Shape(limits=limits()), None)
+print(owner.this_process(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_is_not(api: Any) -> None:
+    sandbox = DockerSandbox(pool=1)
+    with subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            name = other.stdout.readline().strip()
+            label = {"label": f"{owner.OWNER_LABEL}={name}"}
+            sandbox.describe()
+            sandbox.sweep()
+            assert len(api.containers(all=True, filters=label)) == 2
+            other.kill()
+            other.wait()
+            assert sandbox.sweep() >= 4
+            assert api.containers(all=True, filters=label) == []
+            assert not api.volumes(filters=label)["Volumes"]
+        finally:
+            other.kill()
+            sandbox.close()
+
+
+def test_owners_that_cannot_be_seen_from_here_keep_what_runs(api: Any, sandbox: DockerSandbox) -> None:
+    sandbox.describe()
+    cell = sandbox._make(Shape(limits=limits()), _silent_bell())
+    mine = owner.this_process()
+    try:
+        assert sweep(api, lambda name: None if name == mine else True) == 0
+        assert sweep(api, lambda name: name != mine) >= 4
+    finally:
+        cell.destroy()
+
+
+def test_importing_the_sandbox_does_not_import_the_engines_client() -> None:
+    code = "import sys, sandboxes.docker; sandboxes.docker.DockerSandbox(image='x'); sys.exit('docker' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ})

@@ -1,0 +1,86 @@
+"""The process sandbox keeps the contract of sandboxes, as far as a plain subprocess can."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rsi.errors import UsageError
+from rsi.execution import ExitKind
+from rsi.protocols import Sandbox
+from rsi.testing.sandbox_conformance import SandboxConformance, completed, job
+from sandboxes import process_tree
+from sandboxes.process import ProcessSandbox
+
+
+def left_behind() -> list[str]:
+    folders = [str(path) for path in Path(tempfile.gettempdir()).glob("rsi-process-*")]
+    processes = [str(entry.number) for entry in process_tree.tree(os.getpid())[1:] if not entry.zombie]
+    return folders + processes
+
+
+class TestProcessSandbox(SandboxConformance):
+    isolates = False
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make_sandbox(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Sandbox]]:
+        # A folder of our own, so that what lies there is ours, whatever else this machine runs.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("places")))
+            yield ProcessSandbox
+
+    @classmethod
+    def left_behind(cls) -> list[str]:
+        return left_behind()
+
+
+def test_it_says_plainly_that_nothing_is_kept_in() -> None:
+    description = ProcessSandbox().describe()
+    assert description.options["isolation"].startswith("none")
+    assert description.options["network"] == "not cut off"
+
+
+def test_a_missing_pytorch_sends_one_to_the_docker_sandbox() -> None:
+    with pytest.raises(UsageError, match="PyTorch, which this interpreter lacks; use the docker sandbox"):
+        ProcessSandbox().run(job("", imports=("torch",)))
+
+
+def test_a_daemon_that_left_its_session_is_killed_too() -> None:
+    code = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(25)
+    os._exit(0)
+os.wait()
+"""
+    completed(ProcessSandbox().run(job(code)))
+    assert left_behind() == []
+
+
+def test_a_program_that_kills_its_worker_has_crashed_and_is_not_lost() -> None:
+    execution = ProcessSandbox().run(job("import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(25)")).execution
+    assert execution.kind is ExitKind.CRASHED
+    assert left_behind() == []
+
+
+def test_a_closed_sandbox_says_so() -> None:
+    sandbox = ProcessSandbox()
+    sandbox.close()
+    with pytest.raises(UsageError, match="closed"):
+        sandbox.run(job(""))
+
+
+def test_a_watcher_that_raises_leaves_nothing_behind() -> None:
+    def broken(_stream: str, _data: bytes) -> None:
+        raise RuntimeError("broken watcher")
+
+    with pytest.raises(RuntimeError, match="broken watcher"):
+        ProcessSandbox().run(job("import time\nprint('x')\ntime.sleep(25)"), broken)
+    assert left_behind() == []
