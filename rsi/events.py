@@ -128,6 +128,15 @@ class CallFailed(Record):
     seconds: float = 0.0
 
 
+class CallDeclined(Record):
+    """A call was not made, because it could have passed a limit."""
+
+    experiment: int
+    call: int
+    purpose: str
+    reason: str
+
+
 class TrialStarted(Record):
     """One training is about to begin."""
 
@@ -264,6 +273,7 @@ BODIES: dict[str, type[Record]] = {
     "call.reserved": CallReserved,
     "call.settled": CallSettled,
     "call.failed": CallFailed,
+    "call.declined": CallDeclined,
     "trial.started": TrialStarted,
     "trial.trained": TrialTrained,
     "trial.answered": TrialAnswered,

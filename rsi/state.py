@@ -122,6 +122,8 @@ class RunState:
         """Trials of the role `confirm`."""
         self.calls: dict[str, CallState] = {}
         """Attempts by their reservation, in order."""
+        self.declined: dict[tuple[int, int], e.CallDeclined] = {}
+        """By experiment and call: what the budget had no room for."""
         self._attempts: dict[tuple[int, int], list[str]] = {}
         self._unsettled: set[str] = set()
         self._spent = Spending()
@@ -187,6 +189,8 @@ class RunState:
                 self._call(body.reservation, settled=body)
             case e.CallFailed():
                 self._call(body.reservation, failed=body)
+            case e.CallDeclined():
+                self.declined[body.experiment, body.call] = body
             case e.TrialStarted():
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":

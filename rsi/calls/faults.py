@@ -2,7 +2,7 @@
 
 CallFault
 ├── RateLimited       429: wait, ask again                          free
-├── ServerFault       5xx: wait, ask again                          may have cost, but for 503 and 529 (refused at the door)
+├── ServerFault       5xx: wait, ask again                          may have cost, but for 503, 529
 ├── TimedOut          no answer in our time: ask again              may have cost
 ├── ConnectionLost    dropped while waiting: ask again              may have cost
 ├── Unreadable        an answer that is none of the protocol's      may have cost

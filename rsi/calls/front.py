@@ -16,7 +16,7 @@ from rsi.calls.faults import CallFault
 from rsi.calls.recorded import look_up
 from rsi.calls.request import Answer, Client, Request
 from rsi.errors import EnvironmentFault
-from rsi.events import CallFailed, CallReserved, CallSettled
+from rsi.events import CallDeclined, CallFailed, CallReserved, CallSettled
 from rsi.recorder import Recorder
 from rsi.spending import BudgetSpent, require_room, worst_case
 
@@ -103,7 +103,13 @@ class Calls:
         state = self.recorder.state
         price = self.client.price(request.model)
         worst = worst_case((m.text for m in request.messages), request.max_output_tokens, price)
-        require_room(state.budget, state.spending(), worst)
+        try:
+            require_room(state.budget, state.spending(), worst)
+        except BudgetSpent as spent:
+            declined = CallDeclined(experiment=experiment, call=call, purpose=purpose, reason=str(spent))
+            if state.declined.get((experiment, call)) != declined:
+                self.recorder.record(declined)
+            raise
         attempt = len(state.attempts(experiment, call)) + 1
         reservation = f"{experiment}.{call}.{attempt}"
         self.recorder.record(

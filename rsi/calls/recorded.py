@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rsi.calls.request import Answer, Request
 from rsi.errors import IntegrityError
+from rsi.spending import BudgetSpent
 from rsi.state import RunState
 
 GetBlob = Callable[[str], bytes]
@@ -52,6 +53,9 @@ class RecordedConversation:
         self._asked += 1
         requests = [request, *(request.to(model) for model in alternatives)]
         found = look_up(self._calls.state, self._calls.get_blob, self._experiment, self._asked, requests)
+        declined = self._calls.state.declined.get((self._experiment, self._asked))
+        if found is None and declined is not None:
+            raise BudgetSpent(declined.reason)
         if found is None:
             attempts = self._calls.state.attempts(self._experiment, self._asked)
             told = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rsi.plugins import nearest
 from rsi.proposers.llm.library import load_litellm
 from rsi.spending import Price
 
@@ -14,7 +15,7 @@ _OUTPUT_RATES = ("output_cost_per_token", "output_cost_per_reasoning_token")
 
 
 def routed(model: str, base: str) -> str:
-    """The name that litellm knows it by: at an address of the user's own, an unknown provider speaks OpenAI's protocol."""
+    """The name that litellm knows it by: at the user's own address, an unknown provider speaks OpenAI's protocol."""
     if not base:
         return model
     litellm = load_litellm()
@@ -40,6 +41,16 @@ def known_models() -> list[str]:
     return sorted(
         name for name, entry in litellm.model_cost.items() if entry.get("mode") in chats and name != "sample_spec"
     )
+
+
+def suggestion(model: str) -> str:
+    """A half-sentence with the nearest name that litellm knows, empty where none is near."""
+    known = known_models()
+    for name in (model, model.partition("/")[2]):
+        told = nearest(name, known) if name else ""
+        if told.startswith("did you mean"):
+            return told
+    return ""
 
 
 def missing_keys(model: str) -> list[str]:
@@ -82,6 +93,7 @@ def _entry(model: str) -> dict[str, Any]:
 
 
 def key_in_environment(model: str) -> bool:
+    """Whether a key of this model's provider is set."""
     try:
         litellm = load_litellm()
         return bool(litellm.validate_environment(model)["keys_in_environment"])

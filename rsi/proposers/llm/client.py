@@ -68,9 +68,11 @@ def _spoken(message: Message, provider: str) -> dict[str, Any]:
     """A message on the wire; the end of each part that is worth caching is marked where the provider wants that."""
     if provider not in {"anthropic", "bedrock", "vertex_ai"} or len(message.parts) == 1:
         return {"role": message.role, "content": message.text}
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": part} for part in message.parts]
-    for block in blocks[:-1]:
-        block["cache_control"] = {"type": "ephemeral"}
+    blocks: list[dict[str, Any]] = [
+        {"type": "text", "text": part, **({"cache_control": {"type": "ephemeral"}} if worth_caching else {})}
+        for worth_caching, part in zip([True] * (len(message.parts) - 1) + [False], message.parts, strict=True)
+        if part
+    ]
     return {"role": message.role, "content": blocks}
 
 

@@ -23,7 +23,7 @@ from rsi.calls import (
     Unreachable,
     Unreadable,
 )
-from rsi.proposers.llm.catalogue import missing_keys, provider_of
+from rsi.proposers.llm.catalogue import missing_keys, provider_of, suggestion
 
 _TOLD = 300
 """Characters of a provider's own message that are passed on."""
@@ -52,7 +52,7 @@ def fault_of(error: Exception, model: str, base: str) -> CallFault:
         if names & {"ReadError", "WriteError", "RemoteProtocolError", "CloseError", "ConnectionResetError"}:
             return ConnectionLost(f"the connection to {model} was lost", charged=True)
         return _before_sending(error, names, model)
-    return _by_status(status, headers, body, said, model)
+    return _by_status(status, headers, body, said, model, base)
 
 
 def _before_sending(error: Exception, names: set[str], model: str) -> CallFault:
@@ -67,7 +67,9 @@ def _before_sending(error: Exception, names: set[str], model: str) -> CallFault:
     return Unreadable(f"what {model} answered cannot be read; is the address right?", charged=True)
 
 
-def _by_status(status: int, headers: Mapping[str, str], body: str, said: str, model: str) -> CallFault:  # noqa: PLR0911
+def _by_status(  # noqa: PLR0911 - one return a kind of fault
+    status: int, headers: Mapping[str, str], body: str, said: str, model: str, base: str
+) -> CallFault:
     if status in {401, 403}:
         variables = _key_variables(model)
         # What the provider says may repeat the key, or parts of it.
@@ -77,7 +79,8 @@ def _by_status(status: int, headers: Mapping[str, str], body: str, said: str, mo
     if status == 429:
         return RateLimited(f"{model} asks to wait: {said}", retry_after=_retry_after(headers))
     if status == 404:
-        return ModelUnknown(f"{model} is not there: {said}")
+        meant = "" if base else suggestion(model)
+        return ModelUnknown(f"{model} is not there: {said}" + (f" ({meant})" if meant else ""))
     if status in {400, 413, 422} and (status == 413 or _TOO_LONG.search(body)):
         return ContextTooLong(f"the prompt is too long for {model}: {said}; lower --history or --prompt-tokens")
     if status in {408, 504}:

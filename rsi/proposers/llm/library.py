@@ -29,4 +29,4 @@ def load_litellm() -> ModuleType:
     litellm.callbacks = []
     litellm.success_callback = []
     litellm.failure_callback = []
-    return litellm  # type: ignore[no-any-return]
+    return litellm
