@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.")
 app.add_typer(task_app, name="task")
+image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
+app.add_typer(image_app, name="image")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
@@ -298,7 +300,7 @@ def doctor(as_json: AsJson = False) -> None:
         _print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
     else:
         render(checks, _console())
-    raise typer.Exit(0 if all(check.ok for check in checks) else 3)
+    raise typer.Exit(0 if all(check.ok or not check.needed for check in checks) else 3)
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------
@@ -352,6 +354,38 @@ def task_import(
 
     made = import_repository(path, metric, into, maximize=maximize)
     print(f"Made {made}, UNGROUNDED: its number comes from the code itself. Next: rsi task check {made}")
+
+
+# --- the sandbox image --------------------------------------------------------------------------------------------
+
+
+@image_app.command("build")
+def image_build(force: Annotated[bool, typer.Option("--force", help="Even where it is there.")] = False) -> None:
+    """Build the image that sandboxes run, from a registry's Python image or from Debian's packages."""
+    from sandboxes.image import build
+
+    print(build(force=force, say=_say))
+
+
+@image_app.command("list")
+def image_list(as_json: AsJson = False) -> None:
+    """List the sandbox images on this engine."""
+    from sandboxes.image import list_images
+
+    images = list_images()
+    if as_json:
+        _print_json({"schema": 1, "images": [image.model_dump(mode="json") for image in images]})
+        return
+    for image in images:
+        print(f"{image.tag:32} {image.bytes / 2**20:7.0f} MiB  {image.digest}  {'in use' if image.wanted else ''}")
+
+
+@image_app.command("remove")
+def image_remove(tag: str) -> None:
+    """Remove a sandbox image."""
+    from sandboxes.image import remove
+
+    remove(tag)
 
 
 if __name__ == "__main__":

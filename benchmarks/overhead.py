@@ -1,6 +1,6 @@
 """What the loop costs over bare training: a bare `docker run` of the same script and the loop's trials, in one run.
 
-Overhead is wall time less training (the script's own `main()`, imports not counted), and for the loop also less the
+Overhead is wall time less training (the script's main block, imports not counted), and for the loop also less the
 computing of predictions and scores, which is shown beside it. Prints JSON with both overheads and their ratio.
 
     python benchmarks/overhead.py [--experiments 4] [--tokens 150000]
@@ -28,25 +28,26 @@ from rsi.session import build, start
 from rsi.state import seconds_between
 from rsi.task import Task, load_task
 
+GUARD = '\nif __name__ == "__main__":\n'
 TIMED = """
 if __name__ == "__main__":
     import time as _time
 
     _began = _time.monotonic()
-    main()
+{body}
     print("training_seconds", _time.monotonic() - _began, flush=True)
 """
 
 
 def timed_task(folder: Path) -> Task:
-    """A copy of charlm whose script tells how long its `main()` took."""
+    """A copy of charlm whose script tells how long it trained."""
     task = load_task("charlm")
     for file in task.folder.iterdir():
         if file.is_file():
             (folder / file.name).write_bytes(file.read_bytes())
     script = folder / "train.py"
-    body, _, _ = script.read_text().partition('\nif __name__ == "__main__":')
-    script.write_text(body + TIMED)
+    code, _, body = script.read_text().partition(GUARD)
+    script.write_text(code + TIMED.format(body=body.rstrip()))
     return load_task(str(folder))
 
 

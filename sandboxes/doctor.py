@@ -16,6 +16,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from rsi.errors import RsiError
 from rsi.records import Record
 from sandboxes import image
@@ -23,6 +25,7 @@ from sandboxes.image import recipe
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 1024**3
@@ -248,3 +251,12 @@ def _hello(client: DockerClient) -> Check:
         mend = "Read the engine's log; `--sandbox process` runs without one, and isolates nothing."
         return Check(name="sandbox", ok=False, detail=str(error)[:300], mend=mend)
     return Check(name="sandbox", ok=True, detail=bytes(said).decode(errors="replace").strip())
+
+
+def render(checks: tuple[Check, ...], console: Console) -> None:
+    """One line a check, and below each that is not well the way to mend it."""
+    for check in checks:
+        mark, style = ("ok", "green") if check.ok else ("--", "red" if check.needed else "yellow")
+        console.print(f"[{style}]{mark}[/] {escape(check.name):22} {escape(check.detail)}")
+        if not check.ok and check.mend:
+            console.print(f"   {'':22} {escape(check.mend)}", style="bold")

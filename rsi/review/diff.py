@@ -22,10 +22,9 @@ def diff(run: ReadRun, a: str, b: str = "") -> str:
         b: The one to start from; by default the parent of `a`, for `best` the baseline.
     """
     new = resolve(run, a)
-    if b:
-        old = resolve(run, b)
-    else:
-        old = 0 if a == "best" else run.state.experiments[new].proposed.parent
+    find(run, new)
+    start = 0 if a == "best" else run.state.experiments[new].proposed.parent
+    old = resolve(run, b) if b else start
     workspace = Workspace.open(run.folder)
     return render_diff(workspace.read(_commit(run, old)), workspace.read(_commit(run, new)))
 

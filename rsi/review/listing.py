@@ -43,15 +43,16 @@ def list_runs(folder: Path) -> list[Row]:
 
 
 def _row(folder: Path) -> Row:
-    named = {"run": one_line(folder.name), "folder": one_line(str(folder), 1000)}
+    name, where = one_line(folder.name), one_line(str(folder), 1000)
     try:
         summary = summarise(runs.read(folder))
     except RsiError as error:
-        return Row(**named, status="broken", problem=one_line(str(error), 300))
+        return Row(run=name, folder=where, status="broken", problem=one_line(str(error), 300))
     except Exception as error:  # a folder from elsewhere may hold anything; the others must still be listed
-        return Row(**named, status="broken", problem=one_line(f"{type(error).__name__}: {error}", 300))
+        return Row(run=name, folder=where, status="broken", problem=one_line(f"{type(error).__name__}: {error}", 300))
     return Row(
-        **named,
+        run=name,
+        folder=where,
         status=summary.status,
         task=summary.task,
         metric=summary.baseline.metric,

@@ -71,7 +71,7 @@ def _wrong(summary: RunSummary) -> str:
 
 def _trouble(trouble: Trouble) -> str:
     where = "" if trouble.experiment is None else f"experiment {trouble.experiment}: "
-    return f"{trouble.count} × {trouble.kind.replace('_', ' ')} ({where}{one_line(trouble.example, 90)})"
+    return f"{trouble.count} {trouble.kind.replace('_', ' ')} ({where}{one_line(trouble.example, 90)})"
 
 
 def _cost(summary: RunSummary) -> str:

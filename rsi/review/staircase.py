@@ -12,7 +12,7 @@ from rsi.records import Direction, ExperimentStatus, Record
 from rsi.review.wording import number
 from rsi.state import RunState
 
-_UNICODE = {"kept": "●", "other": "·", "line": "─", "failed": "×", "rise": "│"}
+_UNICODE = {"kept": "●", "other": "·", "line": "─", "failed": "x", "rise": "│"}
 _ASCII = {"kept": "o", "other": ".", "line": "-", "failed": "x", "rise": "|"}
 
 

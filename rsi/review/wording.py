@@ -41,6 +41,8 @@ def safe(text: str, style: str = "") -> Text:
 def say(console: Console, text: str | Text = "", style: str = "") -> None:
     """Print a line of which nothing is markup; strings are made harmless first."""
     line = text if isinstance(text, Text) else safe(text, style)
+    if console.options.ascii_only:
+        line.plain = line.plain.encode("ascii", "replace").decode()
     console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

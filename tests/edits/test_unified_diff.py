@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from rsi.edits import unified
 from rsi.edits.outcome import NotAnEdit, RefusalCode
 
-LINES = st.sampled_from(["", "a", "b", " a", "-a", "+a", "-- x", "++ y", "@@ -1 +1 @@", "\\ z", "x\r", "tab\t", "\x0c", "\u2028", "é"])
+LINES = st.sampled_from(
+    ["", "a", "b", " a", "-a", "+a", "-- x", "++ y", "@@ -1 +1 @@", "\\ z", "x\r", "tab\t", "\x0c", "\u2028", "é"]
+)
 TEXTS = st.builds(lambda lines, end: "\n".join(lines) + end, st.lists(LINES, max_size=12), st.sampled_from(["", "\n"]))
 
 
@@ -42,7 +44,9 @@ def test_line_numbers_may_be_off_where_the_context_stands_once(numbers: list[int
     off = data.draw(st.integers(1, 500))
     diff = unified.render({"a.py": old}, {"a.py": new})
     header = next(line for line in diff.splitlines() if line.startswith("@@"))
-    shifted = diff.replace(header, f"@@ -{off},{header.split(',')[1].split()[0]} +{off},{header.split(',')[2].split()[0]} @@")
+    shifted = diff.replace(
+        header, f"@@ -{off},{header.split(',')[1].split()[0]} +{off},{header.split(',')[2].split()[0]} @@"
+    )
     assert apply(shifted, {"a.py": old}) == {"a.py": new}
 
 

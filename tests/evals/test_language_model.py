@@ -82,6 +82,16 @@ def test_chance_in_the_answers_is_rejected():
     assert isinstance(verdict_on(dropout), Rejected)
 
 
+def test_a_second_answer_that_is_not_finite_is_called_that():
+    def spoiled(challenge):
+        logits = honest(challenge)
+        return np.full_like(logits, np.nan) if challenge.name == "causality" else logits
+
+    verdict = verdict_on(spoiled)
+    assert isinstance(verdict, Rejected)
+    assert [(finding.code, finding.pointer) for finding in verdict.findings] == [("non-finite", "causality")]
+
+
 def test_the_worst_cut_is_named():
     evidence, _ = question(CASE, peeking(2.0))
     scores = evidence.scores("causality")

@@ -17,6 +17,7 @@ MIN, MAX = Direction.MINIMIZE, Direction.MAXIMIZE
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")  # the reference warns of a side that does not vary
 @given(a=VALUES, b=VALUES, confidence=st.floats(0.5, 0.99))
 def test_unpaired_intervals_are_welchs(a: list[float], b: list[float], confidence: float) -> None:
     found = difference(a, b, MAX, confidence)
@@ -24,17 +25,18 @@ def test_unpaired_intervals_are_welchs(a: list[float], b: list[float], confidenc
     assert found.n == len(a) + len(b)
     if found.low is None or found.high is None:
         assert max(np.std(a), np.std(b)) <= 1e-8
-    elif np.std(a) + np.std(b) > 1e-6:
+    elif max(np.std(a), np.std(b)) > 1e-3:
         reference = stats.ttest_ind(a, b, equal_var=False).confidence_interval(confidence)
         assert (found.low, found.high) == pytest.approx((reference.low, reference.high), rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")
 @given(pairs=st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=2, max_size=8))
 def test_paired_intervals_are_those_of_the_differences(pairs: list[tuple[float, float]]) -> None:
     a, b = (list(side) for side in zip(*pairs, strict=True))
     found = difference(a, b, MAX, paired=True)
     assert found.n == len(pairs)
-    if found.low is not None and np.std(np.subtract(a, b)) > 1e-6:
+    if found.low is not None and np.std(np.subtract(a, b)) > 1e-3:
         reference = stats.ttest_rel(a, b).confidence_interval(0.95)
         assert (found.low, found.high) == pytest.approx((reference.low, reference.high), rel=1e-6, abs=1e-8)
 

@@ -146,7 +146,7 @@ def test_gradients_agree_with_finite_differences():
         digits.ACTIVATION, digits.LAYERS = activation, 2
         model = {name: weights.astype(np.float64) for name, weights in digits.initialise(generator, 64).items()}
         x, targets = generator.random((5, 64)), np.eye(10)[generator.integers(0, 10, 5)]
-        masks = [np.ones((5, digits.WIDTH))] * 2
+        masks = [2.0 * (generator.random((5, digits.WIDTH)) < 0.5) for _ in range(2)]
 
         def loss(model=model, x=x, targets=targets, masks=masks):
             return -(targets * np.log(digits.softmax(digits.forward(model, x, masks)[0]))).sum() / 5

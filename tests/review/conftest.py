@@ -1,0 +1,112 @@
+"""Runs made by the real loop on the fakes, once a session; tests that alter one take a copy."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import rsi.testing.fake_proposer
+import rsi.testing.fake_sandbox
+import rsi.testing.fake_verifier
+from rsi import runs
+from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.recorder import Listener
+from rsi.session import start
+from rsi.testing.fake_sandbox import write_fake_task
+
+SANDBOX = f"{rsi.testing.fake_sandbox.__file__}:FakeSandbox"
+VERIFIER = f"{rsi.testing.fake_verifier.__file__}:FakeVerifier"
+PROPOSER = f"{rsi.testing.fake_proposer.__file__}:FakeProposer"
+
+MakeRun = Callable[..., Path]
+
+PATCHES = (
+    ("VALUE = 1.0", "VALUE = 2.0", "Raise VALUE: closer"),
+    ("VALUE = 1.0", "VALUE = 0.5", "does not apply any more"),
+    ("VALUE = 2.0", "VALUE = 9.0", "Raise VALUE: too far"),
+    ("VALUE = 2.0", "VALUE = 2.5  # \nX = 1  # fake: crash", "Crash it"),
+    ("VALUE = 2.0", "VALUE = 2.8\nY = 1  # fake: peek", "Peek at the answer"),
+    ("VALUE = 2.0", "VALUE = 2.9", "Raise VALUE: nearly there"),
+)
+"""Kept, refused, discarded, crashed, rejected, kept."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RSI_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("RSI_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def make_run(
+    folder: Path,
+    patches: Sequence[tuple[str, str, str]] = PATCHES,
+    *,
+    confirm: int = 0,
+    listeners: Sequence[Listener] = (),
+    noise: float = 0.01,
+) -> Path:
+    """A run of the loop over a fake task that replays these replacements; its folder."""
+    task = write_fake_task(folder / "task", 1.0, VERIFIER)
+    source = folder / "patches"
+    source.mkdir()
+    for number, (old, new, words) in enumerate(patches, start=1):
+        lines = [f"# {line}" for line in words.splitlines()]
+        added = [f"+{line}" for line in new.splitlines()]
+        hunk = [f"@@ -1,1 +1,{len(added)} @@", f"-{old}", *added]
+        text = "\n".join([*lines, "--- a/train.py", "+++ b/train.py", *hunk]) + "\n"
+        (source / f"{number:03}.patch").write_text(text, encoding="utf-8")
+    configuration = RunConfiguration(
+        task=str(task),
+        proposer=Component(name="replay", options={"source": str(source)}),
+        policy=Component(name="greedy"),
+        sandbox=Component(name=SANDBOX, options={"noise": noise}),
+        verifier=Component(name=VERIFIER),
+        budget=Budget(experiments=len(patches) or 1),
+        confirm=confirm,
+    )
+    with start(configuration, lambda _sentence: None, root=folder / "runs") as session:
+        assert session.go(list(listeners)) == 0
+        return session.run.folder
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with one of each outcome and a confirmation; not to be changed."""
+    return make_run(tmp_path_factory.mktemp("pristine"), confirm=3)
+
+
+@pytest.fixture
+def run_folder(pristine: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be changed."""
+    return Path(shutil.copytree(pristine, tmp_path / pristine.name))
+
+
+@pytest.fixture
+def run(pristine: Path) -> runs.ReadRun:
+    """The same, read."""
+    return runs.read(pristine)
+
+
+@pytest.fixture
+def console() -> Console:
+    """A terminal of 100 columns that keeps what is written to it."""
+    return Console(file=io.StringIO(), width=100, height=40, force_terminal=True, color_system="standard")
+
+
+@pytest.fixture
+def pipe() -> Console:
+    """What a pipe gets."""
+    return Console(file=io.StringIO(), width=100, force_terminal=False, soft_wrap=True)
+
+
+def written(console: Console) -> str:
+    """What was written to such a console."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
