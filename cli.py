@@ -276,13 +276,14 @@ def log(
 def verify(
     name: RunName,
     verdicts: Annotated[bool, typer.Option(help="Derive every verdict again from its evidence.")] = True,
+    trust_plugins: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that a run's record is whole and that every verdict and decision follows from it."""
     from rsi import runs
     from rsi.review import verify as check
 
-    report = check.verify(runs.find(name), verdicts=verdicts)
+    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins)
     if as_json:
         _print_json(report)
     else:

@@ -34,7 +34,7 @@ from rsi.errors import RsiError
 
 MIB = 1024 * 1024
 OUTPUT_BYTES = 32 * MIB
-CALLS_PER_CHILD = 200
+CALLS_PER_CHILD = 1000
 START_SECONDS = 20.0
 """Granted on top of the deadline for a cold child on a busy machine to start; it parses nothing meanwhile."""
 

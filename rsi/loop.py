@@ -47,6 +47,9 @@ from rsi.trial import Steps, TrialRunner
 CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
 """Failures of the code itself; reaching any other limit rejects the experiment."""
 
+LOSSES_UNTIL_PAUSE = 3
+"""One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
+
 
 class Pause(Exception):
     """The run stops here and can be resumed; carries the sentence for the user and the exit code."""
@@ -312,8 +315,8 @@ class Loop:
             self.sandbox.describe()
         except EnvironmentFault as fault:
             raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
-        if self._lost_in_a_row > 1:
-            raise Pause("the engine was lost twice in a row during a trial; see `rsi doctor`, then resume", 3)
+        if self._lost_in_a_row >= LOSSES_UNTIL_PAUSE:
+            raise Pause(f"{self._lost_in_a_row} trials in a row were lost; see `rsi doctor`, then resume", 3)
 
     def _drive(self, steps: list[tuple[str, Steps]]) -> None:
         drive(steps, self._execute, self.executor, self.state.run.configuration.parallel, self._stop.is_set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,10 +58,8 @@ def runs_folder() -> Path:
 
 
 def new_run_id(task: str) -> str:
-    """The UTC time and the task's name; a suffix where that exists already."""
-    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{task}"
-    taken = (stem, *(f"{stem}-{n}" for n in range(2, 1000)))
-    return next(name for name in taken if not (runs_folder() / name).exists())
+    """The UTC time, the task's name and four random digits, so that no two runs of a machine share their anchors."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{task}-{secrets.token_hex(2)}"
 
 
 def create(started: events.RunStarted, folder: Path, task: Task, redactor: Redactor) -> OpenRun:

@@ -42,7 +42,11 @@ def for_markup(text: str, width: int | None = None) -> str:
     """
     from rich.markup import escape  # noqa: PLC0415 - readers with --json need no Rich
 
-    return escape(for_terminal(text, width))
+    plain = for_terminal(text, width)
+    body = plain.rstrip("\\")
+    # Rich halves the backslashes before a tag; its own `escape` doubles one of them but not three, which would then
+    # turn the tag that follows into text.
+    return escape(body) + "\\" * 2 * (len(plain) - len(body))
 
 
 def _cut(line: str, width: int) -> str:

@@ -156,10 +156,14 @@ class ProcessPlace:
         entries = process_tree.tree(self._worker.pid)
         if not entries:
             raise Gone(str(self._worker.pid))
+        memory = sum(entry.memory_bytes for entry in entries[1:])
+        if memory > self._limits.memory_bytes:
+            # What forked processes share was counted for each of them; the exact look is slower.
+            memory = sum(process_tree.proportional_memory(entry.number) for entry in entries[1:])
         self._last = Reading(
             # A process that ends between two looks is counted by the parent that waited for it.
             cpu_seconds=sum(entry.cpu_seconds for entry in entries),
-            memory_bytes=sum(entry.memory_bytes for entry in entries[1:]),
+            memory_bytes=memory,
             processes=sum(entry.threads for entry in entries if not entry.zombie),
         )
         self._written = sum(_disk_use(Path(folder)) for folder in (self.folders.outputs, self.folders.scratch))

@@ -60,6 +60,15 @@ def read(number: int) -> Entry | None:
     )
 
 
+def proportional_memory(number: int) -> int:
+    """Bytes of memory where pages that several processes share count once in all; 0 for one that is gone."""
+    try:
+        lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
 def kill_descendants(root: int) -> None:
     """Kill every descendant, those included that are born meanwhile; the process itself stays."""
     for _ in range(ROUNDS):

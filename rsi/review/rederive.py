@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from rsi import confirmation, plugins
@@ -51,7 +52,6 @@ class Rederivation:
         self, blobs: Blobs, workspace: Workspace, scratch: Workspace, *, verdicts: bool, trust_paths: bool
     ) -> None:
         self.blobs = blobs
-        self.workspace = workspace
         self.scratch = scratch
         self.verdicts = verdicts
         self.trust_paths = trust_paths
@@ -59,6 +59,7 @@ class Rederivation:
         self.notes: dict[str, None] = {}
         self.commits: dict[str, int] = {}
         """Commit → the event that records it."""
+        self._code = lru_cache(maxsize=64)(workspace.read)
         self._task: Task | None = None
         self._policy: Any = None
         self._verifier: Any = None
@@ -111,7 +112,7 @@ class Rederivation:
     def committed(self, state: RunState, body: e.ExperimentCommitted) -> Iterator[Claim]:
         """The edit applied again, the commit made again, the diff drawn again."""
         self.commits[body.commit] = state.events
-        code = self.workspace.read(body.commit)
+        code = self._code(body.commit)
         self.counts["commits"] += 1
         if not self.verdicts:
             return
@@ -135,14 +136,14 @@ class Rederivation:
         parents = [] if body.experiment == 0 else [self._commit_of(state, entry.proposed.parent)]
         yield from self._same_commit(state, body.experiment, body.commit, parents, code)
         if body.experiment > 0:
-            yield from self._same_diff(body, self.workspace.read(parents[0]), code)
+            yield from self._same_diff(body, self._code(parents[0]), code)
 
     def _checked(self, state: RunState, entry: ExperimentState) -> CheckedEdit | Refusal:
         assert self._task is not None
         if entry.proposed.edit is None:
             return inspect_code(self._task.code)
         edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))
-        before = self.workspace.read(self._commit_of(state, entry.proposed.parent))
+        before = self._code(self._commit_of(state, entry.proposed.parent))
         return check(edit, before, self._task.spec.code.editable, self._task.spec.code.max_bytes)
 
     def _same_commit(
@@ -227,7 +228,7 @@ class Rederivation:
             yield "closing", f"experiment {body.experiment} came out as {status}, it says {body.status}"
         elif reason is not None and body.reason != reason:
             yield "closing", f"the reason should be {reason!r}"
-        gain = state.gain(body.experiment) if body.experiment > 0 else None
+        gain = _gain(state, body.experiment)
         if (gain is None) != (body.gain is None) or (gain is not None and not close(gain, body.gain)):
             yield "closing", f"the gain should be {gain}, it says {body.gain}"
         if (body.commit is None) == (body.status is ExperimentStatus.KEPT):
@@ -243,8 +244,8 @@ class Rederivation:
             if commit != candidate:
                 yield "commit", "the baseline's commit on the branch is another than its own"
             return
-        code = self.workspace.read(commit)
-        if code != self.workspace.read(candidate):
+        code = self._code(commit)
+        if code != self._code(candidate):
             yield "commit", f"commit {commit[:12]} on the branch does not hold the candidate's code"
         elif self.verdicts:
             yield from self._same_commit(state, number, commit, [self._commit_of(state, state.incumbent)], code)
@@ -290,6 +291,21 @@ def commit_message(state: RunState, experiment: int) -> str:
     """The words of a commit, as `rsi.candidates` puts them: rationale, number, the ledger's head."""
     summary = " ".join(state.experiments[experiment].proposed.rationale.split())[:200] or "no rationale"
     return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {state.head}\n"
+
+
+def _gain(state: RunState, experiment: int) -> float | None:
+    """As `RunState.gain`, from the verdicts themselves; None for the baseline."""
+    mean, incumbent = _mean(state, experiment), _mean(state, state.incumbent)
+    none = experiment == 0 or mean is None or incumbent is None
+    return None if none else state.run.objective.gain(mean or 0.0, incumbent or 0.0)
+
+
+def _mean(state: RunState, experiment: int) -> float | None:
+    metric = state.run.objective.metric
+    trials = (state.trials[name] for name in state.experiments[experiment].trials)
+    verdicts = [trial.verdict.verdict for trial in trials if trial.failed is None and trial.verdict is not None]
+    values = [verdict.value(metric) for verdict in verdicts if isinstance(verdict, Scored)]
+    return sum(values) / len(values) if values else None
 
 
 def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str] | None:

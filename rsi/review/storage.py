@@ -92,8 +92,11 @@ class BlobIndex:
                     return f"it drops the {reference.role} of trial {reference.trial}, which is still of use"
         return ""
 
-    def problems(self, blobs: Blobs) -> tuple[list[Wrong], list[str], int]:
-        """Blobs that are missing or altered, notes, and how many were hashed again."""
+    def problems(self, blobs: Blobs, whole: bool) -> tuple[list[Wrong], list[str], int]:
+        """Blobs that are missing or altered, notes, and how many were hashed again.
+
+        Where the `whole` ledger could not be read, a drop may be on record in what was not.
+        """
         wrong: list[Wrong] = []
         checked, lost = 0, 0
         for digest, references in self.references.items():
@@ -102,10 +105,11 @@ class BlobIndex:
                 blobs.get(digest)
                 checked += 1
             except MissingBlob as missing:
-                if digest in self.dropped:
+                roles = {reference.role for reference in references}
+                if digest in self.dropped or (not whole and roles <= {"answer", "artifact"}):
                     continue
                 # Answers alone are written without waiting for the disk: a crash of the machine may take them.
-                if {r.role for r in references} == {"answer"} and any(at > first.seq for at in self.resumed_at):
+                if roles == {"answer"} and any(at > first.seq for at in self.resumed_at):
                     lost += 1
                     continue
                 wrong.append(Wrong(first.seq, "blob", f"its {first.role} is not there: {missing}"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, RsiError
-from rsi.ledger import ChainReport, Event, check_chain, read_events
+from rsi.ledger import GENESIS, Event, read_events
 from rsi.records import Record
 from rsi.redaction import Redactor
 from rsi.review.liveness import is_being_written
@@ -94,32 +93,24 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False) -> Ve
 
     Raises UsageError where there is no ledger; everything else that is wrong is in the report.
     """
-    path = folder / LEDGER
+    reader = read_events(folder / LEDGER)
+    events: list[Event] = []
+    broken = None
     try:
-        chain = check_chain(path)
+        events.extend(reader)
     except IntegrityError as error:
-        chain = ChainReport(events=0, head="", problem=None)
-        return _report("", chain, verdicts, Counts(), [Wrong(0, "chain", str(error))], [], [])
-    events = list(islice(read_events(path), chain.events)) if chain.problem is None else list(_until_broken(path))
+        broken = Wrong(len(events), "chain", str(error))
     with tempfile.TemporaryDirectory(prefix="rsi-verify-") as scratch:
         examination = _Examination(folder, Path(scratch), verdicts, trust_paths)
         examination.run(events)
-        examination.outside(chain)
-    wrong = examination.wrong
-    if chain.problem is not None:
-        wrong.append(Wrong(chain.problem.seq, "chain", chain.problem.sentence))
-    notes = examination.notes
-    if chain.torn_bytes:
-        notes.append(f"The last {chain.torn_bytes} bytes are an unfinished event: a crash, or a writer at work.")
-    started = examination.state.started
-    return _report(started.run if started else "", chain, verdicts, examination.counts(), wrong, notes, events)
-
-
-def _until_broken(path: Path) -> Iterator[Event]:
-    try:
-        yield from read_events(path)
-    except IntegrityError:
-        return
+        examination.outside(whole=broken is None and len(examination.events) == len(events))
+    if broken is not None:
+        examination.wrong.append(broken)
+    if reader.torn_bytes:
+        examination.notes.append(
+            f"The last {reader.torn_bytes} bytes are an unfinished event: a crash, or a writer at work."
+        )
+    return _report(examination, events, reader.torn_bytes)
 
 
 class _Examination:
@@ -192,14 +183,16 @@ class _Examination:
         if self.derive is not None and not out_of_order:
             self.wrong.extend(self.derive.problems(self.state, event, body))
 
-    def outside(self, chain: ChainReport) -> None:
-        """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere."""
-        wrong, notes, self.blobs_read = self.index.problems(self.blobs)
+    def outside(self, whole: bool) -> None:
+        """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere.
+
+        Where not the `whole` ledger could be read, what its last events said of these is not known.
+        """
+        wrong, notes, self.blobs_read = self.index.problems(self.blobs, whole)
         self.wrong.extend(wrong)
         self.notes.extend(notes)
         if not self.events or self.state.started is None:
             return
-        whole = chain.problem is None and len(self.events) == chain.events
         if self.workspace is not None and self.derive is not None and whole:
             commits = self.derive.commits
             living = is_being_written(self.folder) is True
@@ -235,15 +228,8 @@ class _Examination:
         return Counts(blobs=self.blobs_read, dropped=len(self.index.dropped), anchors=self.anchors, **derived)
 
 
-def _report(
-    run: str,
-    chain: ChainReport,
-    verdicts: bool,
-    counts: Counts,
-    wrong: list[Wrong],
-    notes: list[str],
-    events: list[Event],
-) -> VerifyReport:
+def _report(examination: _Examination, events: list[Event], torn_bytes: int) -> VerifyReport:
+    started, notes = examination.state.started, examination.notes
     problems = tuple(
         VerifyProblem(
             seq=item.seq,
@@ -252,18 +238,18 @@ def _report(
             event=one_line(events[item.seq].kind, 60) if 0 <= item.seq < len(events) else "",
             sentence=one_line(item.sentence, 600),
         )
-        for item in sorted(wrong, key=lambda item: item.seq)
+        for item in sorted(examination.wrong, key=lambda item: item.seq)
     )
     if len(problems) > MOST_PROBLEMS:
         notes = [*notes, f"{len(problems) - MOST_PROBLEMS} further problems are not listed."]
     return VerifyReport(
-        run=one_line(run),
+        run=one_line(started.run) if started else "",
         ok=not problems,
-        events=chain.events,
-        head=chain.head,
-        torn_bytes=chain.torn_bytes,
-        verdicts_derived=verdicts,
-        counts=counts,
+        events=len(events),
+        head=events[-1].hash if events else GENESIS,
+        torn_bytes=torn_bytes,
+        verdicts_derived=examination.verdicts,
+        counts=examination.counts(),
         problems=problems[:MOST_PROBLEMS],
         notes=tuple(one_line(note, 400) for note in notes),
     )

@@ -260,6 +260,12 @@ class SandboxConformance:
         assert outcome.execution.detail.isprintable()
         assert (dict(outcome.outputs), outcome.execution.files) == ({}, ())
 
+    def test_a_socket_does_not_come_out(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.SOCKET))
+        # An archive cannot hold a socket: some sandboxes never see it.
+        assert outcome.execution.kind in (ExitKind.FORBIDDEN_OUTPUT, ExitKind.COMPLETED)
+        assert dict(outcome.outputs) == {}
+
     # --- limits -----------------------------------------------------------------------------------------------
 
     def test_wall_time_is_enforced_and_what_was_printed_kept(self, sandbox: Sandbox) -> None:

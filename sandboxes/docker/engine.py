@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +39,7 @@ class Engine:
 
             clients: list[Any] = []
             try:
+                _knock(os.environ.get("DOCKER_HOST") or docker.constants.DEFAULT_UNIX_SOCKET.removeprefix("http+"))
                 for timeout in (PATIENT_SECONDS, QUICK_SECONDS):
                     client = docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
                     clients.append(client)
@@ -93,6 +96,14 @@ class Engine:
             clients, self._clients = self._clients, []
         for client in clients:
             client.close()
+
+
+def _knock(host: str) -> None:
+    """OSError where no one listens at a local socket; the client itself would leave its own socket open."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as visitor:
+            visitor.settimeout(QUICK_SECONDS)
+            visitor.connect(host.removeprefix("unix://"))
 
 
 def _no_engine(error: Exception) -> str:

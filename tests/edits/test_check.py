@@ -132,7 +132,7 @@ EXPRESSIONS = st.recursive(
         st.floats(0, 1e6, allow_nan=False),
         st.sampled_from(["a", "b", True, None]),
         st.text("ab'\n#", max_size=4),
-    ).map(lambda value: ast.Constant(value)),
+    ).map(ast.Constant),
     lambda inner: st.builds(lambda left, right: ast.BinOp(left, ast.Add(), right), inner, inner),
     max_leaves=8,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+from itertools import pairwise
 from typing import Any
 
 import libcst as cst
@@ -114,7 +115,7 @@ def test_a_name_assigned_twice_does_not_move() -> None:
 def test_widths_stay_divisible_by_what_divides_them_now(heads: int, per_head: int) -> None:
     text = f"WIDTH = {heads * per_head}\nHEADS = {heads}\n\n\ndef f(width):\n    return width // HEADS, WIDTH\n"
     for move in moves(text):
-        names = {**{"WIDTH": heads * per_head, "HEADS": heads}, move["detail"]["name"]: move["detail"]["to"]}
+        names = {"WIDTH": heads * per_head, "HEADS": heads, move["detail"]["name"]: move["detail"]["to"]}
         assert names["WIDTH"] % names["HEADS"] == 0
 
 
@@ -188,8 +189,9 @@ def rates_of(text: str, steps: int) -> list[float]:
 @pytest.mark.parametrize("decay", [name for name in DECAYS if name != "constant"])
 def test_a_decay_lets_the_rate_fall_over_the_whole_training(decay: str) -> None:
     rates = rates_of(made(LOOP, only(LOOP, "decay", to=decay)), 100)
-    assert all(later <= earlier for earlier, later in zip(rates, rates[1:], strict=False))
-    assert 0 < rates[-1] < 0.1 < 0.45 < rates[0] <= 0.5
+    assert all(later <= earlier for earlier, later in pairwise(rates))
+    assert 0 < rates[-1] < 0.1
+    assert 0.45 < rates[0] <= 0.5
 
 
 def test_a_warm_up_rises_to_the_full_rate_and_stays_there() -> None:

@@ -35,8 +35,8 @@ def test_the_proposers_conform_on_a_few_constants(make: type[Proposer]) -> None:
 
 @pytest.mark.parametrize("make", [Mutate, Random])
 def test_they_stop_when_every_move_and_pair_was_tried(make: type[Proposer]) -> None:
-    # Six values for VALUE, three for HEADS, and pairs of them.
-    assert 9 <= conformance.check_exhaustion(make, SMALL) <= 18
+    # Six values for VALUE, four for HEADS, and the pairs of them that are drawn.
+    assert 10 < conformance.check_exhaustion(make, SMALL) <= 10 + 6 * 4
 
 
 def test_the_fake_proposer_stops_when_its_values_are_used_up() -> None:
@@ -150,9 +150,9 @@ def test_a_value_next_to_one_that_failed_is_avoided() -> None:
 
 
 def test_a_kind_that_crashed_falls_behind() -> None:
-    other = move("mlp_ratio", "B", 4, 2)
-    crashed = [entry(move("constant", "A", 1.0, 9.0), ExperimentStatus.CRASHED)] * 3
-    assert firsts([UP, other], crashed)[2] > firsts([UP, other], [])[2]
+    other = move("constant", "B", 4, 3)
+    crashed = [entry(move("constant", "A", 1.0, 9.0), ExperimentStatus.CRASHED)] * 4
+    assert firsts([UP, other], crashed)[3] > firsts([UP, other], [])[3]
 
 
 def test_what_was_refused_or_undecided_says_nothing() -> None:
@@ -162,7 +162,8 @@ def test_what_was_refused_or_undecided_says_nothing() -> None:
 
 def test_a_learning_rate_that_is_high_already_is_more_likely_to_fall() -> None:
     low, high = move("learning_rate", "LR", 1e-3, 3e-3), move("learning_rate", "LR", 1e-2, 3e-2)
-    assert prior(low) > 0.4 > 0.2 > prior(high)
+    assert prior(low) > 0.4
+    assert prior(high) < 0.2
 
 
 def test_both_moves_of_a_combined_experiment_are_credited() -> None:

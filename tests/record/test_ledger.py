@@ -440,6 +440,7 @@ HOSTILE: dict[str, bytes] = {
     "overflow": seal(body={"a": 1}).replace(b'{"a":1}', b'{"a":1e999}'),
     "boolean seq": seal(seq=False),
     "float seq": seal(seq=0.0),
+    "wrong seq": seal(seq=7),
     "schema": seal(schema=2),
     "time": seal(time="2026-01-01"),
     "kind": seal(kind=7),

@@ -34,6 +34,11 @@ def test_markup_shows_exactly_the_sanitised_text_and_styles_none_of_it(text: str
     assert [span.style for span in shown.spans] == ["bold"]
 
 
+def test_trailing_backslashes_do_not_undo_the_tag_that_follows() -> None:
+    for count in range(6):
+        assert render(f"[bold]{for_markup(chr(92) * count)}[/bold]", emoji=False).plain == chr(92) * count
+
+
 @given(text=HOSTILE)
 def test_sanitising_twice_changes_nothing_more(text: str) -> None:
     assert for_terminal(for_terminal(text)) == for_terminal(text)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
+import docker
 import pytest
 
 from rsi.errors import EnvironmentFault, UsageError
@@ -25,8 +29,6 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Any]:
-    import docker
-
     client = docker.from_env()
     yield client.api
     client.close()
@@ -42,8 +44,6 @@ def sandbox() -> Iterator[DockerSandbox]:
 
 def left_behind() -> list[str]:
     """Names of all containers and volumes that this process made."""
-    import docker
-
     client = docker.from_env()
     mine = {"label": f"{owner.OWNER_LABEL}={owner.this_process()}"}
     try:
@@ -269,6 +269,93 @@ def test_a_container_that_vanishes_in_the_middle_is_lost_with_what_was_seen(api:
     assert left_behind() == []
 
 
+LOSER = """
+import sys, threading
+from rsi.testing.sandbox_conformance import Watcher, job
+from sandboxes.docker import DockerSandbox, owner
+sandbox = DockerSandbox(pool=1)
+watcher = Watcher()
+threading.Thread(target=lambda: (watcher.arrived.wait(60), print(owner.this_process(), flush=True))).start()
+asked = job("import time\\nprint('started')\\ntime.sleep(25)")
+for outcome in (sandbox.run(asked, watcher), sandbox.run(asked)):
+    print(outcome.execution.kind, outcome.stdout, "engine" in outcome.execution.detail, flush=True)
+sandbox.close()
+"""
+
+
+def test_an_engine_that_goes_away_is_lost_with_what_was_seen(tmp_path: Path) -> None:
+    # In a process of its own: where a door is shut, the engine's client leaves sockets to the garbage collector.
+    sandbox = DockerSandbox(pool=1)
+    with Door(tmp_path / "engine.sock") as door:
+        environment = {**os.environ, "DOCKER_HOST": f"unix://{door.path}"}
+        command = [sys.executable, "-c", LOSER]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as other:
+            try:
+                assert other.stdout is not None
+                loser = other.stdout.readline().strip()
+                door.close()
+                told = other.communicate(timeout=60)[0].splitlines()
+                assert told == ["lost b'started\\n' True", "lost b'' True"]
+                assert other.returncode == 0
+            finally:
+                other.kill()
+    try:
+        sandbox.describe()
+        assert sweep(sandbox._engine.api, lambda name: name != loser) == 4
+    finally:
+        sandbox.close()
+
+
+class Door:
+    """A way to the engine that can be shut: forwards one socket to the engine's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._threads = [threading.Thread(target=self._welcome)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        for thread in self._threads:
+            thread.join()
+        for one in self._sockets:
+            one.close()
+        self._listener.close()
+
+    def close(self) -> None:
+        for one in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        self.path.unlink(missing_ok=True)
+
+    def _welcome(self) -> None:
+        engine = docker.constants.DEFAULT_UNIX_SOCKET.removeprefix("http+unix://")
+        with contextlib.suppress(OSError):
+            while True:
+                guest, _ = self._listener.accept()
+                host = socket.socket(socket.AF_UNIX)
+                self._sockets += [guest, host]
+                host.connect(engine)
+                for source, target in ((guest, host), (host, guest)):
+                    thread = threading.Thread(target=self._pass_on, args=(source, target))
+                    self._threads.append(thread)
+                    thread.start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
 def test_the_running_container_tells_what_it_runs(api: Any, sandbox: DockerSandbox) -> None:
     asked = job("import time\nprint('started', flush=True)\ntime.sleep(3)")
     asked = Job(**{**dict(asked), "labels": {"run": "r 1", "trial": "3/baseline"}})
@@ -299,7 +386,7 @@ def test_a_watcher_that_raises_leaves_nothing_behind(sandbox: DockerSandbox) -> 
 
 def test_memory_too_small_for_the_imports_is_a_usage_error(sandbox: DockerSandbox) -> None:
     with pytest.raises(UsageError, match="memory_bytes"):
-        sandbox.run(job("", imports=("torch",), memory_bytes=24 * MIB))
+        sandbox.run(job("", imports=("numpy",), memory_bytes=16 * MIB))
 
 
 def test_more_cpus_than_there_are_is_refused_in_a_sentence(sandbox: DockerSandbox) -> None:
@@ -318,7 +405,7 @@ def test_a_missing_image_says_how_to_make_it() -> None:
         sandbox.close()
 
 
-def test_no_engine_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_no_engine_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     sandbox = DockerSandbox(image="any")
     try:

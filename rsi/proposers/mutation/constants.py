@@ -155,7 +155,7 @@ def targets(number: Number, known: dict[str, Number], pairs: dict[str, set[str]]
 
 def _rounded(number: Number, value: float, known: dict[str, Number], pairs: dict[str, set[str]]) -> float | int:
     if isinstance(number.value, float):
-        return float(f"{value:.2g}") if number.sort != "betas" else round(value, 5)
+        return float(f"{value:.2g}") if number.sort != "betas" or not 0 < value < 1 else round(value, 5)
     whole = max(1, round(value)) if number.value > 0 else round(value)
     step = math.lcm(*(int(known[part].value) for part in pairs.get(number.name, ())))
     if number.sort == "width" and number.value >= 32:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import libcst as cst
+
+_LAYOUT = ("whitespace", "lpar", "rpar", "lbracket", "rbracket", "leading_lines", "lines_after", "header", "footer")
 
 Detail = dict[str, str | int | float | bool | None]
 
@@ -25,11 +28,22 @@ def source(node: cst.CSTNode) -> str:
     return cst.Module([]).code_for_node(node).strip()
 
 
-def every(root: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """The node and all below it, outermost first, in the order of the text."""
-    yield root
-    for child in root.children:
-        yield from every(child)
+@lru_cache(maxsize=2048)
+def every(root: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
+    """The node and all below it but white space and brackets, outermost first, in a fixed order.
+
+    Kept, because every transformation asks; and read from the fields, because `children` makes a visitor each time.
+    """
+    found = [root]
+    for node in found:
+        for name in node.__dataclass_fields__:
+            if not name.startswith(_LAYOUT):
+                value = getattr(node, name)
+                if isinstance(value, cst.CSTNode):
+                    found.append(value)
+                elif isinstance(value, list | tuple):
+                    found += [item for item in value if isinstance(item, cst.CSTNode)]
+    return tuple(found)
 
 
 def calls(root: cst.CSTNode) -> Iterator[tuple[str, cst.Call]]:
@@ -79,13 +93,22 @@ def renamed(call: cst.Call, name: str) -> cst.Call:
     return call.with_changes(func=cst.Name(name))
 
 
+_Make = Callable[[cst.CSTNode], cst.CSTNode | cst.FlattenSentinel[cst.BaseStatement]]
+
+
 class _Replacing(cst.CSTTransformer):
-    def __init__(
-        self,
-        exchanges: dict[cst.CSTNode, Callable[[cst.CSTNode], cst.CSTNode | cst.FlattenSentinel[cst.BaseStatement]]],
-    ) -> None:
+    def __init__(self, module: cst.Module, exchanges: dict[cst.CSTNode, _Make]) -> None:
         super().__init__()
         self.exchanges = {id(node): make for node, make in exchanges.items()}
+        # Most of a file stays as it is: statements without a node to exchange are not walked through.
+        self.untouched = {
+            id(statement)
+            for statement in module.body
+            if self.exchanges.keys().isdisjoint(id(node) for node in every(statement))
+        }
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        return id(node) not in self.untouched
 
     def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> cst.CSTNodeT:
         super().on_leave(original_node, updated_node)
@@ -99,7 +122,7 @@ def replaced(module: cst.Module, exchanges: Sequence[tuple[cst.CSTNode, cst.CSTN
     def making(new: cst.CSTNode) -> Callable[[cst.CSTNode], cst.CSTNode]:
         return lambda _: new
 
-    return module.visit(_Replacing({old: making(new) for old, new in exchanges}))
+    return module.visit(_Replacing(module, {old: making(new) for old, new in exchanges}))
 
 
 def inserted(module: cst.Module, beside: cst.CSTNode, statements: Sequence[str], *, after: bool = False) -> cst.Module:
@@ -110,7 +133,7 @@ def inserted(module: cst.Module, beside: cst.CSTNode, statements: Sequence[str],
         assert isinstance(node, cst.BaseStatement)
         return cst.FlattenSentinel([node, *new] if after else [*new, node])
 
-    return module.visit(_Replacing({beside: make}))
+    return module.visit(_Replacing(module, {beside: make}))
 
 
 def statement_of(block: cst.CSTNode, node: cst.CSTNode) -> cst.SimpleStatementLine | None:
