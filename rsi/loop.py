@@ -51,6 +51,11 @@ LOSSES_UNTIL_PAUSE = 3
 """One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
 
 
+def declined_words(comment: str) -> str:
+    """The reason of an experiment that a person did not want trained."""
+    return "a person said no" + (f": {comment}" if comment else "")
+
+
 class Pause(Exception):
     """The run stops here and can be resumed; carries the sentence for the user and the exit code."""
 
@@ -225,8 +230,7 @@ class Loop:
         assert experiment is not None
         number = experiment.proposed.experiment
         if experiment.reviewed is not None and not experiment.reviewed.approved:
-            said = experiment.reviewed.comment
-            self._close(experiment, ExperimentStatus.REFUSED, "a person said no" + (f": {said}" if said else ""))
+            self._close(experiment, ExperimentStatus.REFUSED, declined_words(experiment.reviewed.comment))
             return
         if self._measure(number) or (number != self.state.incumbent and self._measure(self.state.incumbent)):
             return

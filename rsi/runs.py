@@ -163,4 +163,5 @@ def read_proposals(folder: Path) -> Iterator[Proposal]:
                 kind=proposed.kind,
                 detail=proposed.detail,
                 provenance=proposed.provenance,
+                problem=proposed.problem,
             )

@@ -159,7 +159,7 @@ class _Parts:
             raise UsageError(f"{task.folder / 'program.md'} is empty; tell the model in it what you want.")
         if not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
             raise UsageError(
-                f"The sandbox {self.sandbox.name} does not isolate, and code that a language model wrote would run with "
+                f"The sandbox {self.sandbox.name} does not isolate, and a language model's code would run with "
                 "your rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the run for ever."
             )
         self.proposer.prepare(budget)

@@ -16,12 +16,13 @@ from typing import Any
 from rsi import confirmation, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
+from rsi.calls import Answer, Request
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
 from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import Event
-from rsi.loop import CRASHES
+from rsi.loop import CRASHES, declined_words
 from rsi.records import (
     CodeFiles,
     Discard,
@@ -31,11 +32,13 @@ from rsi.records import (
     Measure,
     Record,
     Rejected,
+    Scored,
     Verdict,
     VerifierError,
 )
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
+from rsi.spending import BudgetSpent, require_room
 from rsi.state import RETRIED, ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -167,6 +170,25 @@ class Rederivation:
         assert entry.committed is not None
         return (entry.closed.commit if entry.closed else None) or entry.committed.commit
 
+    # --- calls to language models -------------------------------------------------------------------------------
+
+    def reserved(self, state: RunState, body: e.CallReserved) -> Iterator[Claim]:
+        """The prompt is the one that was reserved for, and no limit could be passed by it."""
+        request = Request.model_validate_json(self.blobs.get(body.request))
+        if request.digest() != body.request_digest or request.model != body.model:
+            yield "call", "its request_digest or model is not that of the recorded prompt"
+        try:
+            require_room(state.budget, state.spending(), body.worst)
+        except BudgetSpent as spent:
+            yield "call", f"it was reserved though {spent}"
+
+    def settled(self, _state: RunState, body: e.CallSettled) -> Iterator[Claim]:
+        """What is counted is what the answer says that it used."""
+        answer = Answer.model_validate_json(self.blobs.get(body.answer))
+        used = (answer.input_tokens, answer.output_tokens, answer.cost_usd, answer.finish)
+        if used != (body.input_tokens, body.output_tokens, body.cost_usd, body.finish):
+            yield "call", "its tokens, cost or ending are not those of the recorded answer"
+
     # --- trials -------------------------------------------------------------------------------------------------
 
     def trained(self, _state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
@@ -250,10 +272,14 @@ class Rederivation:
         elif self.verdicts:
             yield from self._same_commit(state, number, commit, [self._commit_of(state, state.incumbent)], code)
 
-    def _due(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
+    def _due(  # noqa: PLR0911 - one return a way to end
+        self, state: RunState, entry: ExperimentState
+    ) -> tuple[ExperimentStatus, str | None]:
         """What became of an experiment, and why where that can be told in the loop's own words."""
         if entry.committed is None:
             return self._refusal(state, entry)
+        if entry.reviewed is not None and not entry.reviewed.approved:
+            return ExperimentStatus.REFUSED, declined_words(entry.reviewed.comment)
         unscored = _without_score(state, entry)
         if unscored is not None:
             return unscored
@@ -268,6 +294,8 @@ class Rederivation:
         return (ExperimentStatus.UNDECIDED if isinstance(decision, Measure) else ExperimentStatus.OPEN), None
 
     def _refusal(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
+        if entry.proposed.problem:
+            return ExperimentStatus.REFUSED, entry.proposed.problem
         if not self.verdicts:
             return ExperimentStatus.REFUSED, None
         checked = self._checked(state, entry)
@@ -326,6 +354,8 @@ def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentS
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
     e.RunStarted: Rederivation.started,
     e.ExperimentCommitted: Rederivation.committed,
+    e.CallReserved: Rederivation.reserved,
+    e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
     e.TrialFailed: Rederivation.failed,
     e.TrialJudged: Rederivation.judged,

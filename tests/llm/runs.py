@@ -23,9 +23,7 @@ TOKENS = 10_000_000
 
 def edit(value: object, now: object, why: str = "closer to the target") -> str:
     """An answer that sets VALUE, in the form that is asked for."""
-    return (
-        f"Kind: value\nWhy: {why}.\n\ntrain.py\n<<<<<<< SEARCH\nVALUE = {now}\n=======\nVALUE = {value}\n>>>>>>> REPLACE\n"
-    )
+    return f"Kind: value\nWhy: {why}.\n\ntrain.py\n<<<<<<< SEARCH\nVALUE = {now}\n=======\nVALUE = {value}\n>>>>>>> REPLACE\n"
 
 
 def value_in(body: dict[str, Any]) -> str:
@@ -94,7 +92,9 @@ def kinds(record: ReadRun, beginning: str = "") -> list[str]:
     return [event.kind for event in record.events if event.kind.startswith(beginning)]
 
 
-def at(experiment: int, first: Callable[[dict[str, Any]], Any], otherwise: Callable[[dict[str, Any]], Any] = steps) -> Any:
+def at(
+    experiment: int, first: Callable[[dict[str, Any]], Any], otherwise: Callable[[dict[str, Any]], Any] = steps
+) -> Any:
     """A script that answers one experiment differently, the first time it is asked for."""
     done: list[int] = []
 
