@@ -31,6 +31,7 @@ from rsi.records import (
     Measure,
     Record,
     Rejected,
+    Scored,
     Verdict,
     VerifierError,
 )
