@@ -258,11 +258,11 @@ def _proposer(
 
 
 def _go(session: Session) -> int:
-    from rsi.review.progress import Charts
-    from rsi.review.approval import Approval
-    from rsi.review.screen import PlainLines, closing, for_console
-
     from rsi import runs
+    from rsi.review.approval import Approval
+    from rsi.review.closing import closing
+    from rsi.review.progress import Charts
+    from rsi.review.screen import PlainLines, for_console
 
     console = _console()
     presses: list[float] = []
@@ -298,9 +298,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a folder."""
-    from rsi.review.listing import list_runs, render
-
     from rsi import runs
+    from rsi.review.listing import list_runs, render
 
     rows = list_runs(folder or runs.runs_folder())
     if as_json:
@@ -316,21 +315,21 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
-    from rsi.review.summary import summarise
-
     from rsi import runs
-    from rsi.review import show as view
+    from rsi.review.experiment import experiment_json, show_experiment
+    from rsi.review.show import show_run
+    from rsi.review.summary import summarise
 
     run_ = runs.read(runs.find(name))
     if experiment is not None:
         if as_json:
-            _print_json(view.experiment_json(run_, experiment))
+            _print_json(experiment_json(run_, experiment))
         else:
-            view.show_experiment(run_, experiment, _console())
+            show_experiment(run_, experiment, _console())
     elif as_json:
         _print_json(summarise(run_))
     else:
-        view.show_run(run_, _console())
+        show_run(run_, _console())
 
 
 @app.command()
@@ -340,9 +339,8 @@ def diff(
     against: Annotated[str, typer.Argument(help="Another one; by default the parent, for best the baseline.")] = "",
 ) -> None:
     """Show what an experiment changed."""
-    from rsi.review.diff import print_diff
-
     from rsi import runs
+    from rsi.review.diff import print_diff
 
     print_diff(runs.read(runs.find(name)), experiment, against, _console())
 
@@ -355,9 +353,8 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Print a run's events, one a line."""
-    from rsi.review.log import print_log
-
     from rsi import runs
+    from rsi.review.log import print_log
 
     print_log(runs.read(runs.find(name)), _console(), kind=kind, experiment=experiment, as_json=as_json)
 

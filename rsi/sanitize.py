@@ -25,6 +25,8 @@ _INVISIBLE = re.compile(
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_BRACKET = re.compile(r"(?<!\\)(\\*)\[(?=([a-z#/@][^[]*?\])?)")
+"""A bracket with the backslashes before it; the second group says that Rich would take it for a tag."""
 
 
 def for_terminal(text: str, width: int | None = None) -> str:
@@ -40,13 +42,16 @@ def for_markup(text: str, width: int | None = None) -> str:
 
     Consoles must be made with `emoji=False`: there is no way to escape an emoji's `:name:`.
     """
-    from rich.markup import escape  # noqa: PLC0415 - readers with --json need no Rich
-
+    # Not `rich.markup.escape`: it loses the backslash of `\[`, and three at the end undo the tag that follows.
     plain = for_terminal(text, width)
     body = plain.rstrip("\\")
-    # Rich halves the backslashes before a tag; its own `escape` doubles one of them but not three, which would then
-    # turn the tag that follows into text.
-    return escape(body) + "\\" * 2 * (len(plain) - len(body))
+    return _BRACKET.sub(_escaped, body) + "\\" * 2 * (len(plain) - len(body))
+
+
+def _escaped(bracket: re.Match[str]) -> str:
+    """Before what looks like a tag Rich halves the backslashes; before any other bracket it takes one away."""
+    backslashes, tag = bracket.groups()
+    return backslashes * (2 if tag else 1) + "\\["
 
 
 def _cut(line: str, width: int) -> str:

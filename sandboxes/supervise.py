@@ -139,8 +139,11 @@ class Supervisor:
             self._place.kill()
             self._drain()
             return self._place.how_it_ended()
-        except (Gone, EngineLost):
-            return PlaceEnd(from_outside=True)
+        except EngineLost as error:
+            self._stop(ExitKind.LOST, str(error))
+        except Gone:
+            pass
+        return PlaceEnd(from_outside=True)
 
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS

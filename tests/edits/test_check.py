@@ -100,6 +100,11 @@ def test_code_that_chokes_a_parser_is_refused_within_seconds(name: str) -> None:
     assert isinstance(whole("RATE = 2\n"), CheckedEdit)
 
 
+def test_nesting_that_the_parser_bears_but_other_readers_do_not_is_refused() -> None:
+    assert isinstance(whole("x = a" + ".b" * 100), CheckedEdit)
+    assert refused(whole("x = a" + ".b" * 200)) is RefusalCode.TOO_COMPLEX
+
+
 def test_an_edit_that_takes_too_long_to_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsi.edits.CHECK_SECONDS", 0.5)
     hunk = " \n" * 30_000 + "-x\n"
@@ -164,6 +169,13 @@ def test_any_change_of_a_constant_changes_the_digest(value: ast.expr, data: st.D
         )
     )
     assert digest(f"x = {ast.unparse(value)}\n") != before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1", "'1'"), ("1", "True"), ("1", "1.0"), ("None", "'None'"), ("a", "'a'")]
+)
+def test_values_that_look_alike_have_different_digests(one: str, other: str) -> None:
+    assert digest(f"x = {one}\n") != digest(f"x = {other}\n")
 
 
 def test_the_size_of_the_tree_grows_with_code_not_with_comments() -> None:

@@ -50,6 +50,12 @@ def test_line_numbers_may_be_off_where_the_context_stands_once(numbers: list[int
     assert apply(shifted, {"a.py": old}) == {"a.py": new}
 
 
+def test_numbers_that_are_off_by_as_much_as_before_choose_between_equal_places() -> None:
+    old = "top\na\nx\na\nx\na\nx\n"
+    diff = "--- a/t.py\n+++ b/t.py\n@@ -11,1 +11,1 @@\n-top\n+TOP\n@@ -14,2 +14,2 @@\n-a\n+A\n x\n"
+    assert apply(diff, {"t.py": old}) == {"t.py": "TOP\na\nx\nA\nx\na\nx\n"}
+
+
 def test_a_header_without_numbers_or_with_wrong_counts_is_read_by_its_lines() -> None:
     code = {"train.py": "a\nb\n\nc\n"}
     for header in ("@@ @@", "@@ -1,9 +1,1 @@", "@@ -2,1 +2,7 @@ def f():"):

@@ -17,7 +17,7 @@ CONTROLS = ("\x1b", "\x1b[", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\x1b\\", "31m"
 MARKUP = ("[red]", "[/red]", "[/]", "\\", "[", "]", "[link=x]", "[bold", "[@click=x]")
 TEXT = ("\u202e", "\u200b", "text", "\ud800", "é", "漢")
 PIECES = st.sampled_from((*CONTROLS, *MARKUP, *TEXT))
-HOSTILE = st.lists(PIECES | st.text(max_size=4), max_size=20).map("".join)
+HOSTILE = st.lists(PIECES | st.text(max_size=4) | st.text(alphabet="\\[]/ab@", max_size=6), max_size=20).map("".join)
 
 
 @given(text=HOSTILE, width=st.none() | st.integers(1, 40))
@@ -32,6 +32,13 @@ def test_markup_shows_exactly_the_sanitised_text_and_styles_none_of_it(text: str
     shown = render(f"[bold]{for_markup(text, width)}[/bold]", emoji=False)
     assert shown.plain == for_terminal(text, width)
     assert [span.style for span in shown.spans] == ["bold"]
+
+
+@pytest.mark.parametrize("rest", ["[bold", "[bold]", "[/bold]", "[1]", "[", "[[b]", "[b[c]"])
+def test_backslashes_before_a_bracket_are_shown(rest: str) -> None:
+    for count in range(6):
+        text = "\\" * count + rest
+        assert render(f"[bold]{for_markup(text)}[/bold]", emoji=False).plain == text
 
 
 def test_trailing_backslashes_do_not_undo_the_tag_that_follows() -> None:

@@ -224,7 +224,8 @@ ALTERATIONS: list[tuple[str, str, Change]] = [
     ("training removed", "order", removed("trial.trained", trial="3.1")),
     ("closing removed", "drop", removed("experiment.closed", experiment=3)),
     ("experiment's trial removed", "order", removed("trial.started", trial="3.1")),
-    ("confirmation's trial removed", "order", later(removed("trial.started", trial="6.c3"), "trial.trained", trial="6.c3")),
+    ("confirmation's trial removed", "order", later(
+        removed("trial.started", trial="6.c3"), "trial.trained", trial="6.c3")),
     ("verdict repeated", "order", repeated("trial.judged", trial="3.1")),
     ("answer repeated", "order", repeated("trial.answered", trial="3.1")),
     ("decision before the verdict", "order", swapped("trial.judged", trial="3.1")),

@@ -386,7 +386,7 @@ def test_a_watcher_that_raises_leaves_nothing_behind(sandbox: DockerSandbox) -> 
 
 def test_memory_too_small_for_the_imports_is_a_usage_error(sandbox: DockerSandbox) -> None:
     with pytest.raises(UsageError, match="memory_bytes"):
-        sandbox.run(job("", imports=("numpy",), memory_bytes=16 * MIB))
+        sandbox.run(job("", imports=("torch",), memory_bytes=40 * MIB))
 
 
 def test_more_cpus_than_there_are_is_refused_in_a_sentence(sandbox: DockerSandbox) -> None:
