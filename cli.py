@@ -211,6 +211,80 @@ def run(
 
 
 @app.command()
+def propose(
+    task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
+    proposer: Annotated[str, typer.Option(help="llm, mutate, random, or path.py:Class.")] = "llm",
+    model: Model = None,
+    api_base: ApiBase = None,
+    repairs: Repairs = 2,
+    effort: Effort = "",
+    critique: Critique = 0,
+    edit_format: EditForm = "search-replace",
+    answer_tokens: AnswerTokens = 4096,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+) -> None:
+    """Print one proposal and train nothing; what it cost is on record as a run of its own."""
+    from rsi.configuration import Component, RunConfiguration
+    from rsi.dry_run import propose_once
+    from rsi.review.experiment import show_experiment
+    from rsi.task import load_task
+
+    settings = {"repairs": repairs, "effort": effort, "critique": critique, "edit_format": edit_format}
+    configuration = RunConfiguration(
+        task=task,
+        proposer=_proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
+        policy=Component(name="greedy"),
+        sandbox=Component(name="docker"),
+        verifier=Component(**load_task(task).spec.verifier.model_dump()),
+        budget=_budget(1, None, max_cost, max_tokens, max_calls),
+    )
+    show_experiment(propose_once(configuration), 1, _console())
+
+
+@app.command()
+def estimate(
+    task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
+    experiments: Annotated[int, typer.Option(min=1, help="How many the run would have.")] = 50,
+    model: Model = None,
+    api_base: ApiBase = None,
+    repairs: Repairs = 2,
+    effort: Effort = "",
+    history: History = 3,
+    critique: Critique = 0,
+    edit_format: EditForm = "search-replace",
+    prompt_tokens: PromptTokens = 6000,
+    answer_tokens: AnswerTokens = 4096,
+    as_json: AsJson = False,
+) -> None:
+    """Tell calls, tokens, dollars and hours of a run with --proposer llm, before anything is spent."""
+    from rsi import runs
+    from rsi.proposers.llm.estimate import estimate as estimated
+    from rsi.proposers.llm.estimate import in_words
+    from rsi.proposers.llm.settings import Settings
+    from rsi.task import load_task
+
+    settings = Settings.of(
+        ",".join(model or []),
+        ",".join(api_base or []),
+        repairs=repairs,
+        effort=effort,
+        history=history,
+        critique=critique,
+        edit_format=edit_format,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+    )
+    loaded = load_task(task)
+    told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
+    if as_json:
+        _print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
+    else:
+        print("\n".join(in_words(entry) for entry in told))
+
+
+@app.command()
 def resume(
     name: RunName,
     experiments: Experiments = None,

@@ -17,7 +17,6 @@ from rsi.derive import compare
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
-    ExperimentProposed,
     PolicyDecided,
     ProposalReviewed,
     RunFinished,
@@ -27,6 +26,7 @@ from rsi.events import (
 )
 from rsi.evidence import Secret
 from rsi.execution import ExitKind, Job, Outcome, Watch
+from rsi.proposing import BASELINE, record_proposal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
 from rsi.records import (
@@ -34,7 +34,6 @@ from rsi.records import (
     Discard,
     ExperimentStatus,
     Keep,
-    Provenance,
     Rejected,
     Scored,
     VerifierError,
@@ -158,16 +157,7 @@ class Loop:
                 self._ended = f"the budget for calls is spent: {spent}"
 
     def _propose_baseline(self) -> None:
-        self.recorder.record(
-            ExperimentProposed(
-                experiment=0,
-                parent=0,
-                rationale="the task as it is",
-                kind="baseline",
-                provenance=Provenance(proposer="task"),
-                edit=None,
-            )
-        )
+        self.recorder.record(BASELINE)
 
     def _propose(self) -> None:
         brief = self.brief()
@@ -183,18 +173,7 @@ class Loop:
             raise
         except Exception as error:
             raise Pause(f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}", 1) from error
-        self.recorder.record(
-            ExperimentProposed(
-                experiment=brief.experiment,
-                parent=self.state.incumbent,
-                rationale=self.recorder.redactor.text(proposal.rationale)[:2000],
-                kind=proposal.kind,
-                detail=proposal.detail,
-                provenance=proposal.provenance,
-                edit=self.recorder.keep_text(proposal.edit.model_dump_json()),
-                problem=self.recorder.redactor.text(proposal.problem)[:2000],
-            )
-        )
+        record_proposal(self.recorder, proposal)
 
     def brief(self) -> Brief:
         """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""

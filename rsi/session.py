@@ -155,14 +155,12 @@ class _Parts:
         """What only language models need: instructions, keys, prices, a sandbox that keeps their code in."""
         if not isinstance(self.proposer, AsksModels):
             return
-        if not task.program.strip():
-            raise UsageError(f"{task.folder / 'program.md'} is empty; tell the model in it what you want.")
         if not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
             raise UsageError(
                 f"The sandbox {self.sandbox.name} does not isolate, and a language model's code would run with "
                 "your rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the run for ever."
             )
-        self.proposer.prepare(budget)
+        require_models_usable(self.proposer, task, budget)
 
     def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
@@ -217,6 +215,14 @@ def build(group: plugins.Group, component: Component) -> Any:
         return factory(**component.options)
     except TypeError as error:
         raise UsageError(f"{component.name}: {error}; see its options in the documentation.") from None
+
+
+def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:
+    """Names, keys, prices and instructions of a proposer that asks language models, before anything is spent."""
+    if isinstance(proposer, AsksModels):
+        if not task.program.strip():
+            raise UsageError(f"{task.folder / 'program.md'} is empty; tell the model in it what you want.")
+        proposer.prepare(budget)
 
 
 def versions() -> dict[str, str]:

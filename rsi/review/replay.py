@@ -1,6 +1,6 @@
 """Derive a whole run again from its record: every proposal too, with no key, no network, no engine and no clock.
 
-A proposal is a pure function of the brief and of the recorded answers; so the proposer is built again by its name, given
+A proposal is a pure function of the brief and of the recorded answers; so it is built again by its name, given
 the brief that the state of that moment gives, answers from the record. Verdicts, decisions and the rest are
 derived by `rsi.review.verify`.
 """

@@ -18,9 +18,8 @@ def routed(model: str, base: str) -> str:
     """The name that litellm knows it by: at the user's own address, an unknown provider speaks OpenAI's protocol."""
     if not base:
         return model
-    litellm = load_litellm()
     provider, _, rest = model.partition("/")
-    if rest and provider in {str(getattr(entry, "value", entry)) for entry in litellm.provider_list}:
+    if rest and provider in providers():
         return model
     return f"openai/{model}"
 
@@ -32,6 +31,11 @@ def provider_of(model: str) -> str:
         return str(litellm.get_llm_provider(model)[1])
     except Exception:
         return ""
+
+
+def providers() -> set[str]:
+    """The names that may stand before a slash."""
+    return {str(getattr(entry, "value", entry)) for entry in load_litellm().provider_list}
 
 
 def known_models() -> list[str]:
@@ -46,6 +50,12 @@ def known_models() -> list[str]:
 def suggestion(model: str) -> str:
     """A half-sentence with the nearest name that litellm knows, empty where none is near."""
     known = known_models()
+    provider, slash, rest = model.partition("/")
+    if slash and not provider_of(model):
+        told = nearest(provider, providers())
+        meant = f"{told.split(chr(39))[1]}/{rest}" if told.startswith("did you mean") else ""
+        if meant and provider_of(meant):
+            return f"did you mean {meant!r}?"
     for name in (model, model.partition("/")[2]):
         told = nearest(name, known) if name else ""
         if told.startswith("did you mean"):

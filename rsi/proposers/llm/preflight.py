@@ -14,13 +14,14 @@ def require_usable(settings: Settings, budget: Budget) -> None:
         base = settings.bases.get(model, "")
         if not base:
             _require_known(model)
-            _require_key(model)
         if catalogue.price(model) is None and budget.tokens is None:
             meant = "" if base else catalogue.suggestion(model)
             raise UsageError(
                 f"The price of {model} is not known{f' ({meant})' if meant else ''}, so dollars cannot be counted; "
                 "set --max-tokens, for example --max-tokens 2000000."
             )
+        if not base:
+            _require_key(model)
         window = catalogue.context_window(model)
         if window is not None and settings.prompt_tokens + settings.answer_tokens > window:
             raise UsageError(

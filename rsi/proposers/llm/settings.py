@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
 from rsi.calls.request import Effort
 from rsi.errors import UsageError
+from rsi.plugins import nearest
 from rsi.records import EditFormat, Record
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "effort": tuple(word for word in get_args(Effort) if word),
+    "edit_format": tuple(EditFormat),
+}
 
 
 class Settings(Record):
@@ -52,7 +58,9 @@ class Settings(Record):
         except ValidationError as error:
             first = error.errors()[0]
             name = "--" + str(first["loc"][0]).replace("_", "-")
-            raise UsageError(f"{name} {first['input']!r} will not do: {first['msg']}.") from None
+            known = _CHOICES.get(str(first["loc"][0]), ())
+            help_ = nearest(str(first["input"]), known) if known else f"{first['msg']}."
+            raise UsageError(f"{name} {first['input']!r} will not do: {help_}") from None
 
 
 def _check_address(base: str) -> None:
