@@ -77,7 +77,8 @@ def _check_shadowing() -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # A program that reads a pipe wants whole lines; a person's terminal has a width of its own.
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def _print_json(value: Any) -> None:
@@ -132,7 +133,7 @@ def run(
     from rsi.session import start
     from rsi.task import load_task
 
-    if hours is not None and hours <= 0:
+    if hours is not None and not hours > 0:  # a NaN is not more than anything
         raise UsageError("--hours must be more than 0.")
     if not disk_quota * 1024 >= 16:
         raise UsageError("--disk-quota must be at least 0.016 (16 MiB).")

@@ -105,7 +105,7 @@ class Loop:
                 step()
         except Pause as pause:
             return self._paused(str(pause), pause.exit_code)
-        except EnvironmentFault as fault:
+        except RsiError as fault:
             return self._paused(str(fault), fault.exit_code)
         except Exhausted as end:
             self._finish(f"the proposer has nothing left to propose: {end}")
