@@ -126,7 +126,7 @@ def test_a_real_improvement_is_stated_with_its_interval_and_seeds() -> None:
     made = confirmation([3.41, 3.42, 3.40, 3.43, 3.41], [3.11, 3.12, 3.14, 3.13, 3.12], Direction.MINIMIZE)
     words = confirmed(made, Direction.MINIMIZE)
     assert words.startswith("val_bpb on the holdout fell from 3.41")
-    assert "better by 0.290 (95% interval 0.27" in words
+    assert "better by 0.29 (95% interval 0.27 to 0.31)" in words
     assert words.endswith("five fresh seeds each.")
 
 
