@@ -96,7 +96,8 @@ def _check_shadowing() -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # A program that reads a pipe wants whole lines; a person's terminal has a width of its own.
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def _print_json(value: Any) -> None:

@@ -47,5 +47,7 @@ def conclude(state: RunState) -> ConfirmationFinished:
 
 
 def _values(state: RunState, experiment: int, metric: str) -> tuple[float, ...]:
-    observations = (state.trials[trial].observation() for trial in trials_of(state, experiment))
+    """In the order of their slots, whichever was tried again."""
+    trials = sorted(trials_of(state, experiment), key=lambda trial: state.trials[trial].started.slot)
+    observations = (state.trials[trial].observation() for trial in trials)
     return tuple(o.measurements[metric] for o in observations if o is not None)

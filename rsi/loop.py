@@ -119,7 +119,7 @@ class Loop:
                 step()
         except Pause as pause:
             return self._paused(str(pause), pause.exit_code)
-        except EnvironmentFault as fault:
+        except RsiError as fault:
             return self._paused(str(fault), fault.exit_code)
         except Interrupted as stopped:
             return self._paused(str(stopped), 130)

@@ -96,6 +96,7 @@ def open_to_write(folder: Path, redactor: Redactor) -> tuple[OpenRun, bytes]:
     try:
         state = fold(ledger.events)
         recorder = Recorder(ledger, Blobs(folder / "blobs", redactor), state, redactor)
+        recorder.blobs.clear_unfinished()
         return OpenRun(folder, recorder, Workspace.open(folder)), ledger.recovered
     except BaseException:
         ledger.close()

@@ -23,7 +23,7 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import SandboxDescription, Watch
+from rsi.execution import Job, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preparation import PreparedData, prepare, read_source
@@ -81,6 +81,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         parts = _Parts(configuration, stack)
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
+        if not description.isolates:
+            _require_imports(task, parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -196,6 +198,12 @@ class _Parts:
         return Session(run, loop, stack)
 
 
+def _require_imports(task: Task, sandbox: Sandbox) -> None:
+    """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
+    shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
+    sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+
+
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:
     """The same sandbox on the very image the run began with, where it is a sandbox that takes one."""
     takes_one = "image" in inspect.signature(plugins.load("sandboxes", component.name)).parameters
@@ -214,7 +222,8 @@ def build(group: plugins.Group, component: Component) -> Any:
     try:
         return factory(**component.options)
     except TypeError as error:
-        raise UsageError(f"{component.name}: {error}; see its options in the documentation.") from None
+        reason = str(error).rpartition("__init__() ")[2]
+        raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:

@@ -173,7 +173,8 @@ def parse_spec(path: Path) -> TaskSpec:
     try:
         return TaskSpec.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt field is both unknown and missing; the unknown one tells more.
+        first = min(error.errors(), key=lambda wrong: wrong["type"] != "extra_forbidden")
         field = tuple(str(part) for part in first["loc"])
         line = _line_of(text, values, field)
         known = f" ({nearest(field[-1], _known(field))})" if first["type"] == "extra_forbidden" else ""

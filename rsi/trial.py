@@ -275,6 +275,8 @@ def failure_reason(execution: Execution, stage: str) -> str:
         ExitKind.INTERRUPTED: f"{stage} was interrupted",
     }
     fault = execution.fault
-    where = f": {fault.error}" + (f" at {fault.file.removeprefix('code/')}:{fault.line}" if fault.file else "") if fault else ""
+    where = f": {fault.error}" if fault else ""
+    if fault and fault.file:
+        where += f" at {fault.file.removeprefix('code/')}:{fault.line}"
     detail = f": {execution.detail}" if execution.kind is ExitKind.FORBIDDEN_OUTPUT and execution.detail else ""
     return words[execution.kind] + where + detail

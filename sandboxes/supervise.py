@@ -60,7 +60,7 @@ class Supervisor:
             if self._stopped is None:
                 self._receive(min(next_poll, self._deadline) - time.monotonic())
         by_itself = time.monotonic()
-        if self._streams.trailer is not None and self._stopped is None:
+        if not self._place.ended and self._stopped is not ExitKind.LOST:
             self._poll()  # the worker still waits, so its control group can still be asked
             self._check(by_itself)
         return self._end(by_itself)

@@ -37,6 +37,9 @@ noise = 0.01                   # standard deviation over seeds, roughly
 [verifier]
 name = "classification"        # measures val_nll and accuracy, out of the code's reach
 
+[verifier.options]
+classes = 2
+
 [limits.train]                 # enforced from outside; reaching one rejects the trial
 wall_seconds = 30.0
 cpu_seconds = 30.0

@@ -22,24 +22,19 @@ from rsi.derive import compare, derive_verdict, gather, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
 from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import Event
-from rsi.loop import CRASHES, declined_words
 from rsi.records import (
     CodeFiles,
-    Discard,
     Edit,
     ExperimentStatus,
-    Keep,
-    Measure,
     Record,
-    Rejected,
-    Scored,
     Verdict,
     VerifierError,
 )
+from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
 from rsi.spending import BudgetSpent, require_room
-from rsi.state import RETRIED, ExperimentState, RunState
+from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
 from rsi.workspace import Workspace
@@ -245,12 +240,12 @@ class Rederivation:
     def closed(self, state: RunState, body: e.ExperimentClosed) -> Iterator[Claim]:
         """What became of an experiment follows from its verdicts and decisions."""
         entry = state.experiments[body.experiment]
-        status, reason = self._due(state, entry)
+        status, reason = self._refusal(state, entry) if entry.committed is None else due(state, entry)
         if body.status is not status:
             yield "closing", f"experiment {body.experiment} came out as {status}, it says {body.status}"
         elif reason is not None and body.reason != reason:
             yield "closing", f"the reason should be {reason!r}"
-        gain = _gain(state, body.experiment)
+        gain = gain_of(state, body.experiment)
         if (gain is None) != (body.gain is None) or (gain is not None and not close(gain, body.gain)):
             yield "closing", f"the gain should be {gain}, it says {body.gain}"
         if (body.commit is None) == (body.status is ExperimentStatus.KEPT):
@@ -271,27 +266,6 @@ class Rederivation:
             yield "commit", f"commit {commit[:12]} on the branch does not hold the candidate's code"
         elif self.verdicts:
             yield from self._same_commit(state, number, commit, [self._commit_of(state, state.incumbent)], code)
-
-    def _due(  # noqa: PLR0911 - one return a way to end
-        self, state: RunState, entry: ExperimentState
-    ) -> tuple[ExperimentStatus, str | None]:
-        """What became of an experiment, and why where that can be told in the loop's own words."""
-        if entry.committed is None:
-            return self._refusal(state, entry)
-        if entry.reviewed is not None and not entry.reviewed.approved:
-            return ExperimentStatus.REFUSED, declined_words(entry.reviewed.comment)
-        unscored = _without_score(state, entry)
-        if unscored is not None:
-            return unscored
-        decision = entry.decision
-        passed = any(state.trials[name].checked is not None for name in entry.trials)
-        if entry.proposed.experiment == 0 and state.observations(0):
-            return ExperimentStatus.KEPT, "the baseline"
-        if isinstance(decision, Keep) and passed:
-            return ExperimentStatus.KEPT, decision.reason
-        if isinstance(decision, Discard):
-            return ExperimentStatus.DISCARDED, decision.reason
-        return (ExperimentStatus.UNDECIDED if isinstance(decision, Measure) else ExperimentStatus.OPEN), None
 
     def _refusal(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
         if entry.proposed.problem:
@@ -319,36 +293,6 @@ def commit_message(state: RunState, experiment: int) -> str:
     """The words of a commit, as `rsi.candidates` puts them: rationale, number, the ledger's head."""
     summary = " ".join(state.experiments[experiment].proposed.rationale.split())[:200] or "no rationale"
     return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {state.head}\n"
-
-
-def _gain(state: RunState, experiment: int) -> float | None:
-    """As `RunState.gain`, from the verdicts themselves; None for the baseline."""
-    mean, incumbent = _mean(state, experiment), _mean(state, state.incumbent)
-    none = experiment == 0 or mean is None or incumbent is None
-    return None if none else state.run.objective.gain(mean or 0.0, incumbent or 0.0)
-
-
-def _mean(state: RunState, experiment: int) -> float | None:
-    metric = state.run.objective.metric
-    trials = (state.trials[name] for name in state.experiments[experiment].trials)
-    verdicts = [trial.verdict.verdict for trial in trials if trial.failed is None and trial.verdict is not None]
-    values = [verdict.value(metric) for verdict in verdicts if isinstance(verdict, Scored)]
-    return sum(values) / len(values) if values else None
-
-
-def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str] | None:
-    """What an experiment comes to because one of its trials gave no score; None where all did."""
-    for name in entry.trials:
-        trial = state.trials[name]
-        if trial.failed is not None and trial.failed.kind not in RETRIED:
-            crashed = trial.failed.kind in CRASHES
-            return (ExperimentStatus.CRASHED if crashed else ExperimentStatus.REJECTED), trial.failed.reason
-        verdict = trial.verdict.verdict if trial.verdict else None
-        if isinstance(verdict, Rejected):
-            return ExperimentStatus.REJECTED, verdict.reason
-        if isinstance(verdict, VerifierError):
-            return ExperimentStatus.UNDECIDED, verdict.message
-    return None
 
 
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {

@@ -10,13 +10,13 @@ from rsi.records import ExperimentStatus
 from rsi.review.wording import one_line
 from rsi.state import ExperimentState, RunState
 
-HEADER = ("commit", "metric", "memory_gb", "status", "description")
 _STATUS = {ExperimentStatus.KEPT: "keep", ExperimentStatus.DISCARDED: "discard", ExperimentStatus.REJECTED: "discard"}
 
 
 def write_results(folder: Path, state: RunState) -> Path:
     """Write the table anew, whole or not at all; EnvironmentFault where it cannot be written."""
-    rows = [HEADER, *(_row(state, x) for x in state.experiments.values() if x.closed is not None)]
+    header = ("commit", one_line(state.run.objective.metric, 40), "memory_gb", "status", "description")
+    rows = [header, *(_row(state, x) for x in state.experiments.values() if x.closed is not None)]
     path = folder / "results.tsv"
     temporary = folder / f".results.tsv.{os.getpid()}"
     with disk_faults(path):

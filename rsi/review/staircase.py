@@ -85,7 +85,8 @@ def draw(plotted: Sequence[Point], width: int, height: int, direction: Direction
     drawn = [f"{names.get(index, ''):>{margin - 2}} {signs['rise']}{''.join(row)}" for index, row in enumerate(rows)]
     good = "lower" if direction is Direction.MINIMIZE else "higher"
     axis = f"0 … {plotted[-1].experiment}" if unicode else f"0 .. {plotted[-1].experiment}"
-    return [*(row.rstrip() for row in drawn), f"{'':>{margin}}experiment {axis}, {good} is better"]
+    caption = f"{'':>{margin}}experiment {axis}, {good} is better"
+    return [row[:width].rstrip() for row in (*drawn, caption)]
 
 
 def _draw_line(

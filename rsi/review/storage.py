@@ -173,17 +173,17 @@ def _just_kept(state: RunState, last: Event) -> bool:
     return last.kind == "experiment.closed" and last.body.get("experiment") == state.incumbent
 
 
-def anchor_problem(run_id: str, events: Sequence[Event]) -> tuple[Wrong | None, int]:
+def anchor_problem(run_id: str, hashes: Sequence[str]) -> tuple[Wrong | None, int]:
     """Where a head that was written down outside the run folder is not borne out, and how many were written down."""
     known = anchors.read(run_id)
-    broken = anchors.contradiction(known, events)
-    if broken is None:
-        return None, len(known)
-    if broken.seq >= len(events):
-        sentence = (
-            f"the ledger ends with event {len(events) - 1}, but event {broken.seq} was written down on this machine at "
-            f"{broken.time or 'an unknown time'}: its end was cut off"
-        )
-        return Wrong(len(events) - 1, "anchor", sentence), len(known)
-    sentence = f"its hash is not the one that was written down on this machine ({broken.hash[:12]}…)"
-    return Wrong(broken.seq, "anchor", sentence), len(known)
+    for anchor in known:
+        if anchor.seq >= len(hashes):
+            sentence = (
+                f"the ledger ends with event {len(hashes) - 1}, but event {anchor.seq} was written down on this "
+                f"machine at {anchor.time or 'an unknown time'}: its end was cut off"
+            )
+            return Wrong(len(hashes) - 1, "anchor", sentence), len(known)
+        if hashes[anchor.seq] != anchor.hash:
+            sentence = f"its hash is not the one that was written down on this machine ({anchor.hash[:12]}…)"
+            return Wrong(anchor.seq, "anchor", sentence), len(known)
+    return None, len(known)

@@ -6,9 +6,11 @@ links are refused; of a run that is still going on, the events up to now are che
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -94,23 +96,27 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False) -> Ve
     Raises UsageError where there is no ledger; everything else that is wrong is in the report.
     """
     reader = read_events(folder / LEDGER)
-    events: list[Event] = []
-    broken = None
-    try:
-        events.extend(reader)
-    except IntegrityError as error:
-        broken = Wrong(len(events), "chain", str(error))
-    with tempfile.TemporaryDirectory(prefix="rsi-verify-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="rsi-verify-") as scratch, _without_collecting():
         examination = _Examination(folder, Path(scratch), verdicts, trust_paths)
-        examination.run(events)
-        examination.outside(whole=broken is None and len(examination.events) == len(events))
-    if broken is not None:
-        examination.wrong.append(broken)
+        examination.run(reader)
+        examination.outside()
     if reader.torn_bytes:
         examination.notes.append(
             f"The last {reader.torn_bytes} bytes are an unfinished event: a crash, or a writer at work."
         )
-    return _report(examination, events, reader.torn_bytes)
+    return _report(examination, reader.torn_bytes)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Records hold no cycles; looking for some among a million of them would double the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Examination:
@@ -126,13 +132,21 @@ class _Examination:
         self.index = BlobIndex()
         self.wrong: list[Wrong] = []
         self.notes: list[str] = []
-        self.events: list[Event] = []
+        self.last: Event | None = None
+        """Of those that could be folded."""
+        self.hashes: list[str] = []
+        self.kinds: list[str] = []
+        self.whole = True
+        """Whether the chain held and every event could be folded."""
         self.blobs_read = self.anchors = 0
         self.workspace: Workspace | None = None
         self.derive: Rederivation | None = None
 
-    def run(self, events: list[Event]) -> None:
-        """Go through the events in order; stop at one that cannot be folded, since nothing after it has a meaning."""
+    def run(self, events: Iterable[Event]) -> None:
+        """Go through the events in order.
+
+        After one that cannot be folded nothing more has a meaning, and only the chain is followed to its end.
+        """
         try:
             self.workspace = Workspace.open(self.folder)
             again = Workspace.create(self.scratch)
@@ -141,10 +155,17 @@ class _Examination:
             )
         except RsiError as error:
             self.wrong.append(Wrong(0, "commit", str(error)))
-        for event in events:
-            if not self._step(event):
-                return
-            self.events.append(event)
+        try:
+            for event in events:
+                self.hashes.append(event.hash)
+                self.kinds.append(event.kind)
+                if self.whole and self._step(event):
+                    self.last = event
+                else:
+                    self.whole = False
+        except IntegrityError as error:
+            self.wrong.append(Wrong(len(self.hashes), "chain", str(error)))
+            self.whole = False
 
     def _step(self, event: Event) -> bool:
         try:
@@ -183,24 +204,24 @@ class _Examination:
         if self.derive is not None and not out_of_order:
             self.wrong.extend(self.derive.problems(self.state, event, body))
 
-    def outside(self, whole: bool) -> None:
+    def outside(self) -> None:
         """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere.
 
-        Where not the `whole` ledger could be read, what its last events said of these is not known.
+        Where not the whole ledger could be read, what its last events said of these is not known.
         """
-        wrong, notes, self.blobs_read = self.index.problems(self.blobs, whole)
+        wrong, notes, self.blobs_read = self.index.problems(self.blobs, self.whole)
         self.wrong.extend(wrong)
         self.notes.extend(notes)
-        if not self.events or self.state.started is None:
+        if self.last is None or self.state.started is None:
             return
-        if self.workspace is not None and self.derive is not None and whole:
+        if self.workspace is not None and self.derive is not None and self.whole:
             commits = self.derive.commits
             living = is_being_written(self.folder) is True
-            wrong, notes = reference_problems(self.workspace, self.state, commits, self.events[-1], living)
+            wrong, notes = reference_problems(self.workspace, self.state, commits, self.last, living)
             self.wrong.extend(wrong)
             self.notes.extend(notes)
-        if whole:
-            broken, self.anchors = anchor_problem(self.state.started.run, self.events)
+        if self.whole:
+            broken, self.anchors = anchor_problem(self.state.started.run, self.hashes)
             if broken is not None:
                 self.wrong.append(broken)
         self.notes.extend(self._remarks())
@@ -228,29 +249,30 @@ class _Examination:
         return Counts(blobs=self.blobs_read, dropped=len(self.index.dropped), anchors=self.anchors, **derived)
 
 
-def _report(examination: _Examination, events: list[Event], torn_bytes: int) -> VerifyReport:
-    started, notes = examination.state.started, examination.notes
+def _report(examination: _Examination, torn_bytes: int) -> VerifyReport:
+    started, notes, kinds = examination.state.started, examination.notes, examination.kinds
+    wrong = sorted(examination.wrong, key=lambda item: item.seq)
     problems = tuple(
         VerifyProblem(
             seq=item.seq,
             line=item.seq + 1,
             kind=item.kind,
-            event=one_line(events[item.seq].kind, 60) if 0 <= item.seq < len(events) else "",
+            event=one_line(kinds[item.seq], 60) if 0 <= item.seq < len(kinds) else "",
             sentence=one_line(item.sentence, 600),
         )
-        for item in sorted(examination.wrong, key=lambda item: item.seq)
+        for item in wrong[:MOST_PROBLEMS]
     )
-    if len(problems) > MOST_PROBLEMS:
-        notes = [*notes, f"{len(problems) - MOST_PROBLEMS} further problems are not listed."]
+    if len(wrong) > MOST_PROBLEMS:
+        notes = [*notes, f"{len(wrong) - MOST_PROBLEMS} further problems are not listed."]
     return VerifyReport(
         run=one_line(started.run) if started else "",
-        ok=not problems,
-        events=len(events),
-        head=events[-1].hash if events else GENESIS,
+        ok=not wrong,
+        events=len(kinds),
+        head=examination.hashes[-1] if kinds else GENESIS,
         torn_bytes=torn_bytes,
         verdicts_derived=examination.verdicts,
         counts=examination.counts(),
-        problems=problems[:MOST_PROBLEMS],
+        problems=problems,
         notes=tuple(one_line(note, 400) for note in notes),
     )
 

@@ -347,7 +347,12 @@ class SandboxConformance:
 
     def test_an_interruption_ends_a_running_program_and_keeps_what_it_printed(self, sandbox: Sandbox) -> None:
         watcher = Watcher()
-        interrupter = threading.Thread(target=lambda: (watcher.arrived.wait(60), sandbox.interrupt()))
+
+        def interrupt() -> None:
+            watcher.arrived.wait(60)
+            sandbox.interrupt()
+
+        interrupter = threading.Thread(target=interrupt)
         interrupter.start()
         outcome = sandbox.run(job("import time\nprint('started')\ntime.sleep(25)"), watcher)
         interrupter.join()

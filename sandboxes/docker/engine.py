@@ -36,10 +36,11 @@ class Engine:
             if self._clients:
                 return
             import docker  # noqa: PLC0415 - 0.3 s that only those who use an engine pay
+            from docker.constants import DEFAULT_UNIX_SOCKET  # noqa: PLC0415
 
             clients: list[Any] = []
             try:
-                _knock(os.environ.get("DOCKER_HOST") or docker.constants.DEFAULT_UNIX_SOCKET.removeprefix("http+"))
+                _knock(os.environ.get("DOCKER_HOST") or DEFAULT_UNIX_SOCKET.removeprefix("http+"))
                 for timeout in (PATIENT_SECONDS, QUICK_SECONDS):
                     client = docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
                     clients.append(client)

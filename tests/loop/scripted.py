@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rsi.protocols import Exhausted
-from rsi.records import Brief, Edit, EditFormat, Proposal, Provenance
+from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Provenance
+from rsi.testing.fake_verifier import FakeVerifier
 
 
 class Scripted:
@@ -40,8 +41,6 @@ class Careful:
     name = "careful"
 
     def decide(self, comparison):  # type: ignore[no-untyped-def]
-        from rsi.records import Discard, Keep, Measure
-
         metric = comparison.objective.metric
         for arm in ("candidate", "incumbent"):
             if len(getattr(comparison, arm).values(metric)) < 2:
@@ -58,8 +57,6 @@ class Raising:
     grounded = True
 
     def __init__(self) -> None:
-        from rsi.testing.fake_verifier import FakeVerifier
-
         self.sound = FakeVerifier()
 
     def challenge(self, evidence, secret):  # type: ignore[no-untyped-def]

@@ -34,7 +34,7 @@ def test_better_code_is_kept_and_worse_discarded(tmp_path: Path) -> None:
     assert record.state.incumbent == 3
     assert record.state.finished is not None
     first, last = record.state.mean(0), record.state.mean(3)
-    assert first is not None and last is not None and last < first
+    assert last < first
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_failed_trial_is_recorded_as_what_it_is_and_never_scored(
     assert code == 0
     assert statuses(record) == [status, "kept"]
     trial = record.state.trials["1.1"]
-    assert trial.failed is not None and trial.failed.kind is kind
+    assert trial.failed.kind is kind
     assert trial.observation() is None
     assert record.state.experiments[1].closed.gain is None
 
@@ -77,9 +77,7 @@ def test_a_cheat_that_screens_well_is_rejected_before_the_keep(tmp_path: Path) -
 
 
 def test_a_verifier_that_raises_leaves_the_experiment_undecided(tmp_path: Path) -> None:
-    _, record = run(
-        tmp_path, configuration(tmp_path, "30", verifier=Component(name=f"{HERE / 'scripted.py'}:Raising"))
-    )
+    _, record = run(tmp_path, configuration(tmp_path, "30", verifier=Component(name=f"{HERE / 'scripted.py'}:Raising")))
     assert statuses(record) == ["undecided"]
     verdict = record.state.trials["1.1"].screened.verdict
     assert isinstance(verdict, VerifierError)
@@ -189,7 +187,8 @@ def test_the_confirmation_uses_fresh_seeds_the_holdout_and_both_arms(tmp_path: P
     assert confirmation.improvement.low > 0
     confirming = [record.state.trials[t].started for t in record.state.confirming]
     assert {t.split for t in confirming} == {"holdout"}
-    assert not {t.seed for t in confirming} & {t.started.seed for t in record.state.trials.values() if t.started.role == "measure"}
+    measuring = [t.started for t in record.state.trials.values() if t.started.role == "measure"]
+    assert not {t.seed for t in confirming} & {t.seed for t in measuring}
 
 
 def test_nothing_kept_means_nothing_to_confirm(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def told(record: ReadRun) -> list[tuple[object, ...]]:
         values = [o.measurements for o in state.observations(number)]
         seeds = [o.seed for o in state.observations(number)]
         decisions = [d.decision for d in x.decisions]
-        rows.append((number, x.proposed.rationale, tree, closed.status, closed.gain, closed.reason, values, seeds, decisions))
+        ending = (closed.status, closed.gain, closed.reason)
+        rows.append((number, x.proposed.rationale, tree, ending, values, seeds, decisions))
     confirmation = state.confirmation
     assert confirmation is not None
     rows.append((confirmation.baseline_values, confirmation.best_values, confirmation.improvement))

@@ -484,7 +484,7 @@ def test_the_json_has_its_version_first(pristine: Path) -> None:
 
 
 def test_a_hundred_thousand_events_are_checked_within_ten_seconds(run_folder: Path) -> None:
-    """Chain and fold; the run's own experiments over and over under new numbers."""
+    """Chain and fold; the run's own experiments over and over. Processor time, so that neighbours do not count."""
     events = load(run_folder)
     first, last = find(events, "experiment.proposed", experiment=3), find(events, "experiment.closed", experiment=3)
     pattern = json.dumps(events[first : last + 1])
@@ -496,9 +496,9 @@ def test_a_hundred_thousand_events_are_checked_within_ten_seconds(run_folder: Pa
     for event in grown:
         event["time"] = events[last]["time"]
     store(run_folder, head + grown)
-    begin = time.perf_counter()
+    begin = time.process_time()
     report = verify(run_folder, verdicts=False)
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     assert report.events >= 100_000
     assert not [problem for problem in report.problems if problem.kind == "chain"]
     assert seconds < 10

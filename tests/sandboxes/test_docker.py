@@ -92,7 +92,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
 def test_the_root_is_read_only_and_what_is_writable_can_not_be_executed(sandbox: DockerSandbox) -> None:
     code = """
 import os, subprocess
-for path in ("/x", "/opt/rsi/guest/x", "/usr/x", "/etc/x", "/in/x", "/dev/x", "/sys/x", "/proc/sys/kernel/hostname"):
+folders = ("/", "/opt/rsi/guest", "/usr", "/etc", "/var/tmp", "/run/lock", "/in", "/dev", "/sys")
+for path in (*(os.path.join(folder, "x") for folder in folders), "/proc/sys/kernel/hostname"):
     try:
         open(path, "w").close()
         print("wrote", path)
@@ -180,7 +181,7 @@ def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) ->
     outcome = sandbox.run(asked)
     execution = completed(outcome)
     assert outcome.stdout == b"1\n"
-    assert execution.usage.cpu_seconds < 1.0  # importing takes two
+    assert execution.usage.cpu_seconds < 0.5  # importing takes more than one
 
 
 # --- places, warm and lost ------------------------------------------------------------------------------------

@@ -19,8 +19,17 @@ from sandboxes.process import ProcessSandbox
 
 def left_behind() -> list[str]:
     folders = [str(path) for path in Path(tempfile.gettempdir()).glob("rsi-process-*")]
-    processes = [str(entry.number) for entry in process_tree.tree(os.getpid())[1:] if not entry.zombie]
-    return folders + processes
+    processes = [entry.number for entry in process_tree.tree(os.getpid())[1:] if not entry.zombie]
+    processes += process_tree._marked(f"RSI_OUT={tempfile.gettempdir()}/rsi-process-".encode())
+    return folders + [str(number) for number in processes]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # What lies there is ours, whatever else this machine runs.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("places")))
+        yield
 
 
 class TestProcessSandbox(SandboxConformance):
@@ -28,11 +37,8 @@ class TestProcessSandbox(SandboxConformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def make_sandbox(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Sandbox]]:
-        # A folder of our own, so that what lies there is ours, whatever else this machine runs.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("places")))
-            yield ProcessSandbox
+    def make_sandbox(cls) -> Callable[[], Sandbox]:
+        return ProcessSandbox
 
     @classmethod
     def left_behind(cls) -> list[str]:
@@ -50,18 +56,23 @@ def test_a_missing_pytorch_sends_one_to_the_docker_sandbox() -> None:
         ProcessSandbox().run(job("", imports=("torch",)))
 
 
-def test_a_daemon_that_left_its_session_is_killed_too() -> None:
+def test_a_daemon_that_left_its_session_and_its_environment_is_killed_too(tmp_path: Path) -> None:
     code = """
-import os, time
+import os, sys
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        time.sleep(25)
+        with open(sys.argv[1], "w") as file:
+            file.write(str(os.getpid()))
+        os.execve("/bin/sleep", ["sleep", "25"], {})
     os._exit(0)
 os.wait()
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read():
+    pass
 """
-    completed(ProcessSandbox().run(job(code)))
-    assert left_behind() == []
+    completed(ProcessSandbox().run(job(code, str(tmp_path / "daemon"))))
+    daemon = process_tree.read(int((tmp_path / "daemon").read_text()))
+    assert daemon is None or daemon.zombie
 
 
 def test_a_program_that_kills_its_worker_has_crashed_and_is_not_lost() -> None:

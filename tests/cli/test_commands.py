@@ -1,0 +1,199 @@
+"""The command line as a person meets it: one sentence for what is wrong, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RSI = str(Path(sys.executable).with_name("rsi"))
+
+
+def rsi(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    settings = {**os.environ, "RSI_STATE": str(folder / "state"), "RSI_CACHE": str(folder / "cache"), **environment}
+    return subprocess.run(
+        [RSI, *arguments], capture_output=True, text=True, cwd=folder, env=settings, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "charml"], 2, "did you mean 'charlm'"),
+        (["run", "digits", "--proposer", "mutant"], 2, "did you mean 'mutate'"),
+        (["run", "digits", "--policy", "greedi"], 2, "did you mean 'greedy'"),
+        (["run", "digits", "--sandbox", "dockre"], 2, "did you mean 'docker'"),
+        (["run", "digits", "--verifier", "classify"], 2, "did you mean 'classification'"),
+        (["run", "digits", "--hours", "-1"], 2, "--hours"),
+        (["run", "digits", "--hours", "nan"], 2, "--hours"),
+        (["run", "digits", "--disk-quota", "nan"], 2, "--disk-quota"),
+        (["run", "digits", "--experiments", "-3"], 2, "experiments"),
+        (["run", "digits", "--proposer", "replay"], 2, "--source"),
+        (["run", "digits", "--source", "x"], 2, "--source"),
+        (["run", "digits", "--data", "nowhere.csv", "--sandbox", "process"], 2, "neither a file nor a folder"),
+        (["run", "charlm", "--sandbox", "process"], 2, "PyTorch"),
+        (["show", "latest"], 2, "rsi run"),
+        (["show", "."], 2, "not a run folder"),
+        (["resume", "nothing"], 2, "no run"),
+        (["verify", "nothing"], 2, "no run"),
+        (["run", "digits", "--exprements", "3"], 2, "--experiments"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_an_exit_code(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    done = rsi(tmp_path, *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_an_engine_that_does_not_answer_is_the_environments_fault(tmp_path: Path) -> None:
+    done = rsi(tmp_path, "run", "digits", "--experiments", "1", DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert done.returncode == 3
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    heavy = {"docker", "numpy", "libcst", "litellm", "matplotlib", "scipy", "rich"}
+    code = f"import sys, cli; found = {heavy} & set(sys.modules); assert not found, found"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    done = rsi(tmp_path, "--help")
+    assert done.returncode == 0
+    for command in ("run", "resume", "list", "show", "diff", "log", "verify", "doctor", "task"):
+        assert command in done.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run of `digits` in the process sandbox."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = rsi(folder, "run", "digits", "--sandbox", "process", "--experiments", "4", "--confirm", "2", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert "NOT ISOLATED" in done.stdout
+    assert "ledger head" in done.stdout.splitlines()[-1]
+    return folder
+
+
+def test_show_json_holds_what_other_programs_need(finished: Path) -> None:
+    shown = json.loads(rsi(finished, "show", "latest", "--json").stdout)
+    names = (
+        "run task experiments kept discarded crashed rejected baseline best ledger_head wall_seconds train_seconds "
+        "overhead_seconds"
+    )
+    assert set(names.split()) <= shown.keys()
+    assert shown["schema"] == 1
+    assert shown["experiments"] == 4
+    assert shown["isolated"] is False
+    assert {"metric", "value"} <= shown["baseline"].keys()
+    assert shown["overhead_seconds"] >= 0
+
+
+def test_every_reading_command_answers_and_its_json_parses(finished: Path) -> None:
+    for arguments in (["list"], ["show", "latest"], ["show", "latest", "1"], ["diff", "latest"], ["log", "latest"]):
+        assert rsi(finished, *arguments).returncode == 0, arguments
+    for arguments in (["list"], ["show", "latest", "1"], ["verify", "latest"]):
+        done = rsi(finished, *arguments, "--json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout)
+    lines = rsi(finished, "log", "latest", "--json").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+
+
+def test_the_run_folder_holds_what_the_design_promises(finished: Path) -> None:
+    (folder,) = (finished / "runs").iterdir()
+    for name in ("run.toml", "ledger.jsonl", "blobs", "code.git", "results.tsv", "progress.png"):
+        assert (folder / name).exists(), name
+    header, *rows = (folder / "results.tsv").read_text().splitlines()
+    assert header.split("\t") == ["commit", "val_nll", "memory_gb", "status", "description"]
+    assert len(rows) == 5
+    log = subprocess.run(
+        ["git", "--git-dir", str(folder / "code.git"), "log", "--oneline", "kept"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert log.returncode == 0
+
+
+def test_verify_names_the_event_that_was_altered_and_resume_refuses(finished: Path, tmp_path: Path) -> None:
+    (folder,) = (finished / "runs").iterdir()
+    copy = tmp_path / "runs" / folder.name
+    shutil.copytree(folder, copy)
+    assert rsi(tmp_path, "verify", str(copy)).returncode == 0
+    ledger = copy / "ledger.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    lines[7] = lines[7].replace('"experiment":0', '"experiment":1', 1).replace('"trial":"0.1"', '"trial":"0.2"', 1)
+    ledger.write_text("".join(lines))
+    done = rsi(tmp_path, "verify", str(copy))
+    assert done.returncode == 1
+    assert "7" in done.stdout
+    before = ledger.read_bytes()
+    refused = rsi(tmp_path, "resume", str(copy), "--experiments", "9")
+    assert refused.returncode == 1
+    assert ledger.read_bytes() == before
+
+
+def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> None:
+    done = rsi(finished, "resume", "latest")
+    assert done.returncode == 2
+    assert "--experiments" in done.stderr
+
+
+def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
+    (folder,) = (finished / "runs").iterdir()
+    done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
+               RSI_RUNS=str(finished / "again"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    old = json.loads(rsi(finished, "show", str(folder), "--json").stdout)
+    new = json.loads(rsi(finished, "show", "latest", "--json", RSI_RUNS=str(finished / "again")).stdout)
+    assert new["experiments"] == old["experiments"]
+
+
+def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        cwd=tmp_path, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and '"policy.decided"' not in "".join(
+        path.read_text() for path in tmp_path.glob("runs/*/ledger.jsonl")
+    ):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    shown = json.loads(rsi(tmp_path, "show", "latest", "--json").stdout)
+    assert shown["status"] == "paused"
+    done = rsi(tmp_path, "resume", "latest", "--experiments", str(shown["experiments"] + 1))
+    assert done.returncode == 0, done.stderr
+    assert rsi(tmp_path, "verify", "latest").returncode == 0
+
+
+def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path: Path) -> None:
+    settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        cwd=tmp_path, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(tmp_path.glob("runs/*/results.tsv")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=30)
+    assert process.returncode == 130
+    done = rsi(tmp_path, "resume", "latest", "--experiments", "1")
+    assert done.returncode == 0, done.stderr
+    assert rsi(tmp_path, "verify", "latest").returncode == 0
