@@ -122,10 +122,12 @@ def _rationale(text: str, prose: str) -> str:
 def _last_paragraph(prose: str) -> str:
     """The last paragraph that is more than a path, a fence or a heading."""
     for paragraph in reversed(prose.split("\n\n")):
-        lines = [line for line in paragraph.split("\n") if not line.strip().startswith(("```", "~~~", "#"))]
-        told = " ".join(lines).strip()
-        if told and not _PATH.fullmatch(told.strip("`*: ")):
-            return told
+        lines = (line.strip() for line in paragraph.split("\n"))
+        told = [
+            x for x in lines if x and not x.startswith(("```", "~~~", "#")) and not _PATH.fullmatch(x.strip("`*: "))
+        ]
+        if told:
+            return " ".join(told)
     return ""
 
 

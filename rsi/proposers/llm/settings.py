@@ -14,7 +14,7 @@ from rsi.records import EditFormat, Record
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "effort": tuple(word for word in get_args(Effort) if word),
-    "edit_format": tuple(EditFormat),
+    "edit_format": tuple(form.value for form in EditFormat),
 }
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from model_server import ModelServer, Says, prompt_text
+
 import rsi.testing.fake_sandbox
 import rsi.testing.fake_verifier
+from rsi.calls import Message, Request
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.runs import ReadRun, read
+from rsi.events import RunStarted
+from rsi.execution import SandboxDescription
+from rsi.redaction import Redactor
+from rsi.runs import OpenRun, ReadRun, create, read, task_blob_digest
 from rsi.session import resume, start
+from rsi.task import load_task
 from rsi.testing.fake_sandbox import write_fake_task
-from tests.llm.server import ModelServer, Says, prompt_text
 
 SANDBOX = f"{rsi.testing.fake_sandbox.__file__}:FakeSandbox"
 VERIFIER = f"{rsi.testing.fake_verifier.__file__}:FakeVerifier"
@@ -23,7 +30,8 @@ TOKENS = 10_000_000
 
 def edit(value: object, now: object, why: str = "closer to the target") -> str:
     """An answer that sets VALUE, in the form that is asked for."""
-    return f"Kind: value\nWhy: {why}.\n\ntrain.py\n<<<<<<< SEARCH\nVALUE = {now}\n=======\nVALUE = {value}\n>>>>>>> REPLACE\n"
+    block = f"<<<<<<< SEARCH\nVALUE = {now}\n=======\nVALUE = {value}\n>>>>>>> REPLACE\n"
+    return f"Kind: value\nWhy: {why}.\n\ntrain.py\n{block}"
 
 
 def value_in(body: dict[str, Any]) -> str:
@@ -105,3 +113,25 @@ def at(
         return otherwise(body)
 
     return script
+
+
+def open_run(folder: Path, budget: Budget) -> OpenRun:
+    """A run that has only begun, for tests of the calls alone."""
+    task = load_task(str(write_fake_task(folder / "task", verifier=VERIFIER)))
+    started = RunStarted(
+        run="a-run",
+        configuration=configuration(folder, budget=budget),
+        objective=task.objective,
+        grounded=True,
+        sandbox=SandboxDescription(name="fake", isolates=True),
+        task=task_blob_digest(task),
+        task_digest=task.digest(),
+        randomness="00" * 32,
+        versions={},
+    )
+    return create(started, folder / "run", task, Redactor.from_environment(os.environ))
+
+
+def question(text: str = "a question", answer_tokens: int = 100, model: str = "a-model") -> Request:
+    """A small request."""
+    return Request(model=model, messages=(Message(role="user", parts=(text,)),), max_output_tokens=answer_tokens)

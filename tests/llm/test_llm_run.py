@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model_runs import configuration, kinds, run, steps
+from model_server import ModelServer
+
 from rsi.records import ExperimentStatus
-from tests.llm.runs import configuration, kinds, run, steps
-from tests.llm.server import ModelServer
 
 
 def test_a_model_improves_a_task_and_every_call_is_on_record(tmp_path: Path) -> None:
