@@ -40,7 +40,7 @@ def test_of_equal_gain_the_cheaper_is_chosen_more() -> None:
 
 
 def test_of_equal_price_the_better_is_chosen_more_but_not_always() -> None:
-    history = [asked(n, "ab"[n % 2], n % 2 == 1, 1.0) for n in range(4)]
+    history = [asked(n, "ab"[n % 2], n % 2 == 1, 1.0) for n in range(2)]
     found = shares(history)
     assert found["b"] > 120
     assert found["a"] > 0
