@@ -17,14 +17,11 @@ from rich.text import Text
 from rsi.execution import Watch
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus
-from rsi.review.closing import closing
 from rsi.review.staircase import renderable
 from rsi.review.underway import Underway, in_words
 from rsi.review.view import Line, View, experiment_line, view_of
 from rsi.review.wording import STYLES, better, duration, marks, number, one_line, say
 from rsi.state import RunState
-
-__all__ = ["PlainLines", "Screen", "closing", "for_console"]
 
 PICTURES_PER_SECOND = 2
 _REDRAWN = frozenset(

@@ -8,15 +8,12 @@ from rich.text import Text
 
 from rsi.records import Direction, ExperimentStatus
 from rsi.review.closing import became, next_commands
-from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.improvement import how_sure, statement
 from rsi.review.staircase import points, renderable
 from rsi.review.summary import RunSummary, Trouble, summarise
 from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
 from rsi.runs import ReadRun
 from rsi.state import ExperimentState, RunState
-
-__all__ = ["experiment_json", "show_experiment", "show_run"]
 
 _SURE = {
     "confirmed": "confirmed on fresh seeds and on the holdout, which no decision had seen",

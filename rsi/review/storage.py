@@ -148,7 +148,7 @@ def reference_problems(
     try:
         found = workspace.refs()
         kept = workspace.kept()
-    except IntegrityError as error:
+    except (IntegrityError, OSError) as error:
         return [Wrong(last.seq, "reference", str(error))], []
     wrong, notes = [], []
     for number, experiment in state.experiments.items():
@@ -156,7 +156,7 @@ def reference_problems(
             continue
         commit, name = experiment.committed.commit, f"refs/experiments/{number:04d}"
         if found.get(name) != commit:
-            wrong.append(Wrong(where[commit], "reference", f"{name} does not point at the commit it records"))
+            wrong.append(Wrong(where.get(commit, last.seq), "reference", f"{name} points at another commit"))
     closed = state.experiments[state.incumbent].closed if state.experiments else None
     expected = closed.commit if closed else None
     if kept != expected:

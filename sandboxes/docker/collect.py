@@ -76,17 +76,17 @@ class _Chunks(io.RawIOBase):
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
-        self._left = b""
+        self._left = memoryview(b"")  # slices of it copy nothing
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         missing = size if size >= 0 else 1 << 62
         while missing > 0:
             if not self._left:
-                self._left = next(self._chunks, b"")
+                self._left = memoryview(next(self._chunks, b""))
                 if not self._left:
                     break
             parts.append(self._left[:missing])

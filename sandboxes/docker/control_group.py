@@ -23,7 +23,8 @@ class ControlGroup:
         self._cpu = cpu / ("cpu.stat" if unified else "cpuacct.usage")
         peak = ("memory.peak", "memory.current") if unified else ("memory.max_usage_in_bytes",)
         self._memory = tuple(memory / name for name in peak)
-        self._processes = (processes / "pids.peak", processes / "pids.current")
+        # Not pids.peak: the engine's launcher started in this group, with more threads than most programs.
+        self._processes = (processes / "pids.current",)
 
     @classmethod
     def find(cls, process: int, container: str, root: Path = ROOT) -> ControlGroup | None:

@@ -18,6 +18,8 @@ SCRATCH_BYTES = 64 * MIB
 SHARED_MEMORY_BYTES = 64 * MIB
 HOLDER_MEMORY_BYTES = 64 * MIB
 HOLDER_USER = "65534:65534"
+LAUNCH_PROCESSES = 64
+"""The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -78,7 +80,7 @@ def _volume(name: str, plan: CellPlan, options: str) -> dict[str, Any]:
 
 def holder_options(plan: CellPlan) -> dict[str, Any]:
     """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
-    host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=4)
+    host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=LAUNCH_PROCESSES)
     host["Mounts"] = [
         _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
         _mount(plan.outputs_volume, FOLDERS.outputs, read_only=True),
@@ -97,8 +99,7 @@ def holder_options(plan: CellPlan) -> dict[str, Any]:
 def worker_options(plan: CellPlan) -> dict[str, Any]:
     """The container that runs hostile code."""
     limits = plan.shape.limits
-    # One process more than the limit: the worker, which is process 1 and waits.
-    host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=limits.processes + 1)
+    host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
     host["ShmSize"] = SHARED_MEMORY_BYTES
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
@@ -125,6 +126,18 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
         "Tty": False,
         "HostConfig": host,
     }
+
+
+def launch_options(plan: CellPlan) -> dict[str, Any]:
+    """What the worker's container is made with; its process limit is lowered to the policy's once it has started."""
+    options = worker_options(plan)
+    host = options["HostConfig"]
+    return {**options, "HostConfig": {**host, "PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}}
+
+
+def process_limit(plan: CellPlan) -> int:
+    """One process more than the limit: the worker, which is process 1 and waits."""
+    return plan.shape.limits.processes + 1
 
 
 def _locked_down(*, memory: int, cpus: float, processes: int) -> dict[str, Any]:

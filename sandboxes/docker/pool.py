@@ -25,6 +25,7 @@ class Pool:
         self._size = size
         self._lock = threading.Lock()
         self._waiting: list[tuple[Shape, Future[Cell]]] = []
+        self._wanted: Counter[Shape] = Counter()
         self._undead: list[Cell] = []
         self._closing = Bell()
         self._closed = False
@@ -36,6 +37,7 @@ class Pool:
         with self._lock:
             if self._closed:
                 return
+            self._wanted = Counter(wanted)
             missing = Counter(wanted)
             spare: list[tuple[Shape, Future[Cell]]] = []
             for entry in self._waiting:
@@ -61,6 +63,8 @@ class Pool:
                 if not found:
                     return None
                 self._waiting.remove(found[0])
+                if self._wanted[shape] >= len(found) and not self._closed:  # refilled while the program runs
+                    self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
             future = found[0][1]
             try:
                 return self._await(future, bell)

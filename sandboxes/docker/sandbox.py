@@ -28,7 +28,7 @@ class DockerSandbox:
     name = "docker"
     isolates = True
 
-    def __init__(self, image: str | None = None, pool: int = 3) -> None:
+    def __init__(self, image: str | None = None, pool: int = 4) -> None:
         self._engine = Engine(image or _default_image())
         self._pool_size = pool
         self._pool: Pool | None = None

@@ -14,7 +14,7 @@ import rsi.testing.fake_proposer
 import rsi.testing.fake_sandbox
 import rsi.testing.fake_verifier
 from rsi import runs
-from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.configuration import Budget, Component, Retention, RunConfiguration
 from rsi.recorder import Listener
 from rsi.session import start
 from rsi.testing.fake_sandbox import write_fake_task
@@ -50,9 +50,11 @@ def make_run(
     *,
     confirm: int = 0,
     listeners: Sequence[Listener] = (),
-    noise: float = 0.01,
+    policy: str = "greedy",
+    artifacts: int = 20,
+    code: int = 0,
 ) -> Path:
-    """A run of the loop over a fake task that replays these replacements; its folder."""
+    """A run of the loop over a fake task that replays these replacements and ends with that exit code; its folder."""
     task = write_fake_task(folder / "task", 1.0, VERIFIER)
     source = folder / "patches"
     source.mkdir()
@@ -65,14 +67,15 @@ def make_run(
     configuration = RunConfiguration(
         task=str(task),
         proposer=Component(name="replay", options={"source": str(source)}),
-        policy=Component(name="greedy"),
-        sandbox=Component(name=SANDBOX, options={"noise": noise}),
+        policy=Component(name=policy),
+        sandbox=Component(name=SANDBOX, options={"noise": 0.01}),
         verifier=Component(name=VERIFIER),
         budget=Budget(experiments=len(patches) or 1),
         confirm=confirm,
+        retention=Retention(artifacts=artifacts),
     )
     with start(configuration, lambda _sentence: None, root=folder / "runs") as session:
-        assert session.go(list(listeners)) == 0
+        assert session.go(list(listeners)) == code
         return session.run.folder
 
 

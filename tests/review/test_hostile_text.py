@@ -16,11 +16,12 @@ from rsi import runs
 from rsi.review import listing
 from rsi.review.closing import closing
 from rsi.review.diff import print_diff
+from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.log import print_log
 from rsi.review.progress import write_progress
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
-from rsi.review.show import experiment_json, show_experiment, show_run
+from rsi.review.show import show_run
 from rsi.review.summary import summarise
 from rsi.review.underway import Underway, in_words
 from rsi.runs import ReadRun
@@ -34,7 +35,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
     """A run whose proposer, code and training say evil things; the record holds them as they are."""
     patches = [
-        ("VALUE = 1.0", f"VALUE = 2.0\nWORDS = {EVIL.replace('owned', 'code')!r}", "better"),
+        ("VALUE = 1.0", f"VALUE = 2.0\nWORDS = '{EVIL}'", "better"),
         ("VALUE = 2.0", "VALUE = 9.0\nX = 1  # fake: crash", "long"),
     ]
     folder = make_run(tmp_path_factory.mktemp("hostile"), patches)
@@ -131,8 +132,8 @@ def test_a_flood_of_output_costs_the_screen_no_time() -> None:
     underway = Underway()
     watch = underway.watch("1.1")
     begin = time.process_time()
-    for _ in range(16):
-        watch("stdout", b"loss " + b"9" * 65_536)
+    for _ in range(64):
+        watch("stdout", b"step 1 loss 1\n" * 5_000)
     assert time.process_time() - begin < 0.5
 
 

@@ -22,11 +22,12 @@ from rsi.records import Direction, Edit, EditFormat, ExperimentStatus
 from rsi.review import listing
 from rsi.review.closing import closing
 from rsi.review.diff import diff, print_diff
+from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.improvement import confirmed
 from rsi.review.log import print_log
 from rsi.review.progress import write_progress
 from rsi.review.results import write_results
-from rsi.review.show import experiment_json, show_experiment, show_run
+from rsi.review.show import show_run
 from rsi.review.staircase import Point, draw, visible_range
 from rsi.review.summary import Confirmation, folder_bytes, summarise
 from rsi.review.summary import _union as union

@@ -227,6 +227,9 @@ ALTERATIONS: list[tuple[str, str, Change]] = [
     ("confirmation's trial removed", "order", later(
         removed("trial.started", trial="6.c3"), "trial.trained", trial="6.c3")),
     ("verdict repeated", "order", repeated("trial.judged", trial="3.1")),
+    ("commit repeated", "order", repeated("experiment.committed", experiment=3)),
+    ("closing repeated", "order", repeated("experiment.closed", experiment=3)),
+    ("data repeated", "order", repeated("data.prepared")),
     ("answer repeated", "order", repeated("trial.answered", trial="3.1")),
     ("decision before the verdict", "order", swapped("trial.judged", trial="3.1")),
     ("answer before training", "order", swapped("trial.trained", trial="3.1")),

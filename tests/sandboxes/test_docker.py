@@ -176,6 +176,36 @@ os.wait()
     assert execution.usage.peak_memory_bytes >= 150 * MIB
 
 
+def test_one_process_is_a_limit_that_can_be_had(sandbox: DockerSandbox) -> None:
+    code = """
+import os, threading
+for start in (os.fork, threading.Thread(target=print).start):
+    try:
+        start()
+        print("started")
+    except (OSError, RuntimeError):
+        print("refused")
+"""
+    for _ in range(5):  # the engine's launcher used to die of so small a limit, now and then
+        assert printed(sandbox, code, processes=1) == ["refused", "refused"]
+
+
+def test_the_kernels_own_count_agrees_with_the_engines(sandbox: DockerSandbox) -> None:
+    sandbox.describe()
+    cell = sandbox._make(Shape(limits=limits()), _silent_bell())
+    try:
+        group, cell._group = cell._group, None
+        asked = cell.read_usage()
+        if group is None:
+            pytest.skip("the engine is not on this machine")
+        read = group.read()
+        assert read.cpu_seconds == pytest.approx(asked.cpu_seconds, rel=0.05)
+        assert read.memory_bytes == pytest.approx(asked.memory_bytes, rel=0.05)
+        assert read.processes == asked.processes == 1
+    finally:
+        cell.destroy()
+
+
 def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) -> None:
     asked = job("import torch\nprint(torch.get_num_threads())", imports=("torch",))
     outcome = sandbox.run(asked)
