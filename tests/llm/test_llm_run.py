@@ -115,7 +115,7 @@ def test_an_answer_that_stays_useless_is_an_experiment_refused_by_name_and_feeds
         "no_edit: there is no edit in it; write one in the asked form.",
     )
     assert len(record.state.calls) == 1 + 3 + 1
-    assert "1 | refused" in prompt_text(server.asked[-1])
+    assert "\n1 R " in prompt_text(server.asked[-1])
     assert "no_edit" in prompt_text(server.asked[-1])
     holds(record)
 

@@ -7,8 +7,10 @@ one call to the next stands behind whatever does not. Text that came out of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,10 +18,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rsi.calls import Message
 from rsi.proposers.llm.quoting import fenced, in_a_line, interface, tokens
 from rsi.proposers.llm.settings import Settings
-from rsi.records import Brief, Direction, ExperimentStatus, HistoryEntry
+from rsi.records import Brief, Direction, ExperimentStatus, HistoryEntry, Objective
+from rsi.statistics import round_to_noise
 
-ROW_WIDTH = 90
-RATIONALE_WIDTH = 600
+ROW_WIDTH = 50
+"""Characters of an idea in the table."""
+RATIONALE_WIDTH = 400
+LETTERS = {
+    ExperimentStatus.KEPT: "K",
+    ExperimentStatus.DISCARDED: "D",
+    ExperimentStatus.REJECTED: "J",
+    ExperimentStatus.CRASHED: "X",
+    ExperimentStatus.REFUSED: "R",
+    ExperimentStatus.UNDECIDED: "U",
+    ExperimentStatus.OPEN: "O",
+}
 
 
 @cache
@@ -48,6 +61,9 @@ def build(brief: Brief, settings: Settings) -> tuple[Message, ...]:
         metric=brief.objective.metric,
         better="lower" if brief.objective.direction is Direction.MINIMIZE else "higher",
         noise=f"{brief.objective.noise:g}",
+        quarter=f"{brief.objective.noise / 4:g}",
+        usual=round(4 * usual_uncertainty(brief.objective) / brief.objective.noise),
+        letters=", ".join(f"{letter} {status.value}" for status, letter in LETTERS.items() if letter != "O"),
         program=brief.program.strip(),
         training=brief.training,
         max_bytes=brief.max_bytes,
@@ -65,7 +81,7 @@ def build(brief: Brief, settings: Settings) -> tuple[Message, ...]:
     )
     crashed = to_repair(brief, settings)
     room = settings.prompt_tokens - tokens(system) - tokens(code)
-    rows, in_full = _within(brief.history, settings.history, room, crashed)
+    rows, in_full = _within(brief, settings.history, room, crashed)
     table = render("table", rows=rows, left_out=len(brief.history) - len(rows))
     ask = render("ask", in_full=in_full, crashed=crashed, left=_left(brief), experiment=brief.experiment)
     return (Message(role="system", parts=(system, "")), Message(role="user", parts=(code, table, ask)))
@@ -86,9 +102,7 @@ def to_repair(brief: Brief, settings: Settings) -> HistoryEntry | None:
 # --- what fits --------------------------------------------------------------------------------------------------
 
 
-def _within(
-    history: Sequence[HistoryEntry], in_full: int, room: int, crashed: HistoryEntry | None
-) -> tuple[list[str], list[str]]:
+def _within(brief: Brief, in_full: int, room: int, crashed: HistoryEntry | None) -> tuple[list[str], list[str]]:
     """Rows of the table and experiments in full, each whole or not at all, within about `room` tokens.
 
     A crash that is to be repaired comes first, then every row by importance, then what is told in full.
@@ -98,9 +112,9 @@ def _within(
     if crashed is not None:
         told[crashed.experiment] = _full(crashed)
         room -= tokens(told[crashed.experiment])
-    ranked = sorted(history, key=lambda entry: importance(entry, len(history)), reverse=True)
+    ranked = sorted(brief.history, key=lambda entry: importance(entry, len(brief.history)), reverse=True)
     for entry in ranked:
-        row = _row(entry)
+        row = _row(entry, brief.objective)
         if tokens(row) <= room:
             rows[entry.experiment] = row
             room -= tokens(row)
@@ -128,10 +142,42 @@ def importance(entry: HistoryEntry, count: int) -> float:
     return status.get(entry.status, 0.0) + min(near, 1.0) + entry.experiment / max(count, 1)
 
 
-def _row(entry: HistoryEntry) -> str:
-    change = "-" if entry.gain is None else f"{entry.gain:+g}±{entry.uncertainty:g}"
-    note = "" if not entry.note else f" | {in_a_line(entry.note, ROW_WIDTH)}"
-    return f"{entry.experiment} | {entry.status.value} | {change} | {in_a_line(entry.rationale, ROW_WIDTH)}{note}"
+def usual_uncertainty(objective: Objective) -> float:
+    """The standard error of a gain measured with one trial on each side."""
+    return max(round_to_noise(objective.noise * math.sqrt(2), objective.noise), objective.noise / 4)
+
+
+def _row(entry: HistoryEntry, objective: Objective) -> str:
+    """An experiment on one line. Fifty of them are in every prompt, so changes are told in quarters of the noise."""
+    quarter = objective.noise / 4
+    change = "" if entry.gain is None else f"{round(entry.gain / quarter):+d} "
+    if entry.gain is not None and entry.uncertainty is not None and entry.uncertainty != usual_uncertainty(objective):
+        change = f"{change.strip()}±{round(entry.uncertainty / quarter)} "
+    note = "" if not entry.note else f" ({_cell(entry.note)})"
+    return f"{entry.experiment} {LETTERS[entry.status]} {change}{_cell(_what(entry.rationale))}{note}"
+
+
+def _cell(text: str) -> str:
+    """A text on one line that cannot close the fence around the table."""
+    return in_a_line(text.replace("`", "'"), ROW_WIDTH)[1:-1]
+
+
+def _what(rationale: str) -> str:
+    """What was tried, without why: up to the first colon or full stop that leaves enough of it."""
+    match = re.match(r".{12,}?(?=[:;.](?:\s|$))", rationale, re.DOTALL)
+    return match[0] if match else rationale
+
+
+def _compact(diff: str) -> str:
+    """A diff with one line of context: enough to see what was tried in code that is shown anyway."""
+    lines = diff.split("\n")
+    if diff.count("\n+++ ") == 1:  # of one file there is no need to say which
+        lines = lines[2:]
+    changed = {n for n, line in enumerate(lines) if line[:1] in {"+", "-"}}
+    shown = [n for n, line in enumerate(lines) if {n - 1, n, n + 1} & changed and not line.startswith("@@")]
+    gaps = {n for before, n in pairwise(shown) if n != before + 1}
+    marked = ("@@\n" * (n in gaps) + lines[n] for n in shown)
+    return "\n".join(marked)
 
 
 def _full(entry: HistoryEntry) -> str:
@@ -143,7 +189,7 @@ def _full(entry: HistoryEntry) -> str:
         change="" if entry.gain is None else f"{entry.gain:+g}±{entry.uncertainty:g}",
         rationale=in_a_line(entry.rationale, RATIONALE_WIDTH),
         note=in_a_line(entry.note, RATIONALE_WIDTH) if entry.note else "",
-        diff=fenced(entry.diff, "diff"),
+        diff=fenced(_compact(entry.diff), "diff"),
         printed=fenced(entry.printed) if entry.printed else "",
     )
 
@@ -154,4 +200,4 @@ def _number(value: float | None) -> str:
 
 def _left(brief: Brief) -> str:
     """Only experiments: what calls have cost would be another number in every prompt, and helps no research."""
-    return "" if brief.left.experiments is None else str(brief.left.experiments)
+    return "" if brief.left.experiments is None else str(max(0, brief.left.experiments - 1))

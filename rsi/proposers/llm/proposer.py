@@ -39,7 +39,7 @@ class Llm:
         *,
         repairs: int = 2,
         effort: Effort = "",
-        history: int = 3,
+        history: int = 2,
         critique: int = 0,
         edit_format: str = EditFormat.SEARCH_REPLACE,
         prompt_tokens: int = 6000,

@@ -27,7 +27,7 @@ class Settings(Record):
     repairs: int = Field(default=2, ge=0, le=10)
     """Rounds in which the model is told why its edit cannot be used; also experiments in a row that mend a crash."""
     effort: Effort = ""
-    history: int = Field(default=3, ge=0, le=100)
+    history: int = Field(default=2, ge=0, le=100)
     """Experiments that are told in full, besides the table of all."""
     critique: int = Field(default=0, ge=0, le=5)
     """Rounds in which the model criticises its own edit and may revise it."""
