@@ -226,6 +226,12 @@ class RunState:
         assert committed is not None
         return Arm(experiment=experiment, commit=committed.commit, observations=self.observations(experiment))
 
+    def commit_of(self, experiment: int) -> str:
+        """The commit that stands for an experiment: the one on the branch of improvements, where it was kept."""
+        entry = self.experiments[experiment]
+        assert entry.committed is not None
+        return (entry.closed.commit if entry.closed else None) or entry.committed.commit
+
     def open_experiment(self) -> ExperimentState | None:
         """The experiment under way, if there is one."""
         last = self.experiments.get(len(self.experiments) - 1)
