@@ -7,7 +7,7 @@ from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
-from rsi.state import ExperimentState
+from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.workspace import Workspace
 
@@ -22,7 +22,7 @@ class Candidates:
 
     def code(self, experiment: int) -> CodeFiles:
         """An experiment's editable files."""
-        return self.workspace.read(self._commit_of(experiment))
+        return self.workspace.read(self.recorder.state.commit_of(experiment))
 
     def commit(self, experiment: ExperimentState) -> str:
         """Apply and commit a proposal, then record that; the reason where it is refused, else an empty string."""
@@ -34,9 +34,9 @@ class Candidates:
             return "the same code, up to formatting, was tried before"
         parents, diff = [], None
         if proposed.experiment > 0:
-            parents = [self._commit_of(proposed.parent)]
+            parents = [self.recorder.state.commit_of(proposed.parent)]
             diff = self.recorder.keep_text(render_diff(self.code(proposed.parent), checked.code))
-        message = self._message(proposed.rationale, proposed.experiment)
+        message = commit_message(self.recorder.state, proposed.experiment)
         commit = self.workspace.commit(checked.code, message, parents, self.recorder.state.last_time)
         self.workspace.mark(proposed.experiment, commit)
         self.recorder.record(
@@ -61,9 +61,9 @@ class Candidates:
         assert entry.committed is not None
         if experiment == 0:
             return entry.committed.commit
-        message = self._message(entry.proposed.rationale, experiment)
+        message = commit_message(state, experiment)
         code = self.workspace.read(entry.committed.commit)
-        return self.workspace.commit(code, message, [self._commit_of(state.incumbent)], state.last_time)
+        return self.workspace.commit(code, message, [state.commit_of(state.incumbent)], state.last_time)
 
     def mend_references(self) -> None:
         """A crash between an event and the move of a reference leaves the reference behind; the record decides."""
@@ -85,11 +85,8 @@ class Candidates:
         code = self.task.spec.code
         return check(edit, self.code(experiment.proposed.parent), code.editable, code.max_bytes)
 
-    def _message(self, rationale: str, experiment: int) -> str:
-        summary = " ".join(rationale.split())[:200] or "no rationale"
-        return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {self.recorder.state.head}\n"
 
-    def _commit_of(self, experiment: int) -> str:
-        entry = self.recorder.state.experiments[experiment]
-        assert entry.committed is not None
-        return (entry.closed.commit if entry.closed else None) or entry.committed.commit
+def commit_message(state: RunState, experiment: int) -> str:
+    """The words of a commit: rationale, number, and the ledger's head at that moment."""
+    summary = " ".join(state.experiments[experiment].proposed.rationale.split())[:200] or "no rationale"
+    return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {state.head}\n"

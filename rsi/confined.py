@@ -16,6 +16,7 @@ ConfinedError               the function gave no answer
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -185,6 +186,9 @@ def close() -> None:
     with _lock:
         if _warm is not None:
             _discard(_warm)
+
+
+atexit.register(close)
 
 
 def _take() -> _Child:

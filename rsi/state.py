@@ -300,6 +300,12 @@ class RunState:
         """What all calls have cost; reservations that were never settled count in full."""
         return total((self._spent, *(self.calls[reservation].spent for reservation in sorted(self._unsettled))))
 
+    def commit_of(self, experiment: int) -> str:
+        """The commit that stands for an experiment: the one on the branch of improvements, where it was kept."""
+        entry = self.experiments[experiment]
+        assert entry.committed is not None
+        return (entry.closed.commit if entry.closed else None) or entry.committed.commit
+
     def open_experiment(self) -> ExperimentState | None:
         """The experiment under way, if there is one."""
         last = self.experiments.get(len(self.experiments) - 1)

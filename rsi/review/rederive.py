@@ -17,6 +17,7 @@ from rsi import confirmation, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.calls import Answer, Request
+from rsi.candidates import commit_message
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
@@ -131,7 +132,7 @@ class Rederivation:
                 self.notes["Tree digests were made by another version of Python and not compared."] = None
         if checked.tree_digest in state.tried() and self._same_parser:
             yield "commit", "the same code was tried before"
-        parents = [] if body.experiment == 0 else [self._commit_of(state, entry.proposed.parent)]
+        parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
         yield from self._same_commit(state, body.experiment, body.commit, parents, code)
         if body.experiment > 0:
             yield from self._same_diff(body, self._code(parents[0]), code)
@@ -141,7 +142,7 @@ class Rederivation:
         if entry.proposed.edit is None:
             return inspect_code(self._task.code)
         edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))
-        before = self._code(self._commit_of(state, entry.proposed.parent))
+        before = self._code(state.commit_of(entry.proposed.parent))
         return check(edit, before, self._task.spec.code.editable, self._task.spec.code.max_bytes)
 
     def _same_commit(
@@ -159,11 +160,6 @@ class Rederivation:
         recorded = self.blobs.get(body.diff).decode() if body.diff else ""
         if recorded != render_diff(old, new) and "[redacted " not in recorded:
             yield "diff", "the recorded diff is not the difference of the two commits"
-
-    def _commit_of(self, state: RunState, number: int) -> str:
-        entry = state.experiments[number]
-        assert entry.committed is not None
-        return (entry.closed.commit if entry.closed else None) or entry.committed.commit
 
     # --- calls to language models -------------------------------------------------------------------------------
 
@@ -265,7 +261,7 @@ class Rederivation:
         if code != self._code(candidate):
             yield "commit", f"commit {commit[:12]} on the branch does not hold the candidate's code"
         elif self.verdicts:
-            yield from self._same_commit(state, number, commit, [self._commit_of(state, state.incumbent)], code)
+            yield from self._same_commit(state, number, commit, [state.commit_of(state.incumbent)], code)
 
     def _refusal(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
         if entry.proposed.problem:
@@ -287,12 +283,6 @@ class Rederivation:
             yield "confirmation", "its values are not those that the confirmation's trials measured"
         elif not same_interval(body.improvement, due.improvement):
             yield "confirmation", "its interval does not follow from its values"
-
-
-def commit_message(state: RunState, experiment: int) -> str:
-    """The words of a commit, as `rsi.candidates` puts them: rationale, number, the ledger's head."""
-    summary = " ".join(state.experiments[experiment].proposed.rationale.split())[:200] or "no rationale"
-    return f"{summary}\n\nRsi-Experiment: {experiment}\nRsi-Ledger-Head: {state.head}\n"
 
 
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {

@@ -126,11 +126,9 @@ class _Again:
         if self._proposer is None or self._task is None:
             return
         workspace = Workspace.open(self.folder)
-        incumbent = self.state.experiments[self.state.incumbent]
-        commit = (incumbent.closed.commit if incumbent.closed else None) or (
-            incumbent.committed.commit if incumbent.committed else ""
+        brief = briefing.brief(
+            self.state, self._task, self.blobs.get, workspace.read(self.state.commit_of(self.state.incumbent))
         )
-        brief = briefing.brief(self.state, self._task, self.blobs.get, workspace.read(commit))
         try:
             proposal = self._proposer.propose(brief)
         except (Exhausted, BudgetSpent) as end:

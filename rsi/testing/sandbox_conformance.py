@@ -340,10 +340,14 @@ class SandboxConformance:
             assert outcomes[name].stdout.decode() == f"fresh {name}\n"
             assert dict(outcomes[name].outputs) == {"mark": name.encode()}
 
-    def test_a_place_made_ahead_is_used_once(self, sandbox: Sandbox) -> None:
+    def test_a_place_made_ahead_is_used_once(self, make_sandbox: MakeSandbox) -> None:
         asked = [job(payloads.MARKS_ITS_PLACE, name) for name in ("one", "two", "three")]
-        sandbox.warm([asked[0].shape, asked[0].shape])
-        assert [sandbox.run(one).stdout for one in asked] == [b"fresh one\n", b"fresh two\n", b"fresh three\n"]
+        sandbox = make_sandbox()  # of its own: one that was told to keep places ready goes on making them
+        try:
+            sandbox.warm([asked[0].shape, asked[0].shape])
+            assert [sandbox.run(one).stdout for one in asked] == [b"fresh one\n", b"fresh two\n", b"fresh three\n"]
+        finally:
+            sandbox.close()
 
     def test_an_interruption_ends_a_running_program_and_keeps_what_it_printed(self, sandbox: Sandbox) -> None:
         watcher = Watcher()

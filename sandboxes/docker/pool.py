@@ -63,16 +63,23 @@ class Pool:
                 if not found:
                     return None
                 self._waiting.remove(found[0])
-                if self._wanted[shape] >= len(found) and not self._closed:  # refilled while the program runs
-                    self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
             future = found[0][1]
             try:
-                return self._await(future, bell)
+                cell = self._await(future, bell)
             except Interrupted:
                 future.add_done_callback(self._bury_result)
                 raise
             except Exception:  # noqa: S112 - the caller makes one itself and sees the same failure
                 continue
+            self._refill(shape)
+            return cell
+
+    def _refill(self, shape: Shape) -> None:
+        """While the program runs, make the next cell of its shape; only after one could be made, or it never ends."""
+        with self._lock:
+            waiting = sum(one == shape for one, _ in self._waiting)
+            if waiting < self._wanted[shape] and len(self._waiting) < self._size and not self._closed:
+                self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
 
     @staticmethod
     def _await(future: Future[Cell], bell: Bell) -> Cell:

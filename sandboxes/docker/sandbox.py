@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
 
-from rsi.errors import EngineLost, UsageError
+from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from sandboxes.bell import Belfry, Bell, Interrupted
 from sandboxes.docker import owner, policy
@@ -80,6 +81,10 @@ class DockerSandbox:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+        if self._engine.version:
+            # At the end too: no job may have run here, and an engine goes on making what a killed process asked for.
+            with contextlib.suppress(EnvironmentFault):
+                self.sweep()
         self._engine.close()
 
     def _open_pool(self) -> Pool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -484,27 +483,6 @@ def test_the_json_has_its_version_first(pristine: Path) -> None:
     values = json.loads(check(pristine).model_dump_json())
     assert values["schema"] == 1
     assert {"ok", "events", "head", "problems", "notes", "torn_bytes", "counts"} <= set(values)
-
-
-def test_a_hundred_thousand_events_are_checked_within_ten_seconds(run_folder: Path) -> None:
-    """Chain and fold; the run's own experiments over and over. Processor time, so that neighbours do not count."""
-    events = load(run_folder)
-    first, last = find(events, "experiment.proposed", experiment=3), find(events, "experiment.closed", experiment=3)
-    pattern = json.dumps(events[first : last + 1])
-    head, number, grown = events[:first], 3, []
-    while len(head) + len(grown) < 100_000:
-        text = pattern.replace('"3.1"', f'"{number}.1"').replace('"experiment": 3', f'"experiment": {number}')
-        grown.extend(json.loads(text))
-        number += 1
-    for event in grown:
-        event["time"] = events[last]["time"]
-    store(run_folder, head + grown)
-    begin = time.process_time()
-    report = verify(run_folder, verdicts=False)
-    seconds = time.process_time() - begin
-    assert report.events >= 100_000
-    assert not [problem for problem in report.problems if problem.kind == "chain"]
-    assert seconds < 10
 
 
 def test_a_crash_between_a_keep_and_its_branch_is_a_note(run_folder: Path) -> None:

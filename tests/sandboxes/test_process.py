@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rsi import confined
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
 from rsi.protocols import Sandbox
@@ -29,6 +30,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     # What lies there is ours, whatever else this machine runs.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("places")))
+        confined.close()  # another test of this process may have left its warm child waiting
         yield
 
 
