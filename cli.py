@@ -240,6 +240,7 @@ def propose(
         sandbox=Component(name="docker"),
         verifier=Component(**load_task(task).spec.verifier.model_dump()),
         budget=_budget(1, None, max_cost, max_tokens, max_calls),
+        proposal_only=True,
     )
     show_experiment(propose_once(configuration), 1, _console())
 

@@ -65,6 +65,8 @@ class RunConfiguration(Record):
     seed: int | None = None
     """Fixes everything that is drawn at random, so that two runs can be compared draw by draw; None draws a secret."""
     retention: Retention = Retention()
+    proposal_only: bool = False
+    """One proposal, nothing trained, not even the baseline."""
     approve: bool = False
     """A person is shown each diff and asked before it is trained."""
     unsafe_no_isolation: bool = False

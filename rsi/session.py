@@ -118,6 +118,8 @@ def resume(folder: Path, say: Say, budget: Budget | None = None) -> Session:
                 "--max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
+        if configuration.proposal_only:
+            raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         task = runs.frozen_task(run.recorder.blobs, state)
         parts = _Parts(configuration, stack, state.run.sandbox)
         more = None if budget is None else state.budget.raised(budget)
