@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 from rich.console import Console
 
 from rsi.review.improvement import how_sure, statement
@@ -27,16 +32,25 @@ def closing(run: ReadRun, console: Console) -> None:
 def next_commands(summary: RunSummary, console: Console) -> None:
     """The three commands to try next, ready to be copied."""
     say(console, "Next:")
+    rsi = program()
     commands = [
-        (f"rsi show {summary.run}", "the whole story"),
-        (f"rsi diff {summary.run}", "the best code against the baseline"),
-        (f"rsi verify {summary.run}", "check that all of it holds"),
+        (f"{rsi} show {summary.run}", "the whole story"),
+        (f"{rsi} diff {summary.run}", "the best code against the baseline"),
+        (f"{rsi} verify {summary.run}", "check that all of it holds"),
     ]
     if summary.status == "paused":
-        commands[0] = (f"rsi resume {summary.run}", "go on where it stopped")
+        commands[0] = (f"{rsi} resume {summary.run}", "go on where it stopped")
     width = max(len(command) for command, _ in commands)
     for command, purpose in commands:
         say(console, f"  {command:<{width}}  # {purpose}", "cyan")
+
+
+def program() -> str:
+    """How this very program can be called from here: by name where the shell finds it so, else by its path."""
+    called = Path(sys.argv[0])
+    if called.name != "rsi" or shutil.which("rsi") == str(called.absolute()):
+        return "rsi"
+    return min(str(called), os.path.relpath(called), key=len)
 
 
 def became(summary: RunSummary) -> str:
