@@ -110,7 +110,7 @@ def _within(brief: Brief, in_full: int, room: int, crashed: HistoryEntry | None)
     told: dict[int, str] = {}
     rows: dict[int, str] = {}
     if crashed is not None:
-        told[crashed.experiment] = _full(crashed)
+        told[crashed.experiment] = _full(crashed, brief.objective)
         room -= tokens(told[crashed.experiment])
     ranked = sorted(brief.history, key=lambda entry: importance(entry, len(brief.history)), reverse=True)
     for entry in ranked:
@@ -121,8 +121,10 @@ def _within(brief: Brief, in_full: int, room: int, crashed: HistoryEntry | None)
     for entry in ranked:
         if len(told) >= in_full:
             break
-        text = _full(entry)
-        if entry.diff and entry.experiment not in told and tokens(text) <= room:
+        if not entry.diff or entry.experiment in told:
+            continue
+        text = _full(entry, brief.objective)
+        if tokens(text) <= room:
             told[entry.experiment] = text
             room -= tokens(text)
     return [rows[number] for number in sorted(rows)], [told[number] for number in sorted(told)]
@@ -148,13 +150,19 @@ def usual_uncertainty(objective: Objective) -> float:
 
 
 def _row(entry: HistoryEntry, objective: Objective) -> str:
-    """An experiment on one line. Fifty of them are in every prompt, so changes are told in quarters of the noise."""
+    """An experiment on one line: fifty of them are in every prompt, so each word counts."""
+    told = (str(entry.experiment), LETTERS[entry.status], _change(entry, objective), _cell(_what(entry.rationale)))
+    note = f" ({_cell(entry.note)})" if entry.note else ""
+    return " ".join(part for part in told if part) + note
+
+
+def _change(entry: HistoryEntry, objective: Objective) -> str:
+    """The gain in quarters of the noise, a whole number; with its standard error where that is not the usual one."""
     quarter = objective.noise / 4
-    change = "" if entry.gain is None else f"{round(entry.gain / quarter):+d} "
-    if entry.gain is not None and entry.uncertainty is not None and entry.uncertainty != usual_uncertainty(objective):
-        change = f"{change.strip()}±{round(entry.uncertainty / quarter)} "
-    note = "" if not entry.note else f" ({_cell(entry.note)})"
-    return f"{entry.experiment} {LETTERS[entry.status]} {change}{_cell(_what(entry.rationale))}{note}"
+    if entry.gain is None:
+        return ""
+    usual = entry.uncertainty in {None, usual_uncertainty(objective)}
+    return f"{round(entry.gain / quarter):+d}" + ("" if usual else f"±{round((entry.uncertainty or 0) / quarter)}")
 
 
 def _cell(text: str) -> str:
@@ -180,13 +188,12 @@ def _compact(diff: str) -> str:
     return "\n".join(marked)
 
 
-def _full(entry: HistoryEntry) -> str:
+def _full(entry: HistoryEntry, objective: Objective) -> str:
     return render(
         "experiment",
         number=entry.experiment,
-        parent=entry.parent,
         status=entry.status.value,
-        change="" if entry.gain is None else f"{entry.gain:+g}±{entry.uncertainty:g}",
+        change=_change(entry, objective),
         rationale=in_a_line(entry.rationale, RATIONALE_WIDTH),
         note=in_a_line(entry.note, RATIONALE_WIDTH) if entry.note else "",
         diff=fenced(_compact(entry.diff), "diff"),
