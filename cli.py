@@ -53,7 +53,9 @@ History = Annotated[int, typer.Option(help="Experiments told in full, besides th
 Critique = Annotated[int, typer.Option(help="Rounds of criticising its own edit.", rich_help_panel=_MODELS)]
 EditForm = Annotated[str, typer.Option(help="search-replace, unified-diff or whole-file.", rich_help_panel=_MODELS)]
 PromptTokens = Annotated[int, typer.Option(help="Of a prompt, about; history is cut to it.", rich_help_panel=_MODELS)]
-AnswerTokens = Annotated[int, typer.Option(help="Of an answer, thinking included.", rich_help_panel=_MODELS)]
+AnswerTokens = Annotated[
+    int, typer.Option(help="Of an answer; room for thinking comes on top.", rich_help_panel=_MODELS)
+]
 MaxCost = Annotated[float | None, typer.Option(help="Dollars, never passed.", rich_help_panel=_MODELS)]
 MaxTokens = Annotated[int | None, typer.Option(help="Input and output tokens, never passed.", rich_help_panel=_MODELS)]
 MaxCalls = Annotated[int | None, typer.Option(help="Requests, repeated ones included.", rich_help_panel=_MODELS)]

@@ -26,6 +26,7 @@ from rsi.calls import (
 )
 from rsi.proposers.llm import catalogue
 from rsi.proposers.llm.client import LiteLlm
+from rsi.proposers.llm.settings import Settings
 
 KEY = "sk-marked-41c9d2e7f0ab"
 FORMATS = {
@@ -198,3 +199,16 @@ def test_prices_are_the_highest_of_all_tiers() -> None:
 def test_a_model_of_unknown_price_has_none() -> None:
     assert catalogue.price("hosted_vllm/some-model") is None
     assert catalogue.price("hosted_vllm/gpt-4o") is None, "a server of one's own is not billed like the provider's"
+
+
+@pytest.mark.parametrize("effort", ["minimal", "low", "medium", "high", "xhigh"])
+def test_the_room_for_thinking_is_within_what_is_reserved(effort: str) -> None:
+    settings = Settings.of("anthropic/claude-sonnet-4-5", "", effort=effort)
+    asked = request("anthropic/claude-sonnet-4-5").model_copy(
+        update={"effort": effort, "max_output_tokens": settings.longest_answer}
+    )
+    with ModelServer([Says("ok")]) as server:
+        client(server, "anthropic/claude-sonnet-4-5").complete(asked)
+    body = server.asked[0]
+    assert body["max_tokens"] == settings.longest_answer, "the library must not raise the limit that was reserved"
+    assert body["thinking"]["budget_tokens"] + settings.answer_tokens <= body["max_tokens"]

@@ -77,14 +77,16 @@ def _of(model: str, task: Task, settings: Settings, experiments: int, known: Ear
         known.calls_per_experiment if known else 1 + REPAIRED_SHARE * bool(settings.repairs) + settings.critique
     )
     answer = (
-        known.output_tokens if known else min(settings.answer_tokens, ANSWER_TOKENS + REASONING_TOKENS[settings.effort])
+        known.output_tokens
+        if known
+        else min(settings.longest_answer, ANSWER_TOKENS + REASONING_TOKENS[settings.effort])
     )
     most_each = 1 + settings.repairs + settings.critique
     rates = price(model)
     input_tokens, output_tokens = round(calls_each * sum(prompts)), round(calls_each * experiments * answer)
     # A repair repeats the conversation so far: prompt, answers, and a few lines about each.
     room = max(settings.prompt_tokens, first) * 4 + most_each * (settings.answer_tokens + 500) * 4
-    worst = worst_case(["x" * room], settings.answer_tokens, rates)
+    worst = worst_case(["x" * room], settings.longest_answer, rates)
     limits = task.spec.limits
     most_seconds = limits.train.wall_seconds + 2 * limits.predict.wall_seconds
     seconds = known.seconds_per_experiment if known else limits.train.cpu_seconds / 2 + TRIAL_OVERHEAD_SECONDS

@@ -23,10 +23,10 @@ def require_usable(settings: Settings, budget: Budget) -> None:
         if not base:
             _require_key(model)
         window = catalogue.context_window(model)
-        if window is not None and settings.prompt_tokens + settings.answer_tokens > window:
+        if window is not None and settings.prompt_tokens + settings.longest_answer > window:
             raise UsageError(
                 f"{model} has room for {window} tokens, less than --prompt-tokens {settings.prompt_tokens} and "
-                f"--answer-tokens {settings.answer_tokens} together; lower them."
+                f"answers of {settings.longest_answer} (--answer-tokens and --effort) together; lower them."
             )
 
 

@@ -88,10 +88,10 @@ class Llm:
     def ready(self) -> None:
         """Ask each model for a word, once a run: whoever refuses the key or has no such model says so now."""
         conversation = self._begin(0)
+        question = (_user("Answer with the one word: ready"),)
         for model in self.settings.models:
-            conversation.complete(
-                "check", self._request(model, (_user("Answer with the one word: ready"),), _CHECK_TOKENS)
-            )
+            request = Request(model=model, messages=question, max_output_tokens=_CHECK_TOKENS)
+            conversation.complete("check", request)
 
     # --- proposing ------------------------------------------------------------------------------------------------
 
@@ -155,11 +155,11 @@ class Llm:
 
     def request(self, model: str, messages: Sequence[Message]) -> Request:
         """A question to a model under these settings."""
-        return self._request(model, messages, self.settings.answer_tokens)
-
-    def _request(self, model: str, messages: Sequence[Message], answer_tokens: int) -> Request:
         return Request(
-            model=model, messages=tuple(messages), max_output_tokens=answer_tokens, effort=self.settings.effort
+            model=model,
+            messages=tuple(messages),
+            max_output_tokens=self.settings.longest_answer,
+            effort=self.settings.effort,
         )
 
     def _priced(self, brief: Brief) -> bool:

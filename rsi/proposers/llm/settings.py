@@ -12,6 +12,16 @@ from rsi.errors import UsageError
 from rsi.plugins import nearest
 from rsi.records import EditFormat, Record
 
+THINKING_TOKENS: dict[Effort, int] = {
+    "": 0,
+    "none": 0,
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 4096,
+    "high": 8192,
+    "xhigh": 16384,
+}
+"""Room for thinking; at least twice what litellm tells providers that want it as a number below the answer's limit."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "effort": tuple(word for word in get_args(Effort) if word),
     "edit_format": tuple(form.value for form in EditFormat),
@@ -35,9 +45,14 @@ class Settings(Record):
     prompt_tokens: int = Field(default=6000, ge=500)
     """Of the first prompt, about; history is left out by importance until it fits. Code and rules are never cut."""
     answer_tokens: int = Field(default=4096, ge=64)
-    """The longest answer, reasoning included."""
+    """The longest answer; room for thinking comes on top."""
     timeout: float = Field(default=300.0, gt=0, le=3600)
     """Seconds that a model may take for one answer."""
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens that an answer may have with its thinking: what is reserved, and what the provider is told."""
+        return self.answer_tokens + THINKING_TOKENS[self.effort]
 
     @classmethod
     def of(cls, model: str, api_base: str, **others: object) -> Self:
