@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from rsi.configuration import Budget, Component
     from rsi.session import Session
 
 app = typer.Typer(
@@ -38,6 +39,26 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beg
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
 Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
 Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
+_MODELS = "Language models (--proposer llm)"
+Model = Annotated[list[str] | None, typer.Option(help="As litellm names it; several compete.", rich_help_panel=_MODELS)]
+ApiBase = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A server of your own (Ollama, vLLM, …): one for all models or one each.", rich_help_panel=_MODELS
+    ),
+]
+Repairs = Annotated[int, typer.Option(help="Rounds to mend an edit that does not apply.", rich_help_panel=_MODELS)]
+Effort = Annotated[str, typer.Option(help="none, minimal, low, medium, high or xhigh.", rich_help_panel=_MODELS)]
+History = Annotated[int, typer.Option(help="Experiments told in full, besides the table.", rich_help_panel=_MODELS)]
+Critique = Annotated[int, typer.Option(help="Rounds of criticising its own edit.", rich_help_panel=_MODELS)]
+EditForm = Annotated[str, typer.Option(help="search-replace, unified-diff or whole-file.", rich_help_panel=_MODELS)]
+PromptTokens = Annotated[int, typer.Option(help="Of a prompt, about; history is cut to it.", rich_help_panel=_MODELS)]
+AnswerTokens = Annotated[
+    int, typer.Option(help="Of an answer; room for thinking comes on top.", rich_help_panel=_MODELS)
+]
+MaxCost = Annotated[float | None, typer.Option(help="Dollars, never passed.", rich_help_panel=_MODELS)]
+MaxTokens = Annotated[int | None, typer.Option(help="Input and output tokens, never passed.", rich_help_panel=_MODELS)]
+MaxCalls = Annotated[int | None, typer.Option(help="Requests, repeated ones included.", rich_help_panel=_MODELS)]
 
 
 def main() -> None:
@@ -126,15 +147,34 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
+    approve: Annotated[bool, typer.Option("--approve", help="Show each diff and ask before it is trained.")] = False,
+    model: Model = None,
+    api_base: ApiBase = None,
+    repairs: Repairs = 2,
+    effort: Effort = "",
+    history: History = 2,
+    critique: Critique = 0,
+    edit_format: EditForm = "search-replace",
+    prompt_tokens: PromptTokens = 6000,
+    answer_tokens: AnswerTokens = 4096,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+    unsafe_no_isolation: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-no-isolation",
+            help="Let a model's code run in a sandbox that does not isolate.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = False,
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
-    from rsi.configuration import Budget, Component, Retention, RunConfiguration
+    from rsi.configuration import Component, Retention, RunConfiguration
     from rsi.errors import UsageError
     from rsi.session import start
     from rsi.task import load_task
 
-    if hours is not None and not hours > 0:  # a NaN is not more than anything
-        raise UsageError("--hours must be more than 0.")
     if not disk_quota * 1024 >= 16:
         raise UsageError("--disk-quota must be at least 0.016 (16 MiB).")
     if bool(source) != (proposer == "replay"):
@@ -142,17 +182,31 @@ def run(
     spec = load_task(task).spec.verifier
     configuration = RunConfiguration(
         task=task,
-        proposer=Component(name=proposer, options={"source": source} if source else {}),
+        proposer=_proposer(
+            proposer,
+            {"source": source} if source else {},
+            model,
+            api_base,
+            repairs=repairs,
+            effort=effort,
+            history=history,
+            critique=critique,
+            edit_format=edit_format,
+            prompt_tokens=prompt_tokens,
+            answer_tokens=answer_tokens,
+        ),
         policy=Component(name=policy),
         sandbox=Component(name=sandbox),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
-        budget=Budget(experiments=experiments, hours=hours),
+        budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
         confirm=confirm,
         parallel=parallel,
         data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,
         retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
+        approve=approve,
+        unsafe_no_isolation=unsafe_no_isolation,
     )
     with start(configuration, _say) as session:
         code = _go(session)
@@ -160,23 +214,133 @@ def run(
 
 
 @app.command()
-def resume(name: RunName, experiments: Experiments = None, hours: Hours = None) -> None:
+def propose(
+    task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
+    proposer: Annotated[str, typer.Option(help="llm, mutate, random, or path.py:Class.")] = "llm",
+    model: Model = None,
+    api_base: ApiBase = None,
+    repairs: Repairs = 2,
+    effort: Effort = "",
+    critique: Critique = 0,
+    edit_format: EditForm = "search-replace",
+    answer_tokens: AnswerTokens = 4096,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+) -> None:
+    """Print one proposal and train nothing; what it cost is on record as a run of its own."""
+    from rsi.configuration import Component, RunConfiguration
+    from rsi.dry_run import propose_once
+    from rsi.review.experiment import show_experiment
+    from rsi.task import load_task
+
+    settings = {"repairs": repairs, "effort": effort, "critique": critique, "edit_format": edit_format}
+    configuration = RunConfiguration(
+        task=task,
+        proposer=_proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
+        policy=Component(name="greedy"),
+        sandbox=Component(name="docker"),
+        verifier=Component(**load_task(task).spec.verifier.model_dump()),
+        budget=_budget(1, None, max_cost, max_tokens, max_calls),
+        proposal_only=True,
+    )
+    show_experiment(propose_once(configuration), 1, _console())
+
+
+@app.command()
+def estimate(
+    task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
+    experiments: Annotated[int, typer.Option(min=1, help="How many the run would have.")] = 50,
+    model: Model = None,
+    api_base: ApiBase = None,
+    repairs: Repairs = 2,
+    effort: Effort = "",
+    history: History = 2,
+    critique: Critique = 0,
+    edit_format: EditForm = "search-replace",
+    prompt_tokens: PromptTokens = 6000,
+    answer_tokens: AnswerTokens = 4096,
+    as_json: AsJson = False,
+) -> None:
+    """Tell calls, tokens, dollars and hours of a run with --proposer llm, before anything is spent."""
+    from rsi import runs
+    from rsi.proposers.llm.estimate import estimate as estimated
+    from rsi.proposers.llm.estimate import in_words
+    from rsi.proposers.llm.settings import Settings
+    from rsi.task import load_task
+
+    settings = Settings.of(
+        ",".join(model or []),
+        ",".join(api_base or []),
+        repairs=repairs,
+        effort=effort,
+        history=history,
+        critique=critique,
+        edit_format=edit_format,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+    )
+    loaded = load_task(task)
+    told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
+    if as_json:
+        _print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
+    else:
+        print("\n".join(in_words(entry) for entry in told))
+
+
+@app.command()
+def resume(
+    name: RunName,
+    experiments: Experiments = None,
+    hours: Hours = None,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    max_calls: MaxCalls = None,
+) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
-    from rsi.configuration import Budget
     from rsi.session import resume as reopen
 
-    more = Budget(experiments=experiments, hours=hours) if experiments is not None or hours is not None else None
+    given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
+    more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
     with reopen(runs.find(name), _say, more) as session:
         code = _go(session)
     raise typer.Exit(code)
 
 
+def _budget(
+    experiments: int | None, hours: float | None, cost: float | None, tokens: int | None, calls: int | None
+) -> Budget:
+    """The limits of a run; one that is not more than 0 is told by its flag."""
+    from rsi.configuration import Budget
+    from rsi.errors import UsageError
+
+    for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{flag} must be more than 0.")
+    return Budget(experiments=experiments, hours=hours, cost_usd=cost, tokens=tokens, calls=calls)
+
+
+def _proposer(
+    name: str, options: dict[str, Any], model: list[str] | None, api_base: list[str] | None, **settings: Any
+) -> Component:
+    """A proposer by name; what is said about models is for one that asks them."""
+    from rsi.configuration import Component
+    from rsi.errors import UsageError
+
+    if name == "llm":
+        options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
+    elif model or api_base:
+        raise UsageError("--model and --api-base go with --proposer llm.")
+    return Component(name=name, options=options)
+
+
 def _go(session: Session) -> int:
     from rsi import runs
+    from rsi.review.approval import Approval
     from rsi.review.closing import closing
     from rsi.review.progress import Charts
-    from rsi.review.screen import for_console
+    from rsi.review.screen import PlainLines, for_console
 
     console = _console()
     presses: list[float] = []
@@ -190,8 +354,11 @@ def _go(session: Session) -> int:
     handled = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.signal(number, interrupted) for number in handled}
     try:
-        with for_console(console) as screen, Charts(session.run.folder) as charts:
-            code = session.go([screen.listener, charts.listener], screen.watch)
+        # A question needs the terminal to itself.
+        asks = session.run.recorder.state.run.configuration.approve
+        with PlainLines(console) if asks else for_console(console) as screen, Charts(session.run.folder) as charts:
+            approve = Approval(console, lambda: session.loop.stopping) if asks else None
+            code = session.go([screen.listener, charts.listener], screen.watch, approve)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -286,6 +453,26 @@ def verify(
         _print_json(report)
     else:
         check.render(report, _console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def replay(
+    name: RunName,
+    trust_paths: Annotated[
+        bool, typer.Option("--trust-paths", help="Run the files that the run names by path.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive every proposal, verdict and decision again from the record alone: no key, no network, no engine."""
+    from rsi import runs
+    from rsi.review import replay as again
+
+    report = again.replay(runs.find(name), trust_paths=trust_paths)
+    if as_json:
+        _print_json(report)
+    else:
+        again.render(report, _console())
     raise typer.Exit(0 if report.ok else 1)
 
 

@@ -24,6 +24,16 @@ class Budget(Record):
     """Proposals, the baseline not counted; 0 measures the baseline alone."""
     hours: float | None = Field(default=None, gt=0)
     """Of the loop's own wall time, over all its sessions; the confirmation comes after it."""
+    cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Dollars for language models: no call is sent that could pass it."""
+    tokens: int | None = Field(default=None, gt=0)
+    """Input and output tokens of language models."""
+    calls: int | None = Field(default=None, gt=0)
+    """Requests to language models, repeated ones included."""
+
+    def raised(self, more: Budget) -> Budget:
+        """This budget with what another one sets in its place; what that leaves open stays as it was."""
+        return self.model_copy(update={name: value for name, value in more if value is not None})
 
 
 class Retention(Record):
@@ -55,3 +65,9 @@ class RunConfiguration(Record):
     seed: int | None = None
     """Fixes everything that is drawn at random, so that two runs can be compared draw by draw; None draws a secret."""
     retention: Retention = Retention()
+    proposal_only: bool = False
+    """One proposal, nothing trained, not even the baseline."""
+    approve: bool = False
+    """A person is shown each diff and asked before it is trained."""
+    unsafe_no_isolation: bool = False
+    """Code that a language model wrote runs in a sandbox that does not keep it in; asked for by name."""

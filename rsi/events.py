@@ -8,6 +8,7 @@ from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
+from rsi.spending import Spending
 from rsi.statistics import Interval
 
 Digest = str
@@ -55,6 +56,8 @@ class ExperimentProposed(Record):
     provenance: Provenance
     edit: Digest | None
     """Blob with the `rsi.records.Edit` as JSON."""
+    problem: str = ""
+    """Why there is nothing to try, where the proposer itself says so."""
 
 
 class ExperimentCommitted(Record):
@@ -67,6 +70,71 @@ class ExperimentCommitted(Record):
     changed: tuple[str, ...]
     diff: Digest | None
     """Blob with the unified diff against the parent."""
+
+
+class ProposalReviewed(Record):
+    """A person has read the diff and said whether it shall be trained."""
+
+    experiment: int
+    approved: bool
+    comment: str = ""
+
+
+class CallReserved(Record):
+    """A language model is about to be asked; until this is settled, its worst case counts as spent."""
+
+    reservation: str
+    """`experiment.call.attempt`"""
+    experiment: int
+    call: int
+    """Which of the experiment's questions this is, from 1."""
+    attempt: int
+    """From 1, over all models."""
+    purpose: str
+    """`propose`, `repair`, `critique`, `check`"""
+    model: str
+    request: Digest
+    """Blob with the `rsi.calls.Request` as JSON."""
+    request_digest: str
+    worst: Spending
+
+
+class CallSettled(Record):
+    """The answer, on disk before anything reads it, and what it cost."""
+
+    reservation: str
+    answer: Digest
+    """Blob with the `rsi.calls.Answer` as JSON."""
+    finish: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    reported_model: str = ""
+    seconds: float = 0.0
+
+
+class CallFailed(Record):
+    """There is no answer."""
+
+    reservation: str
+    kind: str
+    """Of the fault: `rate_limited`, `server_fault`, …"""
+    reason: str
+    charged: bool
+    """Whether it may be billed all the same; then the worst case counts as spent."""
+    retry_after: float | None = None
+    seconds: float = 0.0
+
+
+class CallDeclined(Record):
+    """A call was not made, because it could have passed a limit."""
+
+    experiment: int
+    call: int
+    purpose: str
+    reason: str
 
 
 class TrialStarted(Record):
@@ -201,6 +269,11 @@ BODIES: dict[str, type[Record]] = {
     "data.prepared": DataPrepared,
     "experiment.proposed": ExperimentProposed,
     "experiment.committed": ExperimentCommitted,
+    "proposal.reviewed": ProposalReviewed,
+    "call.reserved": CallReserved,
+    "call.settled": CallSettled,
+    "call.failed": CallFailed,
+    "call.declined": CallDeclined,
     "trial.started": TrialStarted,
     "trial.trained": TrialTrained,
     "trial.answered": TrialAnswered,

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 
-from rsi import confirmation, retention
+from rsi import briefing, confirmation, retention
+from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
-    ExperimentProposed,
     PolicyDecided,
+    ProposalReviewed,
     RunFinished,
     RunPaused,
     TrialFailed,
@@ -25,21 +26,20 @@ from rsi.events import (
 )
 from rsi.evidence import Secret
 from rsi.execution import ExitKind, Job, Outcome, Watch
-from rsi.protocols import Exhausted, Policy, Proposer, Sandbox
+from rsi.proposing import BASELINE, record_proposal
+from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
 from rsi.records import (
     Brief,
     Discard,
     ExperimentStatus,
     Keep,
-    Provenance,
     Rejected,
     Scored,
     VerifierError,
 )
 from rsi.side_by_side import drive
 from rsi.state import RETRIED, ExperimentState
-from rsi.statistics import round_to_noise
 from rsi.task import Task
 from rsi.trial import Steps, TrialRunner
 
@@ -48,6 +48,11 @@ CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FUL
 
 LOSSES_UNTIL_PAUSE = 3
 """One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
+
+
+def declined_words(comment: str) -> str:
+    """The reason of an experiment that a person did not want trained."""
+    return "a person said no" + (f": {comment}" if comment else "")
 
 
 class Pause(Exception):
@@ -73,6 +78,7 @@ class Loop:
         sandbox: Sandbox,
         executor: Executor,
         watch: Callable[[str], Watch] | None = None,
+        approve: Approve | None = None,
     ) -> None:
         self.recorder = recorder
         self.state = recorder.state
@@ -84,10 +90,17 @@ class Loop:
         self.sandbox = sandbox
         self.executor = executor
         self.watch = watch
+        self.approve = approve
         self.secret = Secret(key=self.state.run.randomness)
         self._began = time.monotonic()
         self._stop = threading.Event()
         self._lost_in_a_row = 0
+        self._ended = ""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the user wants the run to end."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """End the trial under way, record that, and pause; from a signal handler or another thread."""
@@ -99,6 +112,7 @@ class Loop:
         self._began = time.monotonic()
         try:
             self.candidates.mend_references()
+            self._check_models()
             for step in self._steps():
                 if self._stop.is_set():
                     raise Pause("interrupted by the user", 130)  # noqa: TRY301 - one place records every pause
@@ -107,83 +121,86 @@ class Loop:
             return self._paused(str(pause), pause.exit_code)
         except RsiError as fault:
             return self._paused(str(fault), fault.exit_code)
-        except Exhausted as end:
-            self._finish(f"the proposer has nothing left to propose: {end}")
-            return 0
-        self._finish("the budget is spent")
+        except Interrupted as stopped:
+            return self._paused(str(stopped), 130)
+        self._finish(self._ended or "the budget is spent")
         return 0
 
     def _steps(self) -> Iterator[Callable[[], None]]:
         while True:
             experiment = self.state.open_experiment()
             if experiment is not None:
-                yield self._commit if experiment.committed is None else self._advance
+                yield self._next_of(experiment)
             elif not self.state.experiments:
                 yield self._propose_baseline
-            elif self._budget_left():
+            elif self._budget_left() and not self._ended:
                 yield self._propose
             elif confirmation.wanted(self.state):
                 yield self._confirm
             else:
                 return
 
+    def _next_of(self, experiment: ExperimentState) -> Callable[[], None]:
+        if experiment.committed is None:
+            return self._commit
+        wanted = self.state.run.configuration.approve and experiment.proposed.experiment > 0
+        return self._review if wanted and experiment.reviewed is None else self._advance
+
     # --- proposing ----------------------------------------------------------------------------------------------
 
+    def _check_models(self) -> None:
+        """A key that is refused or a model that is not there is told before anything is trained."""
+        if isinstance(self.proposer, AsksModels) and self.state.finished is None and self._budget_left():
+            try:
+                self.proposer.ready()
+            except BudgetSpent as spent:
+                self._ended = f"the budget for calls is spent: {spent}"
+
     def _propose_baseline(self) -> None:
-        self.recorder.record(
-            ExperimentProposed(
-                experiment=0,
-                parent=0,
-                rationale="the task as it is",
-                kind="baseline",
-                provenance=Provenance(proposer="task"),
-                edit=None,
-            )
-        )
+        self.recorder.record(BASELINE)
 
     def _propose(self) -> None:
         brief = self.brief()
         try:
             proposal = self.proposer.propose(brief)
-        except (Exhausted, RsiError):
+        except Exhausted as end:
+            self._ended = f"the proposer has nothing left to propose: {end}"
+            return
+        except BudgetSpent as spent:
+            self._ended = f"the budget for calls is spent: {spent}"
+            return
+        except (RsiError, Interrupted):
             raise
         except Exception as error:
             raise Pause(f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}", 1) from error
-        self.recorder.record(
-            ExperimentProposed(
-                experiment=brief.experiment,
-                parent=self.state.incumbent,
-                rationale=self.recorder.redactor.text(proposal.rationale)[:2000],
-                kind=proposal.kind,
-                detail=proposal.detail,
-                provenance=proposal.provenance,
-                edit=self.recorder.keep_text(proposal.edit.model_dump_json()),
-            )
-        )
+        record_proposal(self.recorder, proposal)
 
     def brief(self) -> Brief:
         """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""
-        number = len(self.state.experiments)
-        mean = self.state.mean(self.state.incumbent)
-        objective = self.state.run.objective
-        return Brief(
-            task=self.task.spec.name,
-            program=self.task.program,
-            code=self.candidates.code(self.state.incumbent),
-            objective=objective,
-            incumbent_value=None if mean is None else round_to_noise(mean, objective.noise),
-            history=self.state.history(),
-            tried=self.state.tried(),
-            experiment=number,
-            seed=self.secret.derive("proposer", number).seed(),
+        return briefing.brief(
+            self.state, self.task, self.recorder.blobs.get, self.candidates.code(self.state.incumbent)
         )
 
     def _commit(self) -> None:
         experiment = self.state.open_experiment()
         assert experiment is not None
-        refused = self.candidates.commit(experiment)
+        refused = experiment.proposed.problem or self.candidates.commit(experiment)
         if refused:
             self._close(experiment, ExperimentStatus.REFUSED, refused)
+
+    def _review(self) -> None:
+        """Have a person look at the diff; their word is an event, and a no closes the experiment."""
+        experiment = self.state.open_experiment()
+        assert experiment is not None
+        assert experiment.committed is not None
+        if self.approve is None:
+            raise Pause("this run asks a person before each training; resume it in a terminal", 3)
+        diff = experiment.committed.diff
+        text = self.recorder.blobs.get(diff).decode() if diff else ""
+        approved, comment = self.approve(experiment.proposed, text)
+        comment = self.recorder.redactor.text(comment)[:2000]
+        number = experiment.proposed.experiment
+        self.recorder.record(ProposalReviewed(experiment=number, approved=approved, comment=comment))
 
     # --- measuring and deciding ---------------------------------------------------------------------------------
 
@@ -191,6 +208,9 @@ class Loop:
         experiment = self.state.open_experiment()
         assert experiment is not None
         number = experiment.proposed.experiment
+        if experiment.reviewed is not None and not experiment.reviewed.approved:
+            self._close(experiment, ExperimentStatus.REFUSED, declined_words(experiment.reviewed.comment))
+            return
         if self._measure(number) or (number != self.state.incumbent and self._measure(self.state.incumbent)):
             return
         if self._close_without_score(experiment):

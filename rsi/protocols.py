@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from rsi.calls.request import Answers, Client
+from rsi.configuration import Budget
+from rsi.events import ExperimentProposed
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.records import Brief, Comparison, Decision, Proposal, Verdict
@@ -23,6 +26,37 @@ class Proposer(Protocol):
     def propose(self, brief: Brief) -> Proposal:
         """One edit of `brief.code`; `Exhausted` where there is none left."""
         ...
+
+
+@runtime_checkable
+class AsksModels(Protocol):
+    """What a proposer offers besides if it asks language models: it never calls one but through what is attached.
+
+    The same brief and the same answers give the same proposal, so a run can be replayed from its record.
+    """
+
+    retries: int
+    retry_seconds: float
+
+    def prepare(self, budget: Budget) -> None:
+        """Check names, keys and prices without spending; UsageError or EnvironmentFault says what to mend."""
+        ...
+
+    def client(self) -> Client:
+        """What sends its calls."""
+        ...
+
+    def attach(self, calls: Answers) -> None:
+        """Where its answers come from: a run that pays, or a record."""
+        ...
+
+    def ready(self) -> None:
+        """Ask each model something small once a run, so that a wrong key is told before anything is trained."""
+        ...
+
+
+Approve = Callable[[ExperimentProposed, str], tuple[bool, str]]
+"""Shows a person a proposal and its diff: whether it shall be trained, and what they say about it."""
 
 
 @runtime_checkable

@@ -73,6 +73,8 @@ class Proposal(Record):
     """What sort of edit it is (`learning_rate`, `activation`), by which a proposer learns what pays."""
     detail: dict[str, str | int | float | bool | None] = {}
     provenance: Provenance
+    problem: str = ""
+    """Why there is nothing to try: the proposer got no edit that applies (a refusal, a truncated answer)."""
 
 
 # --- verdicts -------------------------------------------------------------------------------------------------
@@ -250,6 +252,31 @@ class HistoryEntry(Record):
     """Over the incumbent of its time, rounded to a quarter of the seed noise; None where nothing was scored."""
     note: str = ""
     """Why it was refused, or the class and line of the error."""
+    parent: int = 0
+    """The experiment whose code it changed."""
+    repairs: int | None = None
+    """The experiment that it was meant to repair, if it was."""
+    value: float | None = None
+    """The objective's mean over its trials, rounded as the gain is."""
+    uncertainty: float | None = None
+    """Standard error of the gain, from the seed noise and the number of trials; at the least a quarter of the noise."""
+    diff: str = ""
+    """Against its parent; empty where it was never applied."""
+    printed: str = ""
+    """The end of what training printed, where training crashed; sanitised. Nothing printed while predicting."""
+    model: str | None = None
+    tokens: int = 0
+    """Of language models, for this experiment."""
+    cost_usd: float = 0.0
+
+
+class Allowance(Record):
+    """What is left of a run's budget; None where there is no limit. As of the last closed experiment."""
+
+    experiments: int | None = None
+    cost_usd: float | None = None
+    tokens: int | None = None
+    calls: int | None = None
 
 
 class Brief(Record):
@@ -269,3 +296,10 @@ class Brief(Record):
     """The number of the experiment this brief asks a proposal for."""
     seed: int
     """For whatever the proposer draws: the same brief gives the same proposal."""
+    protected: CodeFiles = {}
+    """Files that the code imports and may not change."""
+    max_bytes: int = 65536
+    """Of all editable files together."""
+    training: str = ""
+    """What a training may use, in a sentence."""
+    left: Allowance = Allowance()

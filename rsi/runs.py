@@ -133,6 +133,19 @@ def list_runs(folder: Path) -> list[Path]:
         raise EnvironmentFault(f"{folder} cannot be read: {error.strerror}.") from None
 
 
+def states_of(task: str, most: int = 10) -> list[RunState]:
+    """The latest runs of a task where runs are kept; those that cannot be read are left out."""
+    found: list[RunState] = []
+    for folder in reversed(list_runs(runs_folder())):
+        try:
+            state = read(folder).state
+            if len(found) < most and frozen_task(Blobs(folder / "blobs", Redactor.none()), state).spec.name == task:
+                found.append(state)
+        except (IntegrityError, UsageError, EnvironmentFault, ValueError):
+            continue
+    return found
+
+
 def read(folder: Path) -> ReadRun:
     """Read a run without locking or changing it; IntegrityError where its chain does not hold."""
     report = check_chain(folder / LEDGER)
@@ -164,4 +177,5 @@ def read_proposals(folder: Path) -> Iterator[Proposal]:
                 kind=proposed.kind,
                 detail=proposed.detail,
                 provenance=proposed.provenance,
+                problem=proposed.problem,
             )

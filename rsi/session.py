@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import rsi
 from rsi import anchors, plugins, runs
+from rsi.calls import Calls
 from rsi.candidates import Candidates
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
@@ -26,7 +27,7 @@ from rsi.execution import Job, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import Approve, AsksModels, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -45,9 +46,15 @@ class Session:
         self.loop = loop
         self._stack = stack
 
-    def go(self, listeners: Sequence[Listener] = (), watch: Callable[[str], Watch] | None = None) -> int:
+    def go(
+        self,
+        listeners: Sequence[Listener] = (),
+        watch: Callable[[str], Watch] | None = None,
+        approve: Approve | None = None,
+    ) -> int:
         """Run the loop to its end; returns the exit code."""
         self.loop.watch = watch
+        self.loop.approve = approve
         self.run.recorder.listeners.extend([*listeners, self._anchor])
         return self.loop.run()
 
@@ -72,6 +79,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     with ExitStack() as stack:
         task = load_task(configuration.task)
         parts = _Parts(configuration, stack)
+        parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
         if not description.isolates:
             _require_imports(task, parts.sandbox)
@@ -106,11 +114,16 @@ def resume(folder: Path, say: Say, budget: Budget | None = None) -> Session:
         state = run.recorder.state
         if state.finished is not None and budget is None:
             raise UsageError(
-                f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments or --hours."
+                f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
+                "--max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
+        if configuration.proposal_only:
+            raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         task = runs.frozen_task(run.recorder.blobs, state)
         parts = _Parts(configuration, stack, state.run.sandbox)
+        more = None if budget is None else state.budget.raised(budget)
+        parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
         _same_image(state.run.sandbox, description)
         prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
@@ -120,7 +133,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None) -> Session:
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=budget, torn_tail=torn_tail))
+        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
@@ -141,6 +154,17 @@ class _Parts:
         self.policy: Policy = build("policies", configuration.policy)
         self.sandbox: Sandbox = build("sandboxes", sandbox)
         stack.callback(self.sandbox.close)
+
+    def require_usable(self, task: Task, budget: Budget) -> None:
+        """What only language models need: instructions, keys, prices, a sandbox that keeps their code in."""
+        if not isinstance(self.proposer, AsksModels):
+            return
+        if not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
+            raise UsageError(
+                f"The sandbox {self.sandbox.name} does not isolate, and a language model's code would run with "
+                "your rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the run for ever."
+            )
+        require_models_usable(self.proposer, task, budget)
 
     def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
@@ -163,6 +187,16 @@ class _Parts:
             sandbox=self.sandbox,
             executor=executor,
         )
+        if isinstance(self.proposer, AsksModels):
+            self.proposer.attach(
+                Calls(
+                    run.recorder,
+                    self.proposer.client(),
+                    retries=self.proposer.retries,
+                    retry_seconds=self.proposer.retry_seconds,
+                    stopped=lambda: loop.stopping,
+                )
+            )
         return Session(run, loop, stack)
 
 
@@ -194,10 +228,18 @@ def build(group: plugins.Group, component: Component) -> Any:
         raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
 
 
+def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:
+    """Names, keys, prices and instructions of a proposer that asks language models, before anything is spent."""
+    if isinstance(proposer, AsksModels):
+        if not task.program.strip():
+            raise UsageError(f"{task.folder / 'program.md'} is empty; tell the model in it what you want.")
+        proposer.prepare(budget)
+
+
 def versions() -> dict[str, str]:
     """What the host side ran with, for the record."""
     found = {"rsi": rsi.__version__, "python": platform.python_version(), "platform": sys.platform}
-    for name in ("numpy", "pydantic", "docker", "libcst", "dulwich", "scipy"):
+    for name in ("numpy", "pydantic", "docker", "libcst", "dulwich", "scipy", "litellm", "jinja2"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

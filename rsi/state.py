@@ -13,10 +13,10 @@ from rsi.errors import IntegrityError
 from rsi.execution import Execution, ExitKind
 from rsi.ledger import Event
 from rsi.records import (
+    Allowance,
     Arm,
     Decision,
     ExperimentStatus,
-    HistoryEntry,
     Keep,
     Measure,
     Observation,
@@ -24,7 +24,7 @@ from rsi.records import (
     Scored,
     VerifierError,
 )
-from rsi.statistics import round_to_noise
+from rsi.spending import Spending, total
 
 RETRIED = frozenset({ExitKind.LOST, ExitKind.INTERRUPTED})
 """Failures that say nothing about the candidate: the same slot is tried again."""
@@ -59,11 +59,39 @@ class TrialState(Record):
         return Observation(trial=self.started.trial, seed=self.started.seed, measurements=measurements)
 
 
+class CallState(Record):
+    """One attempt at a call to a language model, as far as it has come."""
+
+    seq: int
+    """Of the event that reserved it."""
+    reserved: e.CallReserved
+    settled: e.CallSettled | None = None
+    failed: e.CallFailed | None = None
+
+    @property
+    def spent(self) -> Spending:
+        """What counts as spent: the worst case, until the truth is known."""
+        if self.settled is not None:
+            return Spending(
+                calls=1,
+                tokens=self.settled.input_tokens + self.settled.output_tokens,
+                input_tokens=self.settled.input_tokens,
+                output_tokens=self.settled.output_tokens,
+                cached_tokens=self.settled.cached_tokens,
+                cost_usd=self.settled.cost_usd or 0.0,
+                unpriced_calls=int(self.settled.cost_usd is None),
+            )
+        if self.failed is not None and not self.failed.charged:
+            return Spending(calls=1)
+        return self.reserved.worst
+
+
 class ExperimentState(Record):
     """One experiment, as far as it has come."""
 
     proposed: e.ExperimentProposed
     committed: e.ExperimentCommitted | None = None
+    reviewed: e.ProposalReviewed | None = None
     trials: tuple[str, ...] = ()
     """Of the role `measure`, in the order of their start."""
     decisions: tuple[e.PolicyDecided, ...] = ()
@@ -92,8 +120,18 @@ class RunState:
         self.trials: dict[str, TrialState] = {}
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
+        self.calls: dict[str, CallState] = {}
+        """Attempts by their reservation, in order."""
+        self.declined: dict[tuple[int, int], e.CallDeclined] = {}
+        """By experiment and call: what the budget had no room for."""
+        self._attempts: dict[tuple[int, int], list[str]] = {}
+        self._unsettled: set[str] = set()
+        self._spent = Spending()
+        """Of all that is settled or failed, so that asking for the total stays cheap in a long run."""
         self.incumbent = 0
         self.budget = Budget()
+        self.allowance = Allowance()
+        """What was left when the last experiment closed: what a proposer is told, the same after any crash."""
         self.confirmation: e.ConfirmationFinished | None = None
         self.paused: e.RunPaused | None = None
         self.finished: e.RunFinished | None = None
@@ -131,6 +169,7 @@ class RunState:
             case e.RunStarted():
                 self.started = body
                 self.budget = body.configuration.budget
+                self.allowance = self._left(0)
                 self.first_time = self._session_start = event.time
             case e.DataPrepared():
                 self.data = body
@@ -140,6 +179,18 @@ class RunState:
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
+            case e.ProposalReviewed():
+                self._experiment(body.experiment, reviewed=body)
+            case e.CallReserved():
+                self.calls[body.reservation] = CallState(seq=event.seq, reserved=body)
+                self._attempts.setdefault((body.experiment, body.call), []).append(body.reservation)
+                self._unsettled.add(body.reservation)
+            case e.CallSettled():
+                self._call(body.reservation, settled=body)
+            case e.CallFailed():
+                self._call(body.reservation, failed=body)
+            case e.CallDeclined():
+                self.declined[body.experiment, body.call] = body
             case e.TrialStarted():
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":
@@ -161,6 +212,7 @@ class RunState:
                 self._experiment(body.experiment, closed=body)
                 if body.status is ExperimentStatus.KEPT:
                     self.incumbent = body.experiment
+                self.allowance = self._left(body.experiment)
             case e.ConfirmationFinished():
                 self.confirmation = body
             case e.BlobsDropped():
@@ -191,8 +243,22 @@ class RunState:
     def _experiment(self, number: int, **update: object) -> None:
         self.experiments[number] = self.experiments[number].model_copy(update=update)
 
+    def _call(self, reservation: str, **update: object) -> None:
+        self._unsettled.remove(reservation)
+        self.calls[reservation] = self.calls[reservation].model_copy(update=update)
+        self._spent = self._spent.plus(self.calls[reservation].spent)
+
     def _trial(self, trial: str, **update: object) -> None:
         self.trials[trial] = self.trials[trial].model_copy(update=update)
+
+    def _left(self, closed: int) -> Allowance:
+        limits, spent = self.budget, self.spending()
+        return Allowance(
+            experiments=None if limits.experiments is None else max(0, limits.experiments - closed),
+            cost_usd=None if limits.cost_usd is None else max(0.0, limits.cost_usd - spent.cost_usd),
+            tokens=None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
+            calls=None if limits.calls is None else max(0, limits.calls - spent.calls),
+        )
 
     # --- what readers ask ---------------------------------------------------------------------------------------
 
@@ -226,6 +292,14 @@ class RunState:
         assert committed is not None
         return Arm(experiment=experiment, commit=committed.commit, observations=self.observations(experiment))
 
+    def attempts(self, experiment: int, call: int) -> list[CallState]:
+        """Every attempt at one question of an experiment, in order."""
+        return [self.calls[reservation] for reservation in self._attempts.get((experiment, call), ())]
+
+    def spending(self) -> Spending:
+        """What all calls have cost; reservations that were never settled count in full."""
+        return total((self._spent, *(self.calls[reservation].spent for reservation in sorted(self._unsettled))))
+
     def commit_of(self, experiment: int) -> str:
         """The commit that stands for an experiment: the one on the branch of improvements, where it was kept."""
         entry = self.experiments[experiment]
@@ -253,30 +327,6 @@ class RunState:
     def tried(self) -> frozenset[str]:
         """Tree digests of every code that was committed."""
         return frozenset(x.committed.tree_digest for x in self.experiments.values() if x.committed)
-
-    def history(self) -> tuple[HistoryEntry, ...]:
-        """Closed experiments as a proposer may see them; the baseline is not among them."""
-        return tuple(self._entry(x) for number, x in self.experiments.items() if number > 0 and x.closed)
-
-    def _entry(self, experiment: ExperimentState) -> HistoryEntry:
-        proposed, closed = experiment.proposed, experiment.closed
-        assert closed is not None
-        gain = None if closed.gain is None else round_to_noise(closed.gain, self.run.objective.noise)
-        return HistoryEntry(
-            experiment=proposed.experiment,
-            status=closed.status,
-            kind=proposed.kind,
-            detail=proposed.detail,
-            rationale=proposed.rationale,
-            gain=gain,
-            note="" if closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED} else self._note(experiment),
-        )
-
-    def _note(self, experiment: ExperimentState) -> str:
-        """Our own words on what went wrong; of what candidate code printed, nothing but a built-in class and a line."""
-        assert experiment.closed is not None
-        failed = [self.trials[trial].failed for trial in experiment.trials]
-        return next((f.reason for f in reversed(failed) if f is not None), experiment.closed.reason)
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
         """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""

@@ -64,6 +64,14 @@ def _answered(body: e.TrialAnswered) -> str:
     return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}"
 
 
+def _settled(body: e.CallSettled) -> str:
+    cost = "of unknown price" if body.cost_usd is None else f"${body.cost_usd:.4f}"
+    return (
+        f"call {body.reservation} answered ({body.finish}): {body.input_tokens:,} tokens in, {body.cached_tokens:,} of "
+        f"them cached, {body.output_tokens:,} out, {cost}, {duration(body.seconds)}"
+    )
+
+
 def _seconds(body: e.TrialTrained | e.TrialAnswered) -> str:
     return duration(body.execution.usage.wall_seconds)
 
@@ -93,6 +101,16 @@ _WORDS: dict[type[Record], Words] = {
     ),
     e.ExperimentProposed: lambda b: f"experiment {b.experiment} ({b.kind}): {b.rationale}",
     e.ExperimentCommitted: lambda b: f"experiment {b.experiment} is commit {b.commit[:12]}: {', '.join(b.changed)}",
+    e.ProposalReviewed: lambda b: (
+        f"experiment {b.experiment} {'approved' if b.approved else 'declined'} by a person"
+        + (f": {b.comment}" if b.comment else "")
+    ),
+    e.CallReserved: lambda b: (
+        f"call {b.reservation} to {b.model} to {b.purpose}: at most {b.worst.tokens:,} tokens, ${b.worst.cost_usd:.4f}"
+    ),
+    e.CallSettled: _settled,
+    e.CallFailed: lambda b: f"call {b.reservation} failed ({b.kind}): {b.reason}",
+    e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
     e.TrialTrained: lambda b: f"trial {b.trial} trained: {b.execution.kind.value}, {_seconds(b)}",
     e.TrialAnswered: _answered,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsi.loop import CRASHES
+from rsi.loop import CRASHES, declined_words
 from rsi.records import Discard, ExperimentStatus, Keep, Measure, Rejected, Scored, VerifierError
 from rsi.state import RETRIED, ExperimentState, RunState
 
@@ -12,6 +12,8 @@ def due(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str 
 
     `OPEN` where something is still to come, so that no closing is right.
     """
+    if entry.reviewed is not None and not entry.reviewed.approved:
+        return ExperimentStatus.REFUSED, declined_words(entry.reviewed.comment)
     unscored = _without_score(state, entry)
     if unscored is not None:
         return unscored

@@ -16,6 +16,7 @@ from typing import Any
 from rsi import confirmation, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
+from rsi.calls import Answer, Request
 from rsi.candidates import commit_message
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, reference_trial
@@ -33,6 +34,7 @@ from rsi.records import (
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
+from rsi.spending import BudgetSpent, require_room
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -159,6 +161,25 @@ class Rederivation:
         if recorded != render_diff(old, new) and "[redacted " not in recorded:
             yield "diff", "the recorded diff is not the difference of the two commits"
 
+    # --- calls to language models -------------------------------------------------------------------------------
+
+    def reserved(self, state: RunState, body: e.CallReserved) -> Iterator[Claim]:
+        """The prompt is the one that was reserved for, and no limit could be passed by it."""
+        request = Request.model_validate_json(self.blobs.get(body.request))
+        if request.digest() != body.request_digest or request.model != body.model:
+            yield "call", "its request_digest or model is not that of the recorded prompt"
+        try:
+            require_room(state.budget, state.spending(), body.worst)
+        except BudgetSpent as spent:
+            yield "call", f"it was reserved though {spent}"
+
+    def settled(self, _state: RunState, body: e.CallSettled) -> Iterator[Claim]:
+        """What is counted is what the answer says that it used."""
+        answer = Answer.model_validate_json(self.blobs.get(body.answer))
+        used = (answer.input_tokens, answer.output_tokens, answer.cost_usd, answer.finish)
+        if used != (body.input_tokens, body.output_tokens, body.cost_usd, body.finish):
+            yield "call", "its tokens, cost or ending are not those of the recorded answer"
+
     # --- trials -------------------------------------------------------------------------------------------------
 
     def trained(self, _state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
@@ -243,6 +264,8 @@ class Rederivation:
             yield from self._same_commit(state, number, commit, [state.commit_of(state.incumbent)], code)
 
     def _refusal(self, state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
+        if entry.proposed.problem:
+            return ExperimentStatus.REFUSED, entry.proposed.problem
         if not self.verdicts:
             return ExperimentStatus.REFUSED, None
         checked = self._checked(state, entry)
@@ -265,6 +288,8 @@ class Rederivation:
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
     e.RunStarted: Rederivation.started,
     e.ExperimentCommitted: Rederivation.committed,
+    e.CallReserved: Rederivation.reserved,
+    e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
     e.TrialFailed: Rederivation.failed,
     e.TrialJudged: Rederivation.judged,

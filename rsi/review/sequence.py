@@ -35,7 +35,7 @@ def _open(state: RunState, number: int) -> ExperimentState | None:
 
 
 def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
-    if state.open_experiment() is not None:
+    if state.open_experiment() is not None and not (state.run.configuration.proposal_only and body.experiment == 1):
         return "the experiment before it is not closed"
     if body.experiment != len(state.experiments):
         return f"experiment {body.experiment} is out of order"
@@ -179,7 +179,8 @@ def _confirmed(state: RunState, _body: e.ConfirmationFinished) -> str:
 
 
 def _finished(state: RunState, _body: e.RunFinished) -> str:
-    return "" if state.open_experiment() is None else "an experiment is still open"
+    done = state.open_experiment() is None or state.run.configuration.proposal_only
+    return "" if done else "an experiment is still open"
 
 
 _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {

@@ -80,8 +80,18 @@ def _cost(summary: RunSummary) -> str:
         f"{size(summary.disk_bytes)} on disk",
     ]
     if summary.tokens or summary.cost_usd:
-        parts.append(f"{summary.tokens:,} tokens, ${summary.cost_usd:.2f}")
+        parts.append(f"{summary.tokens:,} tokens, ${summary.cost_usd:.2f}{_left(summary)}")
     return ", ".join(parts)
+
+
+def _left(summary: RunSummary) -> str:
+    """What the budget for calls has left, in brackets; empty where it sets no limit."""
+    calls = summary.calls
+    parts = [] if calls.cost_usd_left is None else [f"${calls.cost_usd_left:.2f}"]
+    parts += [] if calls.tokens_left is None else [f"{calls.tokens_left:,} tokens"]
+    parts += [] if calls.left is None else [count(calls.left, "call")]
+    unpriced = f"; {count(calls.unpriced, 'call')} of unknown price" if calls.unpriced else ""
+    return (f" ({', '.join(parts)} left)" if parts else "") + unpriced
 
 
 def _table(state: RunState, console: Console) -> Table:

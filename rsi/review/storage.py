@@ -46,6 +46,10 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
         case e.ExperimentCommitted():
             if body.diff:
                 yield body.diff, "diff"
+        case e.CallReserved():
+            yield body.request, "prompt"
+        case e.CallSettled():
+            yield body.answer, "model's answer"
         case e.TrialTrained():
             yield body.stdout, "stdout"
             yield body.stderr, "stderr"

@@ -57,6 +57,20 @@ class Trouble(Record):
     example: str
 
 
+class Calls(Record):
+    """Calls to language models, and what the budget has left for them; None where it sets no limit."""
+
+    made: int
+    """Requests sent or about to be, repeated ones included."""
+    cached_tokens: int
+    """Of the input, served from a provider's cache."""
+    unpriced: int
+    """Calls to models of unknown price; their dollars are not in `cost_usd`."""
+    left: int | None
+    tokens_left: int | None
+    cost_usd_left: float | None
+
+
 class RunSummary(Record):
     """Everything a reader asks first. Times in seconds of wall clock, sizes in bytes."""
 
@@ -94,6 +108,8 @@ class RunSummary(Record):
     overhead_seconds: float
     """Wall time in which nothing was trained, predicted or scored."""
     cost_usd: float
+    """What calls to language models cost; one that was never settled counts at its worst case."""
+    calls: Calls
     input_tokens: int
     output_tokens: int
     tokens: int
@@ -109,8 +125,11 @@ def summarise(run: ReadRun) -> RunSummary:
     state = run.state
     started = state.run
     status, reason = _status(run)
-    input_tokens = sum(x.proposed.provenance.input_tokens for x in state.experiments.values())
-    output_tokens = sum(x.proposed.provenance.output_tokens for x in state.experiments.values())
+    spending = state.spending()
+    proposed = [entry.proposed.provenance for entry in state.experiments.values()]
+    # A proposer that keeps no calls on record says itself what it used.
+    input_tokens = spending.input_tokens or sum(provenance.input_tokens for provenance in proposed)
+    output_tokens = spending.output_tokens or sum(provenance.output_tokens for provenance in proposed)
     wall = state.session_seconds()
     executions = [execution for _, execution in state.executions()]
     scoring = sum(_scoring(state))
@@ -144,7 +163,13 @@ def summarise(run: ReadRun) -> RunSummary:
         predict_seconds=sum(x.usage.wall_seconds for x in executions if x.purpose == "predict"),
         scoring_seconds=scoring,
         overhead_seconds=max(0.0, wall - busy - scoring),
-        cost_usd=sum(x.proposed.provenance.cost_usd for x in state.experiments.values()),
+        cost_usd=spending.cost_usd or sum(provenance.cost_usd for provenance in proposed),
+        calls=Calls(
+            made=spending.calls,
+            cached_tokens=spending.cached_tokens,
+            unpriced=spending.unpriced_calls,
+            **_left(state),
+        ),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         tokens=input_tokens + output_tokens,
@@ -153,6 +178,15 @@ def summarise(run: ReadRun) -> RunSummary:
         data=None if state.data is None else {"key": state.data.key, "facts": _harmless(state.data.facts)},
         folder=one_line(str(run.folder), 1000),
     )
+
+
+def _left(state: RunState) -> dict[str, Any]:
+    limits, spent = state.budget, state.spending()
+    return {
+        "left": None if limits.calls is None else max(0, limits.calls - spent.calls),
+        "tokens_left": None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
+        "cost_usd_left": None if limits.cost_usd is None else max(0.0, limits.cost_usd - spent.cost_usd),
+    }
 
 
 def confirmation_of(state: RunState) -> Confirmation | None:

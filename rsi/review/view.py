@@ -85,7 +85,18 @@ def spent(state: RunState) -> str:
     proposed, limit = max(0, len(state.experiments) - 1), state.budget
     experiments = f"{proposed} of {limit.experiments} experiments" if limit.experiments else f"{proposed} experiments"
     time = duration(state.session_seconds())
-    return f"{experiments}, {time}" + (f" of {duration(limit.hours * 3600)}" if limit.hours else "")
+    return f"{experiments}, {time}" + (f" of {duration(limit.hours * 3600)}" if limit.hours else "") + _paid(state)
+
+
+def _paid(state: RunState) -> str:
+    """What language models cost so far; empty where none was asked."""
+    used, limit = state.spending(), state.budget
+    if not used.calls:
+        return ""
+    parts = [f"${used.cost_usd:.2f}" + (f" of ${limit.cost_usd:g}" if limit.cost_usd is not None else "")]
+    parts += [f"{used.tokens:,}" + (f" of {limit.tokens:,}" if limit.tokens is not None else "") + " tokens"]
+    parts += [f"{used.calls}" + (f" of {limit.calls}" if limit.calls is not None else "") + " calls"]
+    return ", " + ", ".join(parts)
 
 
 def seconds_left(state: RunState) -> float | None:

@@ -1,0 +1,215 @@
+"""The way to a paid answer: look into the record, reserve the worst case, send, record, and only then hand it over.
+
+Every step is in the ledger before the next relies on it. A crash after a reservation leaves it standing, and it counts
+as spent; a crash after an answer was recorded costs nothing, because the record is asked first.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from rsi.calls.faults import CallFault
+from rsi.calls.recorded import look_up
+from rsi.calls.request import Answer, Client, Request
+from rsi.errors import EnvironmentFault
+from rsi.events import CallDeclined, CallFailed, CallReserved, CallSettled
+from rsi.recorder import Recorder
+from rsi.spending import BudgetSpent, require_room, worst_case
+
+LONGEST_WAIT = 120.0
+"""Seconds; a provider that asks for more is left for the next model."""
+_POLL_SECONDS = 0.05
+
+
+class Interrupted(Exception):
+    """The user stopped the run while a call was under way; its reservation stands."""
+
+
+class Calls:
+    """The one way in which a run asks a language model anything; used from the loop's thread."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        client: Client,
+        *,
+        retries: int = 4,
+        retry_seconds: float = 2.0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            recorder: Of the run that pays.
+            client: What sends.
+            retries: How often one model is asked again after a fault that may pass.
+            retry_seconds: The first wait; each further one is twice as long, all are jittered.
+            stopped: Whether the user wants the run to end.
+        """
+        self.recorder = recorder
+        self.client = client
+        self.retries = retries
+        self.retry_seconds = retry_seconds
+        self.stopped = stopped
+
+    def begin(self, experiment: int) -> Conversation:
+        """The questions of one experiment, from the first."""
+        return Conversation(self, experiment)
+
+    # --- one question -------------------------------------------------------------------------------------------
+
+    def answer(self, experiment: int, call: int, purpose: str, requests: Sequence[Request]) -> tuple[Answer, str]:
+        """The answer to a question, from the record if it is there, else from the first model that gives one.
+
+        BudgetSpent before anything is sent that could pass a limit; EnvironmentFault where no model answers.
+        """
+        redacted = [Request.model_validate(self.recorder.redactor.value(r.model_dump(mode="json"))) for r in requests]
+        found = look_up(self.recorder.state, self.recorder.blobs.get, experiment, call, redacted)
+        if found is not None:
+            return found[0], found[1].model
+        told: list[str] = []
+        for request in redacted:
+            try:
+                return self._persist(experiment, call, purpose, request), request.model
+            except CallFault as fault:
+                told.append(self.recorder.redactor.text(f"{request.model}: {str(fault).rstrip('.')}"))
+        raise EnvironmentFault(f"No model answers ({'; '.join(told)}); mend that, then `rsi resume` the run.")
+
+    def _persist(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
+        """Ask one model, again where that may help; the last CallFault where it does not."""
+        for attempt in range(self.retries + 1):
+            try:
+                return self._attempt(experiment, call, purpose, request)
+            except CallFault as fault:
+                wait = self._wait(attempt, fault)
+                if wait is None:
+                    raise
+                self._sleep(wait)
+        raise AssertionError("the last attempt raises")
+
+    def _wait(self, attempt: int, fault: CallFault) -> float | None:
+        """Seconds until the next attempt, None where there shall be none."""
+        if not fault.retryable or attempt >= self.retries:
+            return None
+        backoff = self.retry_seconds * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+        wanted = max(backoff, fault.retry_after or 0.0)
+        return wanted if wanted <= LONGEST_WAIT else None
+
+    def _attempt(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
+        state = self.recorder.state
+        price = self.client.price(request.model)
+        worst = worst_case((m.text for m in request.messages), request.max_output_tokens, price)
+        try:
+            require_room(state.budget, state.spending(), worst)
+        except BudgetSpent as spent:
+            declined = CallDeclined(experiment=experiment, call=call, purpose=purpose, reason=str(spent))
+            if state.declined.get((experiment, call)) != declined:
+                self.recorder.record(declined)
+            raise
+        attempt = len(state.attempts(experiment, call)) + 1
+        reservation = f"{experiment}.{call}.{attempt}"
+        self.recorder.record(
+            CallReserved(
+                reservation=reservation,
+                experiment=experiment,
+                call=call,
+                attempt=attempt,
+                purpose=purpose,
+                model=request.model,
+                request=self.recorder.keep_text(request.model_dump_json(indent=1)),
+                request_digest=request.digest(),
+                worst=worst,
+            )
+        )
+        began = time.monotonic()
+        try:
+            answer = self._send(request)
+        except CallFault as fault:
+            self.recorder.record(
+                CallFailed(
+                    reservation=reservation,
+                    kind=fault.kind,
+                    reason=self.recorder.redactor.text(str(fault)),
+                    charged=fault.charged,
+                    retry_after=fault.retry_after,
+                    seconds=time.monotonic() - began,
+                )
+            )
+            raise
+        return self._settle(reservation, answer, time.monotonic() - began)
+
+    def _settle(self, reservation: str, answer: Answer, seconds: float) -> Answer:
+        redacted = Answer.model_validate(self.recorder.redactor.value(answer.model_dump(mode="json")))
+        self.recorder.record(
+            CallSettled(
+                reservation=reservation,
+                answer=self.recorder.keep_text(redacted.model_dump_json(indent=1)),
+                finish=redacted.finish,
+                input_tokens=redacted.input_tokens,
+                output_tokens=redacted.output_tokens,
+                cached_tokens=redacted.cached_tokens,
+                reasoning_tokens=redacted.reasoning_tokens,
+                cost_usd=redacted.cost_usd,
+                reported_model=redacted.model,
+                seconds=seconds,
+            )
+        )
+        return redacted
+
+    # --- waiting without being deaf -----------------------------------------------------------------------------
+
+    def _send(self, request: Request) -> Answer:
+        """Ask in a thread of its own, so that Ctrl-C need not wait for a slow model."""
+        answers: queue.SimpleQueue[Answer | BaseException] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self.client.complete(request))
+            except BaseException as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, name="call", daemon=True).start()
+        while True:
+            try:
+                answer = answers.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                self._heed_stop()
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._heed_stop()
+            time.sleep(min(left, _POLL_SECONDS))
+
+    def _heed_stop(self) -> None:
+        if self.stopped():
+            raise Interrupted("interrupted by the user")
+
+
+class Conversation:
+    """The questions that a proposer asks for one experiment, in order."""
+
+    def __init__(self, calls: Calls, experiment: int) -> None:
+        self._calls = calls
+        self._experiment = experiment
+        self._asked = 0
+
+    def complete(self, purpose: str, request: Request, alternatives: Sequence[str] = ()) -> tuple[Answer, str]:
+        """The answer and the model that gave it; `alternatives` are asked in order where the request's own fails.
+
+        BudgetSpent, EnvironmentFault and Interrupted end the proposal; the run can be resumed, and asks this again.
+        """
+        self._asked += 1
+        requests = [request, *(request.to(model) for model in alternatives if model != request.model)]
+        return self._calls.answer(self._experiment, self._asked, purpose, requests)
+
+
+__all__ = ["BudgetSpent", "Calls", "Conversation", "Interrupted"]

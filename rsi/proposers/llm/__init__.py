@@ -1,0 +1,1 @@
+"""A language model as the proposer: prompt, answer, models, and the one place that imports litellm."""
