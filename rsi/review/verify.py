@@ -240,7 +240,9 @@ class _Examination:
         except (OSError, ValueError, RsiError, RecursionError):
             yield "run.toml cannot be read; the ledger holds the same."
             return
-        if frozen != started.model_dump(mode="json", exclude_none=True, exclude={"randomness"}):
+        # Fields that a later version added are set by neither.
+        said = started.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"randomness"})
+        if frozen != said:
             yield "run.toml says something else than the ledger, which is what counts."
 
     def counts(self) -> Counts:
