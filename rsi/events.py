@@ -8,7 +8,7 @@ from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
-from rsi.spending import Spending
+from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
 Digest = str
@@ -97,6 +97,8 @@ class CallReserved(Record):
     """Blob with the `rsi.calls.Request` as JSON."""
     request_digest: str
     worst: Spending
+    price: Price | None = None
+    """By which the worst case was priced; None where none is known."""
 
 
 class CallSettled(Record):
