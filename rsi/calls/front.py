@@ -24,7 +24,7 @@ from rsi.spending import BudgetSpent, require_room, worst_case
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is left for the next model."""
 _POLL_SECONDS = 0.05
-_GRACE_SECONDS = 1.0
+_GRACE_SECONDS = 3.0
 """In which the client may say itself, and more precisely, that its time is over."""
 
 

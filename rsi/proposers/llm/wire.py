@@ -30,7 +30,9 @@ class Bounds:
     """Of one call; `fault` is what was found wrong, whatever the library makes of the exception."""
 
     def __init__(self, seconds: float, output_tokens: int) -> None:
-        self.deadline = time.monotonic() + seconds
+        self.seconds = seconds
+        self.deadline = float("inf")
+        """From the first request on; what a library does before it is not the server's time."""
         self.most_bytes = _ENVELOPE_BYTES + _BYTES_A_TOKEN * output_tokens
         self.fault: CallFault | None = None
         self.overflowed = False
@@ -41,6 +43,10 @@ class Bounds:
         """Note the fault, for the caller to raise."""
         self.fault = fault
         return fault
+
+    def begin(self) -> None:
+        """A request is about to be sent."""
+        self.deadline = min(self.deadline, time.monotonic() + self.seconds)
 
     def look_at(self, response: httpx.Response) -> None:
         """Raise for what is not to be read at all."""
@@ -105,6 +111,7 @@ def install() -> None:
     def handle_request(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         bounds = _current.bounds or Bounds(_ELSEWHERE_SECONDS, _ELSEWHERE_TOKENS)
         request.headers["Accept-Encoding"] = "identity"
+        bounds.begin()
         response = plain(transport, request)
         try:
             bounds.look_at(response)
