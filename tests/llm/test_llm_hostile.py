@@ -106,7 +106,7 @@ def test_an_answer_without_a_cost_counts_the_reserved_dollars(tmp_path: Path) ->
     ],
     ids=str,
 )
-def test_usage_that_is_not_credible_counts_as_reserved(tmp_path: Path, usage: dict[str, object]) -> None:
+def test_usage_that_is_not_credible_counts_as_reserved(tmp_path: Path, usage: dict[str, Any]) -> None:
     run, _ = asked(tmp_path, body(**usage))
     call = only(run)
     assert call.settled is not None
