@@ -13,6 +13,8 @@ from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Measure, Rejected, VerifierError
+from rsi.review.improvement import statement
+from rsi.review.summary import summarise
 from rsi.session import resume, start
 from rsi.state import fold
 
@@ -227,3 +229,21 @@ def test_two_runs_with_one_seed_are_alike(tmp_path: Path) -> None:
     _, one = run(tmp_path, configuration(tmp_path, "30 20 25", confirm=2))
     _, two = run(tmp_path, configuration(tmp_path, "30 20 25", confirm=2))
     assert told(one) == told(two)
+
+
+def test_code_that_fails_on_some_seeds_is_not_confirmed_by_the_others(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, "20:crash-odd", confirm=6, seed=2))
+    confirmation = record.state.confirmation
+    assert record.state.incumbent == 1, "the search's own seed must be an even one for this test"
+    assert 0 < len(confirmation.unscored) < 6
+    assert confirmation.improvement is None
+    assert "gave no score" in statement(summarise(record))
+
+
+def test_code_that_ignores_its_seed_is_not_confirmed(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, "20:no-noise", confirm=4))
+    confirmation = record.state.confirmation
+    assert len(set(confirmation.best_values)) == 1
+    assert confirmation.improvement.low is None
+    assert not summarise(record).confirmation.established
+    assert "same result under every seed" in statement(summarise(record))
