@@ -451,13 +451,14 @@ def verify(
     name: RunName,
     verdicts: Annotated[bool, typer.Option(help="Derive every verdict again from its evidence.")] = True,
     trust_plugins: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
+    head: Annotated[str, typer.Option(help="A head hash kept elsewhere: some event must have it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check that a run's record is whole and that every verdict and decision follows from it."""
     from rsi import runs
     from rsi.review import verify as check
 
-    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins)
+    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins, head=head)
     if as_json:
         _print_json(report)
     else:

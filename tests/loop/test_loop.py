@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from composing import HERE, configuration, go_on, run, said
+from composing import HERE, SANDBOX, configuration, go_on, run, said
 
 from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
@@ -247,3 +247,14 @@ def test_code_that_ignores_its_seed_is_not_confirmed(tmp_path: Path) -> None:
     assert confirmation.improvement.low is None
     assert not summarise(record).confirmation.established
     assert "same result under every seed" in statement(summarise(record))
+
+
+def test_a_run_that_outgrows_its_disk_quota_pauses_and_says_so(tmp_path: Path) -> None:
+    sandbox = Component(name=SANDBOX, options={"points": 600_000})
+    quota = Retention(artifacts=0, quota_bytes=16 * 2**20)
+    code, record = run(tmp_path, configuration(tmp_path, "50 60 70 80 90", sandbox=sandbox, retention=quota))
+    assert code == 3
+    assert "--disk-quota" in record.state.paused.reason
+    assert record.blobs.size() > quota.quota_bytes
+    dropped = [d for t in record.state.trials.values() for a in t.answered for d in (a.answer,)]
+    assert not any(record.blobs.has(digest) for digest in dropped)
