@@ -5,6 +5,7 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
 
     # fake: crash | oom | timeout | cpu | disk | output | forbidden | lost | interrupted    training ends so
     # fake: lost-once        the first training of each seed is lost
+    # fake: lost-recheck     the second question about an artifact is lost, once
     # fake: crash-odd        training crashes under odd seeds
     # fake: no-noise         training ignores its seed
     # fake: hang             training goes on until it is interrupted or reaches its wall time
@@ -189,6 +190,9 @@ class FakeSandbox:
             raise UsageError(f"This predict job is not one of the fake task's ({error}); use FakeVerifier.") from None
         if "predict-crash" in markers:
             return _ended(job, ExitKind.CRASHED, 1)
+        asked_before = "lost-recheck" in markers and not self._first_time(f"asked\x00{learned}")
+        if asked_before and self._first_time(f"lost\x00{learned}"):
+            return _ended(job, ExitKind.LOST)
         answer = learned * points[..., 0]
         if "peek" in markers:
             answer = answer + 0.9 * (points[..., 1] - answer)

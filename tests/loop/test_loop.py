@@ -140,6 +140,15 @@ def test_a_lost_trial_is_tried_again_with_the_same_seed(tmp_path: Path) -> None:
     assert statuses(record) == ["kept"]
 
 
+def test_a_check_before_a_keep_that_is_lost_is_made_again_on_a_new_trial_of_the_same_seed(tmp_path: Path) -> None:
+    code, record = run(tmp_path, configuration(tmp_path, "30:lost-recheck"))
+    assert code == 0
+    assert statuses(record) == ["kept"]
+    assert record.state.trials["1.1"].failed.kind is ExitKind.LOST
+    assert record.state.trials["1.2"].started.seed == record.state.trials["1.1"].started.seed
+    assert [o.trial for o in record.state.observations(1)] == ["1.2"]
+
+
 def test_an_engine_that_stays_lost_pauses_the_run_with_a_sentence(tmp_path: Path) -> None:
     code, record = run(tmp_path, configuration(tmp_path, "30:lost"))
     assert code == 3
