@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from model_runs import configuration, experiment_in, open_run, question, run, steps
 from model_server import Fails, Garbles, ModelServer, Reply, Says, openai_answer
+from rich.console import Console
 
 from rsi.calls import Answer, BudgetSpent, CallFault, Calls, RateLimited, Redirected, Request, TimedOut, worst_case
 from rsi.calls.settling import final, told
@@ -25,6 +27,7 @@ from rsi.proposers.llm.quoting import clean
 from rsi.proposers.llm.settings import Settings
 from rsi.redaction import Redactor
 from rsi.review.approval import Approval
+from rsi.review.closing import closing
 from rsi.runs import OpenRun
 from rsi.spending import Price
 from rsi.state import CallState
@@ -226,7 +229,14 @@ def test_what_a_server_says_cannot_steer_a_terminal(tmp_path: Path) -> None:
     assert "hi" not in str(CallFault("ours", said="hi")), "what a server says is never in our own sentence"
 
 
-def test_a_pause_ends_with_one_full_stop() -> None:
+def test_a_pause_ends_with_one_full_stop(tmp_path: Path) -> None:
+    with ModelServer([Fails(401)]) as server:
+        code, record = run(tmp_path, configuration(tmp_path, server))
+    assert code == 3
+    shown = io.StringIO()
+    closing(record, Console(file=shown, width=500))
+    assert "`rsi resume` the run." in shown.getvalue()
+    assert ".." not in shown.getvalue().split("Everything")[0]
     assert told(CallFault("It broke.", said="really.."), Redactor.none()) == "It broke: really.."
     assert told(CallFault("It broke."), Redactor.none()) == "It broke"
 
@@ -368,10 +378,6 @@ def test_an_answer_is_redacted_before_it_is_cut() -> None:
 
 
 def test_two_answers_in_one_read_are_two_answers() -> None:
-    import io  # noqa: PLC0415 - one test
-
-    from rich.console import Console  # noqa: PLC0415 - one test
-
     reading, writing = os.pipe()
     os.write(writing, b"y\nnot that one\nn")
     began = time.monotonic()
