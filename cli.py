@@ -74,8 +74,10 @@ def main() -> None:
     except RsiError as error:
         if debug:
             raise
-        print(f"rsi: {error}", file=sys.stderr)
+        _say(f"rsi: {error}")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -108,7 +110,10 @@ def _print_json(value: Any) -> None:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    """On standard error; names and words from elsewhere may be in it, so nothing in it acts on a terminal."""
+    from rsi.sanitize import for_terminal
+
+    print(for_terminal(" ".join(sentence.split("\n"))), file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:
@@ -170,15 +175,18 @@ def run(
     ] = False,
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
+    from rsi import runs
     from rsi.configuration import Component, Retention, RunConfiguration
     from rsi.errors import UsageError
     from rsi.session import start
     from rsi.task import load_task
 
-    if not disk_quota * 1024 >= 16:
-        raise UsageError("--disk-quota must be at least 0.016 (16 MiB).")
+    if not 16 <= disk_quota * 1024 <= 1e12:
+        raise UsageError("--disk-quota must be at least 0.016 (16 MiB), and a size that disks have.")
     if bool(source) != (proposer == "replay"):
         raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
+    if source:
+        source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
     spec = load_task(task).spec.verifier
     configuration = RunConfiguration(
         task=task,
@@ -296,6 +304,7 @@ def resume(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
@@ -303,7 +312,7 @@ def resume(
 
     given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
     more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more) as session:
+    with reopen(runs.find(name), _say, more, trusted=trust) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -351,7 +360,7 @@ def _go(session: Session) -> int:
             os._exit(130)
         session.loop.stop()
 
-    handled = [signal.SIGINT, signal.SIGTERM]
+    handled = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     before = {number: signal.signal(number, interrupted) for number in handled}
     try:
         # A question needs the terminal to itself.
@@ -442,13 +451,14 @@ def verify(
     name: RunName,
     verdicts: Annotated[bool, typer.Option(help="Derive every verdict again from its evidence.")] = True,
     trust_plugins: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
+    head: Annotated[str, typer.Option(help="A head hash kept elsewhere: some event must have it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check that a run's record is whole and that every verdict and decision follows from it."""
     from rsi import runs
     from rsi.review import verify as check
 
-    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins)
+    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins, head=head)
     if as_json:
         _print_json(report)
     else:
@@ -459,9 +469,7 @@ def verify(
 @app.command()
 def replay(
     name: RunName,
-    trust_paths: Annotated[
-        bool, typer.Option("--trust-paths", help="Run the files that the run names by path.")
-    ] = False,
+    trust_paths: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Derive every proposal, verdict and decision again from the record alone: no key, no network, no engine."""

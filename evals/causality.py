@@ -9,6 +9,10 @@ Three rules keep the second question from giving the first one's answer away:
 - at most one cut in a window, or two copies of a window would show which is cut and how it goes on;
 - replacement text comes from windows that are not asked about, or one row would hold the true text of another;
 - the first replaced byte always differs from the true one.
+
+At the last position nothing follows within the window, but the next window may: a model that reads other rows of the
+batch could take its answer from there. Such a window is asked about whole, in other company, and never beside the one
+that follows it in the text.
 """
 
 from __future__ import annotations
@@ -51,26 +55,37 @@ def weights(losses: Array, reference: Array | None) -> Floats:
 def draw_cuts(probabilities: Floats, cuts: int, generator: np.random.Generator) -> Whole:
     """Rows of (window, last true position), (C, 2), drawn without replacement, at most one in a window.
 
-    The last position of a window is never cut, because no input follows it. At most three windows in four are cut, so
-    that the others can lend their text.
+    At most three windows in four are cut, so that the others can lend their text. A cut at the last position of a
+    window leaves it whole; the window after it is then not asked about.
     """
-    allowed = probabilities[:, :-1]
     # Exponential clocks (Efraimidis and Spirakis, 2006): the order in which they ring is that of successive weighted
     # draws without replacement. Only `random` is asked of the generator: its stream stays from version to version.
     with np.errstate(divide="ignore"):
-        clocks = -np.log1p(-generator.random(allowed.shape)) / allowed
+        clocks = -np.log1p(-generator.random(probabilities.shape)) / probabilities
     first = clocks.argmin(axis=1)
     order = np.argsort(clocks[np.arange(len(first)), first], kind="stable")
-    chosen = order[: max(1, min(cuts, 3 * len(order) // 4))]
-    return np.stack([chosen, first[chosen]], axis=1).astype(np.int64)
+    last = probabilities.shape[1] - 1
+    wanted = max(1, min(cuts, 3 * len(order) // 4))
+    chosen: dict[int, int] = {}
+    for window in map(int, order):
+        told_before = chosen.get(window - 1) == last
+        tells = first[window] == last and window + 1 in chosen
+        if len(chosen) < wanted and not told_before and not tells:
+            chosen[window] = int(first[window])
+    return np.array(list(chosen.items()), dtype=np.int64)
 
 
 def replaced(windows: Array, cuts: Whole, generator: np.random.Generator) -> Array:
-    """The cut windows, (C, T): true up to the cut, behind it the text that stands there in another, uncut window."""
+    """The cut windows, (C, T): true up to the cut, behind it the text that stands there in another, uncut window.
+
+    Windows cut at their last position stay whole.
+    """
     lenders = np.setdiff1d(np.arange(len(windows)), cuts[:, 0])
     rows = windows[cuts[:, 0]].copy()
     starts = (generator.random(len(cuts)) * max(1, len(lenders))).astype(np.int64)
     for row, (window, position), start in zip(rows, cuts, starts, strict=True):
+        if position + 1 == windows.shape[1]:
+            continue
         true = windows[window, position + 1]
         turned = np.roll(lenders, -start)
         fitting = turned[windows[turned, position + 1] != true]

@@ -23,6 +23,8 @@ from rsi.records import Record
 SCHEMA = 1
 GENESIS = "0" * 64
 """What stands for the hash before the first event."""
+DEEPEST = 64
+"""Levels of nesting in a body: a reader deep in its own calls must be able to handle what a writer wrote."""
 LONGEST_LINE = 4 * 1024 * 1024
 """Bytes; larger bodies belong in blobs."""
 
@@ -131,6 +133,11 @@ def _parse(line: bytes, at: _Position) -> dict[str, Any]:
         raise _Unparseable("it is not JSON in ASCII") from None
     if not isinstance(fields, dict) or fields.keys() != _FIELDS:
         raise _Broken("it does not have the fields of an event")
+    if line.count(b"[") + line.count(b"{") > DEEPEST and isinstance(fields["body"], dict):
+        try:
+            check_depth(fields["body"])
+        except ValueError as error:
+            raise _Broken(str(error)) from None
     _check_fields(fields, at)
     claimed = fields["hash"]
     try:
@@ -222,3 +229,14 @@ def check_chain(path: Path) -> ChainReport:
         for _ in scan:
             pass
     return ChainReport(events=scan.at.events, head=scan.at.head, problem=scan.problem, torn_bytes=len(scan.torn))
+
+
+def check_depth(body: dict[str, Any]) -> None:
+    """ValueError for a body that is nested deeper than `DEEPEST` levels."""
+    level: list[Any] = [body]
+    for _ in range(DEEPEST):
+        parts = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [item for part in parts for item in part if isinstance(item, dict | list | tuple)]
+        if not level:
+            return
+    raise ValueError(f"the body of an event is nested deeper than {DEEPEST} levels")

@@ -32,22 +32,31 @@ def owed(state: RunState) -> list[tuple[int, int]]:
 
 
 def conclude(state: RunState) -> ConfirmationFinished:
-    """The statement that the record supports; no interval where fewer than two trials of an arm were scored."""
+    """The statement that the record supports; none where a trial gave no score, or an arm has fewer than two."""
     metric = state.run.objective.metric
     baseline, best = _values(state, 0, metric), _values(state, state.incumbent, metric)
-    enough = min(len(best), len(baseline)) > 1
+    unscored = _unscored(state)
+    enough = not unscored and min(len(best), len(baseline)) > 1
     return ConfirmationFinished(
         baseline=0,
         best=state.incumbent,
         metric=metric,
         baseline_values=baseline,
         best_values=best,
+        unscored=unscored,
         improvement=difference(best, baseline, state.run.objective.direction) if enough else None,
     )
+
+
+def _unscored(state: RunState) -> tuple[str, ...]:
+    """Trials of either arm that failed or were rejected; those that were lost or interrupted were tried again."""
+    arms = (*trials_of(state, 0), *trials_of(state, state.incumbent))
+    counted = (t for t in arms if (failed := state.trials[t].failed) is None or failed.kind not in RETRIED)
+    return tuple(trial for trial in counted if state.trials[trial].observation() is None)
 
 
 def _values(state: RunState, experiment: int, metric: str) -> tuple[float, ...]:
     """In the order of their slots, whichever was tried again."""
     trials = sorted(trials_of(state, experiment), key=lambda trial: state.trials[trial].started.slot)
     observations = (state.trials[trial].observation() for trial in trials)
-    return tuple(o.measurements[metric] for o in observations if o is not None)
+    return tuple(o.measurements[metric] for o in observations if o is not None and metric in o.measurements)

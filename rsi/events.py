@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
@@ -176,7 +178,7 @@ class TrialAnswered(Record):
     """What is wrong with an answer that came but is none; such a trial is rejected."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
-    scoring_seconds: float = 0.0
+    scoring_seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 
 class TrialJudged(Record):
@@ -187,7 +189,7 @@ class TrialJudged(Record):
     reference: str | None
     """The trial whose scores the challenges were weighed against."""
     verdict: Verdict
-    verifying_seconds: float = 0.0
+    verifying_seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 
 class TrialFailed(Record):
@@ -227,8 +229,10 @@ class ConfirmationFinished(Record):
     metric: str
     baseline_values: tuple[float, ...]
     best_values: tuple[float, ...]
+    unscored: tuple[str, ...] = ()
+    """Trials that gave no score. With any, nothing is claimed: who fails on some seeds would choose which count."""
     improvement: Interval | None
-    """Positive is better; None where too few trials could be scored."""
+    """Positive is better; None where trials gave no score or were too few."""
 
 
 class BlobsDropped(Record):
@@ -243,7 +247,7 @@ class RunPaused(Record):
     """The run stopped and can be resumed."""
 
     reason: str
-    session_seconds: float
+    session_seconds: float = Field(ge=0, le=1e10)
 
 
 class RunResumed(Record):
@@ -261,7 +265,7 @@ class RunFinished(Record):
     """The budget is spent or nothing is left to try."""
 
     reason: str
-    session_seconds: float
+    session_seconds: float = Field(ge=0, le=1e10)
 
 
 BODIES: dict[str, type[Record]] = {

@@ -84,11 +84,11 @@ class ExitKind(StrEnum):
 class Usage(Record):
     """Resources, measured from outside."""
 
-    wall_seconds: float
+    wall_seconds: float = Field(ge=0, le=1e9)
     """From the moment the program was told to start until its last process was gone."""
-    cpu_seconds: float
-    peak_memory_bytes: int = 0
-    peak_processes: int = 0
+    cpu_seconds: float = Field(ge=0, le=1e9)
+    peak_memory_bytes: int = Field(default=0, ge=0, le=2**60)
+    peak_processes: int = Field(default=0, ge=0, le=2**31)
 
 
 class Fault(Record):
@@ -125,9 +125,9 @@ class Execution(Record):
     signal: int | None = None
     out_of_memory: bool = False
     usage: Usage
-    setup_seconds: float = 0.0
+    setup_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the request to the start of the program: what a warm place saves."""
-    collect_seconds: float = 0.0
+    collect_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the end of the program until its files were on the host."""
     stdout_bytes: int = 0
     stderr_bytes: int = 0

@@ -26,6 +26,7 @@ from rsi.chain import (
     Problem,
     Scan,
     check_chain,
+    check_depth,
     encode,
     make_event,
     read_events,
@@ -45,9 +46,6 @@ __all__ = [
     "check_chain",
     "read_events",
 ]
-
-DEEPEST = 64
-"""Levels of nesting in a body: a reader deep in its own calls must be able to parse what a writer wrote."""
 
 
 class Ledger:
@@ -140,7 +138,7 @@ class Ledger:
         else has written to the file; ValueError for a body that is no JSON, nested deeper than 64 levels or longer
         than 4 MiB.
         """
-        _check_depth(body)
+        check_depth(body)
         # Encoded and read back first, so that this event equals the one that a reader will see (tuples, number keys).
         plain = json.loads(encode(self.redactor.value(body)))
         with self._mutex:
@@ -213,16 +211,6 @@ class Ledger:
 
 def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def _check_depth(body: dict[str, Any]) -> None:
-    level: list[Any] = [body]
-    for _ in range(DEEPEST):
-        parts = [item.values() if isinstance(item, dict) else item for item in level]
-        level = [item for part in parts for item in part if isinstance(item, dict | list | tuple)]
-        if not level:
-            return
-    raise ValueError(f"the body of an event is nested deeper than {DEEPEST} levels")
 
 
 def _lock(folder: Path) -> int:

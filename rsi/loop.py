@@ -331,9 +331,10 @@ class Loop:
             self._drive([(name, self.trials.check(name, self.candidates.code(experiment.proposed.experiment)))])
             self._heed_failures([self.state.trials[name].failed])
             return
-        if isinstance(trial.checked.verdict, Scored):
-            assert experiment.decision is not None
-            self._close(experiment, ExperimentStatus.KEPT, experiment.decision.reason)
+        # Any other verdict has closed the experiment already.
+        assert isinstance(trial.checked.verdict, Scored)
+        assert experiment.decision is not None
+        self._close(experiment, ExperimentStatus.KEPT, experiment.decision.reason)
 
     def _close(self, experiment: ExperimentState, status: ExperimentStatus, reason: str) -> None:
         number = experiment.proposed.experiment

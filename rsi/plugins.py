@@ -54,7 +54,10 @@ def _load_path(group: Group, name: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a plug-in's file raises, a syntax error included
+        raise UsageError(f"{file} cannot be loaded: {type(error).__name__}: {error}; mend it.") from error
     found = getattr(module, attribute, None)
     if found is None:
         raise UsageError(f"{file} defines no {attribute!r}: {nearest(attribute, vars(module))}")

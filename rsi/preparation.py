@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rsi.durable import disk_faults
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.events import DataPrepared
 from rsi.evidence import Array, HeldOut, Split
@@ -64,6 +65,9 @@ def read_source(task: Task, override: str = "") -> dict[str, bytes]:
         files = {file.relative_to(path).as_posix(): file for file in found}
     else:
         raise UsageError(f"The data source {path} is neither a file nor a folder; name one with --data.")
+    odd = [name for name in files if not name.isprintable()]
+    if odd:
+        raise UsageError(f"The data source {path} holds a file whose name is not plain text ({odd[0]!a}); rename it.")
     size = sum(file.stat().st_size for file in files.values())
     if not 0 < size <= SOURCE_LIMIT:
         raise UsageError(f"The data source {path} holds {size} bytes; between 1 byte and 256 MiB can be used.")
@@ -90,6 +94,11 @@ def cache_folder() -> Path:
     return Path(base)
 
 
+def _require_writable(folder: Path) -> None:
+    with disk_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str) -> tuple[DataPrepared, PreparedData]:
     """The prepared data, made in the sandbox or found in the cache.
 
@@ -99,6 +108,7 @@ def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str)
     script = task.spec.data.prepare
     key = _key(task, sandbox, source)
     folder = cache_folder() / "prepared" / key
+    _require_writable(folder.parent)
     execution = None
     if not (folder / "manifest.json").is_file() and script is None:
         _store(folder, {f"train/{name}": content for name, content in source.items()} | {"manifest.json": b"{}"})
@@ -171,7 +181,11 @@ def _check_layout(task: Task, outputs: Mapping[str, bytes]) -> None:
 
 
 def _store(folder: Path, outputs: Mapping[str, bytes]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with disk_faults(folder.parent):
+        _store_at_once(folder, outputs)
+
+
+def _store_at_once(folder: Path, outputs: Mapping[str, bytes]) -> None:
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".staging-"))
     try:
         for path, content in outputs.items():

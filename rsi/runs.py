@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import tomli_w
 
 from rsi import events
 from rsi.blobs import Blobs
+from rsi.durable import disk_faults
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
 from rsi.ledger import Event, Ledger, check_chain, read_events
 from rsi.plugins import nearest
@@ -66,17 +68,30 @@ def create(started: events.RunStarted, folder: Path, task: Task, redactor: Redac
     """Make the folder, write `run.toml`, record the first event; nothing is left behind where that fails."""
     try:
         folder.mkdir(parents=True)
-        (folder / "run.toml").write_text(_toml(started), encoding="utf-8")
     except OSError as error:
         raise EnvironmentFault(
             f"{folder} cannot be written: {error.strerror}; set RSI_RUNS to another folder."
         ) from None
+    try:
+        return _fill(started, folder, task, redactor)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill(started: events.RunStarted, folder: Path, task: Task, redactor: Redactor) -> OpenRun:
+    with disk_faults(folder):
+        (folder / "run.toml").write_text(_toml(started), encoding="utf-8")
     workspace = Workspace.create(folder)
     blobs = Blobs(folder / "blobs", redactor)
     blobs.put(task.model_dump_json(by_alias=True).encode())
     ledger = Ledger.create(folder / LEDGER, redactor)
-    recorder = Recorder(ledger, blobs, RunState(), redactor)
-    recorder.record(started)
+    try:
+        recorder = Recorder(ledger, blobs, RunState(), redactor)
+        recorder.record(started)
+    except BaseException:
+        ledger.close()
+        raise
     return OpenRun(folder, recorder, workspace)
 
 

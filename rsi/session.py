@@ -20,7 +20,7 @@ from rsi import anchors, plugins, runs
 from rsi.calls import Calls
 from rsi.candidates import Candidates
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.errors import EnvironmentFault, IntegrityError, UsageError
+from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
 from rsi.execution import Job, SandboxDescription, Shape, Watch
@@ -98,20 +98,25 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         )
         run = runs.create(started, (root or runs.runs_folder()) / run_id, task, Redactor.from_environment(os.environ))
         stack.callback(run.close)
+        if not anchors.record(run_id, 0, run.recorder.state.head):
+            say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
             run.recorder.record(prepared)
         return parts.session(run, task, data, stack.pop_all())
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None) -> Session:
+def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
-    UsageError where it is finished and no further budget is given, or its data has changed.
+    A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
+    therefore not resumed unless the user says that it is `trusted`. UsageError for that, and where it is finished
+    and no further budget is given, or its data has changed.
     """
     with ExitStack() as stack:
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
+        _require_ours(run, trusted=trusted)
         if state.finished is not None and budget is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
@@ -200,6 +205,22 @@ class _Parts:
         return Session(run, loop, stack)
 
 
+def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
+    """What was written down on this machine when the run began tells whether it is ours, and still what it was."""
+    run_id = run.recorder.state.run.run
+    known = anchors.read(run_id)
+    broken = anchors.contradiction(known, run.recorder.ledger.events)
+    if broken is not None:
+        raise IntegrityError(
+            f"Event {broken.seq} of {run_id} is not what was written down on this machine; `rsi verify` says more."
+        )
+    if not known and not trusted:
+        raise UsageError(
+            f"{run_id} did not begin on this machine, and resuming runs what its folder names; if you trust whoever "
+            "made it, say so with --trust."
+        )
+
+
 def _require_imports(task: Task, sandbox: Sandbox) -> None:
     """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
     shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
@@ -226,6 +247,10 @@ def build(group: plugins.Group, component: Component) -> Any:
     except TypeError as error:
         reason = str(error).rpartition("__init__() ")[2]
         raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
+    except RsiError:
+        raise
+    except Exception as error:  # a plug-in's own code
+        raise UsageError(f"{component.name} cannot be made: {type(error).__name__}: {error}; mend it.") from error
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:

@@ -278,7 +278,8 @@ class RunState:
         """The objective's mean over an experiment's scored trials; None without any."""
         if experiment not in self.experiments:
             return None
-        values = [o.measurements[self.run.objective.metric] for o in self.observations(experiment)]
+        metric = self.run.objective.metric
+        values = [o.measurements[metric] for o in self.observations(experiment) if metric in o.measurements]
         return sum(values) / len(values) if values else None
 
     def gain(self, experiment: int) -> float | None:

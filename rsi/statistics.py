@@ -42,7 +42,7 @@ def difference(
 
     `paired` says that observation i of both sides shares its seed. Unpaired: Welch's t (Biometrika 34, 1947), degrees
     of freedom after Welch and Satterthwaite. There is no interval for fewer than two observations a side, nor where
-    none of them differ, since identical results under different seeds say nothing about the spread.
+    those of a side do not differ: code that ignores its seed has been tried once, however often it ran.
     ValueError for an empty side, unequal pairs, or values that are not finite.
     """
     sign = -1.0 if direction is Direction.MINIMIZE else 1.0
@@ -66,8 +66,10 @@ def difference(
         squared_errors = [_squared_error(better), _squared_error(worse)]
         freedom = _satterthwaite(squared_errors, [len(better), len(worse)])
     error = math.sqrt(sum(squared_errors))
-    if error <= _NO_SPREAD * scale:
-        return Interval(estimate=estimate, confidence=confidence, n=n, method="none: the observations do not vary")
+    if min(math.sqrt(squared) for squared in squared_errors) <= _NO_SPREAD * scale:
+        still = "none: one side gives the same result under every seed, so its seeds count as one"
+        reason = still if error > _NO_SPREAD * scale else "none: the observations do not vary"
+        return Interval(estimate=estimate, confidence=confidence, n=n, method=reason)
     reach = _t_quantile((1 + confidence) / 2, freedom) * error
     method = "paired t" if paired else "Welch t"
     return Interval(

@@ -10,10 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
-from rsi.errors import UsageError
+from rsi.durable import read_regular
+from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.execution import MIB, Limits
 from rsi.plugins import load, names, nearest
 from rsi.records import CodeFiles, Direction, Objective, Record
+
+LONGEST_FILE = 16 * MIB
+"""Of any file of a task that is read as text."""
 
 
 def _relative(text: str) -> str:
@@ -163,13 +167,14 @@ def read_task(folder: Path) -> Task:
 def parse_spec(path: Path) -> TaskSpec:
     """Validate a `task.toml`; UsageError naming file, line and field."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}.") from None
+        text = read_regular(path, LONGEST_FILE).decode("utf-8")
+    except (OSError, UnicodeDecodeError, RsiError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}") from None
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"{path}: not valid TOML: {reason}.") from None
     try:
         return TaskSpec.model_validate(values)
     except ValidationError as error:
@@ -219,7 +224,7 @@ def _read(folder: Path, name: str) -> str:
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{path} points out of the task folder; put the file itself there.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
+        return read_regular(path.resolve(), LONGEST_FILE).decode("utf-8")
+    except (OSError, UnicodeDecodeError, IntegrityError, EnvironmentFault) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a plain file of UTF-8 text"
         raise UsageError(f"{path}, named in {folder / 'task.toml'}, cannot be read: {reason}.") from None

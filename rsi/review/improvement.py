@@ -35,13 +35,15 @@ def confirmed(confirmation: Confirmation, direction: Direction) -> str:
     if improvement is None or improvement.low is None or improvement.high is None:
         gain = Objective(metric=confirmation.metric, direction=direction).gain(new, old)
         why = improvement.method.removeprefix("none: ") if improvement else "too few trials gave a score"
+        if confirmation.unscored:
+            why = f"{count(confirmation.unscored, 'trial')} gave no score, and which ones do may be no accident"
         return (
             f"{confirmation.metric} on the holdout went from {number(old)} to {number(new)} ({better(gain, 0.01)}), "
             f"but there is no interval: {why}."
         )
     # One figure of the interval's half width says how far the digits can be trusted.
     width = 10 * (improvement.high - improvement.low) / 2
-    low, high = number(improvement.low, width), number(improvement.high, width)
+    low, high = (number(bound, min(width, abs(bound)) or width) for bound in (improvement.low, improvement.high))
     percent = f"{improvement.confidence * 100:g}%"
     each = f"{count(seeds, 'fresh seed')} each"
     if not improvement.excludes_zero:

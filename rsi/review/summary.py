@@ -43,6 +43,8 @@ class Confirmation(Record):
     best_mean: float | None
     improvement: Interval | None
     """Positive is better, whichever way the metric goes."""
+    unscored: int = 0
+    """Trials that gave no score; with any, nothing is claimed."""
     established: bool
     """Whether the whole interval lies on the better side of zero."""
 
@@ -204,6 +206,7 @@ def confirmation_of(state: RunState) -> Confirmation | None:
         baseline_mean=mean(finished.baseline_values) if finished.baseline_values else None,
         best_mean=mean(finished.best_values) if finished.best_values else None,
         improvement=improvement,
+        unscored=len(finished.unscored),
         established=improvement is not None and improvement.low is not None and improvement.low > 0,
     )
 

@@ -85,13 +85,14 @@ class VerifyReport(Record):
     notes: tuple[str, ...]
 
 
-def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False) -> VerifyReport:
+def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False, head: str = "") -> VerifyReport:
     """Check a run folder.
 
     Args:
         folder: Of the run.
         verdicts: Derive commits and verdicts again too; without, chain, order, blobs, references and decisions.
         trust_paths: Load verifiers and policies that the run names by a file's path. That runs the file.
+        head: A head hash kept elsewhere, or its beginning; some event must have it.
 
     Raises UsageError where there is no ledger; everything else that is wrong is in the report.
     """
@@ -100,6 +101,9 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False) -> Ve
         examination = _Examination(folder, Path(scratch), verdicts, trust_paths)
         examination.run(reader)
         examination.outside()
+    if head and not any(known.startswith(head.lower()) for known in examination.hashes):
+        sentence = f"no event has the head {one_line(head, 64)} that was kept elsewhere"
+        examination.wrong.append(Wrong(max(0, len(examination.hashes) - 1), "anchor", sentence))
     if reader.torn_bytes:
         examination.notes.append(
             f"The last {reader.torn_bytes} bytes are an unfinished event: a crash, or a writer at work."
@@ -230,7 +234,10 @@ class _Examination:
         started = self.state.run
         yield from marks(started.grounded, started.sandbox.isolates)
         if not self.anchors:
-            yield "No head of this run was written down on this machine, so a cut-off end would not show."
+            yield (
+                "No head of this run was written down on this machine, so neither a cut-off end nor a record written "
+                "anew as a whole would show; compare a head kept elsewhere with --head."
+            )
         if self.folder.resolve().name != started.run:
             yield f"The folder is called {self.folder.resolve().name}, the run {started.run}."
         if self.derive is not None:
@@ -240,7 +247,9 @@ class _Examination:
         except (OSError, ValueError, RsiError, RecursionError):
             yield "run.toml cannot be read; the ledger holds the same."
             return
-        if frozen != started.model_dump(mode="json", exclude_none=True, exclude={"randomness"}):
+        # Fields that a later version added are set by neither.
+        said = started.model_dump(mode="json", exclude_none=True, exclude_unset=True, exclude={"randomness"})
+        if frozen != said:
             yield "run.toml says something else than the ledger, which is what counts."
 
     def counts(self) -> Counts:

@@ -5,6 +5,9 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
 
     # fake: crash | oom | timeout | cpu | disk | output | forbidden | lost | interrupted    training ends so
     # fake: lost-once        the first training of each seed is lost
+    # fake: lost-recheck     the second question about an artifact is lost, once
+    # fake: crash-odd        training crashes under odd seeds
+    # fake: no-noise         training ignores its seed
     # fake: hang             training goes on until it is interrupted or reaches its wall time
     # fake: predict-crash    training is fine, predicting crashes
     # fake: nan              the answers are no numbers
@@ -162,6 +165,8 @@ class FakeSandbox:
         for marker, kind in ENDINGS.items():
             if marker in markers:
                 return _ended(job, kind, _line_of(source, marker))
+        if "crash-odd" in markers and int(seed) % 2:
+            return _ended(job, ExitKind.CRASHED, _line_of(source, "crash-odd"))
         if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
             return _ended(job, ExitKind.LOST)
         if "hang" in markers:
@@ -169,7 +174,8 @@ class FakeSandbox:
         value = _VALUE.search(source)
         if value is None:
             return _ended(job, ExitKind.CRASHED, 1)
-        learned = float(value[1]) + self.noise * NormalDist().inv_cdf(_uniform(seed, value[1]))
+        noise = 0.0 if "no-noise" in markers else self.noise
+        learned = float(value[1]) + noise * NormalDist().inv_cdf(_uniform(seed, value[1]))
         printed = f"step 100/100 | loss {abs(learned - self.target):.6f}\n".encode()
         if watch is not None:
             watch("stdout", printed)
@@ -184,6 +190,9 @@ class FakeSandbox:
             raise UsageError(f"This predict job is not one of the fake task's ({error}); use FakeVerifier.") from None
         if "predict-crash" in markers:
             return _ended(job, ExitKind.CRASHED, 1)
+        asked_before = "lost-recheck" in markers and not self._first_time(f"asked\x00{learned}")
+        if asked_before and self._first_time(f"lost\x00{learned}"):
+            return _ended(job, ExitKind.LOST)
         answer = learned * points[..., 0]
         if "peek" in markers:
             answer = answer + 0.9 * (points[..., 1] - answer)

@@ -72,6 +72,17 @@ def test_using_other_windows_is_rejected():
     assert isinstance(verdict_on(transductive), Rejected)
 
 
+def test_taking_the_last_answer_of_a_window_from_the_next_is_rejected():
+    def answer(challenge):
+        windows = challenge.inputs["windows"]
+        logits = logits_of_bytes(windows).copy()
+        logits[np.arange(len(windows) - 1), -1, windows[1:, 0]] += np.float32(3.0)
+        return logits
+
+    verdict = verdict_on(answer)
+    assert isinstance(verdict, Rejected)
+
+
 def test_chance_in_the_answers_is_rejected():
     draws = iter(range(100))
 

@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from composing import HERE, configuration, go_on, run, said
+from composing import HERE, SANDBOX, configuration, go_on, run, said
 
 from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Measure, Rejected, VerifierError
+from rsi.review.improvement import statement
+from rsi.review.summary import summarise
 from rsi.session import resume, start
 from rsi.state import fold
 
@@ -138,6 +140,15 @@ def test_a_lost_trial_is_tried_again_with_the_same_seed(tmp_path: Path) -> None:
     assert statuses(record) == ["kept"]
 
 
+def test_a_check_before_a_keep_that_is_lost_is_made_again_on_a_new_trial_of_the_same_seed(tmp_path: Path) -> None:
+    code, record = run(tmp_path, configuration(tmp_path, "30:lost-recheck"))
+    assert code == 0
+    assert statuses(record) == ["kept"]
+    assert record.state.trials["1.1"].failed.kind is ExitKind.LOST
+    assert record.state.trials["1.2"].started.seed == record.state.trials["1.1"].started.seed
+    assert [o.trial for o in record.state.observations(1)] == ["1.2"]
+
+
 def test_an_engine_that_stays_lost_pauses_the_run_with_a_sentence(tmp_path: Path) -> None:
     code, record = run(tmp_path, configuration(tmp_path, "30:lost"))
     assert code == 3
@@ -227,3 +238,32 @@ def test_two_runs_with_one_seed_are_alike(tmp_path: Path) -> None:
     _, one = run(tmp_path, configuration(tmp_path, "30 20 25", confirm=2))
     _, two = run(tmp_path, configuration(tmp_path, "30 20 25", confirm=2))
     assert told(one) == told(two)
+
+
+def test_code_that_fails_on_some_seeds_is_not_confirmed_by_the_others(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, "20:crash-odd", confirm=6, seed=2))
+    confirmation = record.state.confirmation
+    assert record.state.incumbent == 1, "the search's own seed must be an even one for this test"
+    assert 0 < len(confirmation.unscored) < 6
+    assert confirmation.improvement is None
+    assert "gave no score" in statement(summarise(record))
+
+
+def test_code_that_ignores_its_seed_is_not_confirmed(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, "20:no-noise", confirm=4))
+    confirmation = record.state.confirmation
+    assert len(set(confirmation.best_values)) == 1
+    assert confirmation.improvement.low is None
+    assert not summarise(record).confirmation.established
+    assert "same result under every seed" in statement(summarise(record))
+
+
+def test_a_run_that_outgrows_its_disk_quota_pauses_and_says_so(tmp_path: Path) -> None:
+    sandbox = Component(name=SANDBOX, options={"points": 600_000})
+    quota = Retention(artifacts=0, quota_bytes=16 * 2**20)
+    code, record = run(tmp_path, configuration(tmp_path, "50 60 70 80 90", sandbox=sandbox, retention=quota))
+    assert code == 3
+    assert "--disk-quota" in record.state.paused.reason
+    assert record.blobs.size() > quota.quota_bytes
+    dropped = [d for t in record.state.trials.values() for a in t.answered for d in (a.answer,)]
+    assert not any(record.blobs.has(digest) for digest in dropped)

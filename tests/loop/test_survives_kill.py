@@ -85,6 +85,8 @@ def test_a_run_killed_at_any_event_goes_on_as_if_it_had_not_been(memory_folder: 
         trained = [t for t in record.state.trials.values() if t.trained is not None and t.failed is None]
         lost = [t for t in record.state.trials.values() if t.failed is not None and t.failed.stage == "train"]
         assert len(trained) + len(lost) == len(record.state.trials), f"a trial was left behind at event {event}"
+        trainings = [x.body["trial"] for x in record.events if x.kind == "trial.trained"]
+        assert len(trainings) == len(set(trainings)), f"a trial was trained twice after event {event}"
         keys = [(x.body["experiment"], str(x.body["comparison"])) for x in record.events if x.kind == "policy.decided"]
         assert len(keys) == len(set(keys)), f"a decision was repeated after event {event}"
         report = verify(folder, trust_paths=True)

@@ -100,12 +100,12 @@ def test_only_variables_with_a_secret_name_count() -> None:
         "20261121",
         "0.0123456",
         "aaaaaaaaaaaa",
-        "/root/.ssh/id_rsa",
+        "/home/somebody/.ssh/id_rsa",
         "        ",
     ],
 )
 def test_a_value_that_would_wreck_the_record_is_left_alone(value: str) -> None:
-    text = f"an experiment disabled on 20261121 with 0.0123456 {value} /root/.ssh/id_rsa"
+    text = f"an experiment disabled on 20261121 with 0.0123456 {value} /home/somebody/.ssh/id_rsa"
     assert Redactor({"X_KEY": value}).text(text) == text
 
 
