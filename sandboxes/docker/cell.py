@@ -85,7 +85,7 @@ class Cell:
 
     def _limit_processes(self) -> None:
         """To what the policy says, where the launcher needed more; the check that follows sees that it holds."""
-        limit = policy.process_limit(self.plan)
+        limit = policy.worker_options(self.plan)["HostConfig"]["PidsLimit"]
         if limit < policy.LAUNCH_PROCESSES:
             api = self._engine.api
             # Not update_container: the client knows every limit but this one.
