@@ -116,7 +116,6 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        _require_ours(run, trusted=trusted)
         if state.finished is not None and budget is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
@@ -125,6 +124,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         configuration = state.run.configuration
         if configuration.proposal_only:
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
+        _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
         parts = _Parts(configuration, stack, state.run.sandbox)
         more = None if budget is None else state.budget.raised(budget)

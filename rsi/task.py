@@ -226,5 +226,8 @@ def _read(folder: Path, name: str) -> str:
             raise UsageError(f"{path} points out of the task folder; put the file itself there.")
         return read_regular(path.resolve(), LONGEST_FILE).decode("utf-8")
     except (OSError, UnicodeDecodeError, IntegrityError, EnvironmentFault) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a plain file of UTF-8 text"
+        if isinstance(error, UnicodeDecodeError):
+            reason = "not UTF-8 text"
+        else:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "no plain file"
         raise UsageError(f"{path}, named in {folder / 'task.toml'}, cannot be read: {reason}.") from None
