@@ -107,8 +107,7 @@ def test_an_answer_without_a_cost_counts_the_reserved_dollars(tmp_path: Path) ->
         {"completion_tokens": -500_000},
         {"completion_tokens": 10**30},
     ],
-    ids=lambda usage: "-".join(usage),
-    ids=str,
+    ids="-".join,
 )
 def test_usage_that_is_not_credible_counts_as_reserved(tmp_path: Path, usage: dict[str, Any]) -> None:
     run, _ = asked(tmp_path, body(**usage))
