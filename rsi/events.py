@@ -10,7 +10,7 @@ from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
-from rsi.spending import Spending
+from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
 Digest = str
@@ -99,6 +99,8 @@ class CallReserved(Record):
     """Blob with the `rsi.calls.Request` as JSON."""
     request_digest: str
     worst: Spending
+    price: Price | None = None
+    """By which the worst case was priced; None where none is known."""
 
 
 class CallSettled(Record):

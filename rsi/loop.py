@@ -155,6 +155,11 @@ class Loop:
                 self.proposer.ready()
             except BudgetSpent as spent:
                 self._ended = f"the budget for calls is spent: {spent}"
+            except (RsiError, Interrupted):
+                raise
+            except Exception as error:
+                told = f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}"
+                raise Pause(told, 1) from error
 
     def _propose_baseline(self) -> None:
         self.recorder.record(BASELINE)

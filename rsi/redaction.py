@@ -88,6 +88,11 @@ class Redactor:
         return self.value(item)
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether the value of a variable or field of this name is taken for a secret."""
+    return bool(_SECRET_NAME.search(name) or _SECRET_FIELD.search(name))
+
+
 def is_secret_value(value: str) -> bool:
     """Whether a value can be replaced wherever it occurs without wrecking the record."""
     return (

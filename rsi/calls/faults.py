@@ -11,8 +11,9 @@ CallFault
 ├── KeyRefused        401, 403                                      free, never asked again
 ├── QuotaSpent        402, or 429 for an account without funds      free, never asked again
 ├── ModelUnknown      404                                           free, never asked again
+├── Redirected        3xx: the prompt and the key stay where they were  free, never asked again
 ├── ContextTooLong    the prompt does not fit                       free, never asked again
-└── RequestRefused    any other 4xx                                 free, never asked again
+└── RequestRefused    any other 4xx                                 free but where a filter is named, never asked again
 """
 
 from __future__ import annotations
@@ -21,13 +22,20 @@ from typing import ClassVar
 
 
 class CallFault(Exception):
-    """A sentence for the user, without secrets; classes say what it means for money and for asking again."""
+    """A sentence of our own for the user, nothing of the server's in it.
+
+    Classes say what it means for money and for asking again.
+    """
 
     kind: ClassVar[str] = "fault"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, sentence: str, *, charged: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, sentence: str, *, said: str = "", charged: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(sentence)
+        self.said = said
+        """The provider's own words, hostile and uncut, may repeat keys: for `rsi.calls.settling.told` alone."""
         self.charged = charged
         """Whether the provider may bill it all the same; then its reservation counts as spent."""
         self.retry_after = retry_after
@@ -98,6 +106,12 @@ class ModelUnknown(CallFault):
     """The provider has no such model."""
 
     kind = "model_unknown"
+
+
+class Redirected(CallFault):
+    """Something answers there that sends us elsewhere."""
+
+    kind = "redirected"
 
 
 class ContextTooLong(CallFault):

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from rsi.calls.faults import CallFault
+from rsi.calls.faults import CallFault, TimedOut, Unreadable
 from rsi.calls.recorded import look_up
 from rsi.calls.request import Answer, Client, Request
+from rsi.calls.settling import final, told, wait_of
 from rsi.errors import EnvironmentFault
 from rsi.events import CallDeclined, CallFailed, CallReserved, CallSettled
 from rsi.recorder import Recorder
@@ -23,6 +24,8 @@ from rsi.spending import BudgetSpent, require_room, worst_case
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is left for the next model."""
 _POLL_SECONDS = 0.05
+_GRACE_SECONDS = 3.0
+"""In which the client may say itself, and more precisely, that its time is over."""
 
 
 class Interrupted(Exception):
@@ -71,13 +74,13 @@ class Calls:
         found = look_up(self.recorder.state, self.recorder.blobs.get, experiment, call, redacted)
         if found is not None:
             return found[0], found[1].model
-        told: list[str] = []
+        reasons: list[str] = []
         for request in redacted:
             try:
                 return self._persist(experiment, call, purpose, request), request.model
             except CallFault as fault:
-                told.append(self.recorder.redactor.text(f"{request.model}: {str(fault).rstrip('.')}"))
-        raise EnvironmentFault(f"No model answers ({'; '.join(told)}); mend that, then `rsi resume` the run.")
+                reasons.append(f"{request.model}: {told(fault, self.recorder.redactor)}")
+        raise EnvironmentFault(f"No model answers ({'; '.join(reasons)}); mend that, then `rsi resume` the run.")
 
     def _persist(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
         """Ask one model, again where that may help; the last CallFault where it does not."""
@@ -96,7 +99,7 @@ class Calls:
         if not fault.retryable or attempt >= self.retries:
             return None
         backoff = self.retry_seconds * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
-        wanted = max(backoff, fault.retry_after or 0.0)
+        wanted = max(backoff, wait_of(fault) or 0.0)
         return wanted if wanted <= LONGEST_WAIT else None
 
     def _attempt(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
@@ -123,47 +126,58 @@ class Calls:
                 request=self.recorder.keep_text(request.model_dump_json(indent=1)),
                 request_digest=request.digest(),
                 worst=worst,
+                price=price,
             )
         )
         began = time.monotonic()
         try:
-            answer = self._send(request)
-        except CallFault as fault:
-            self.recorder.record(
-                CallFailed(
-                    reservation=reservation,
-                    kind=fault.kind,
-                    reason=self.recorder.redactor.text(str(fault)),
-                    charged=fault.charged,
-                    retry_after=fault.retry_after,
-                    seconds=time.monotonic() - began,
-                )
-            )
+            answer = final(self._send(request), request, worst, self.recorder.redactor)
+        except Interrupted:
             raise
-        return self._settle(reservation, answer, time.monotonic() - began)
+        except CallFault as fault:
+            self._fail(reservation, fault, time.monotonic() - began)
+            raise
+        except Exception as error:  # whatever a hostile answer breaks in a client: it may have been paid
+            sentence = f"what {request.model} answered broke the client ({type(error).__name__})"
+            unreadable = Unreadable(sentence, charged=True)
+            self._fail(reservation, unreadable, time.monotonic() - began)
+            raise unreadable from error
+        self._settle(reservation, answer, time.monotonic() - began)
+        return answer
 
-    def _settle(self, reservation: str, answer: Answer, seconds: float) -> Answer:
-        redacted = Answer.model_validate(self.recorder.redactor.value(answer.model_dump(mode="json")))
+    def _fail(self, reservation: str, fault: CallFault, seconds: float) -> None:
         self.recorder.record(
-            CallSettled(
+            CallFailed(
                 reservation=reservation,
-                answer=self.recorder.keep_text(redacted.model_dump_json(indent=1)),
-                finish=redacted.finish,
-                input_tokens=redacted.input_tokens,
-                output_tokens=redacted.output_tokens,
-                cached_tokens=redacted.cached_tokens,
-                reasoning_tokens=redacted.reasoning_tokens,
-                cost_usd=redacted.cost_usd,
-                reported_model=redacted.model,
+                kind=fault.kind,
+                reason=told(fault, self.recorder.redactor),
+                charged=fault.charged,
+                retry_after=wait_of(fault),
                 seconds=seconds,
             )
         )
-        return redacted
+
+    def _settle(self, reservation: str, answer: Answer, seconds: float) -> None:
+        self.recorder.record(
+            CallSettled(
+                reservation=reservation,
+                answer=self.recorder.keep_text(answer.model_dump_json(indent=1)),
+                finish=answer.finish,
+                input_tokens=answer.input_tokens,
+                output_tokens=answer.output_tokens,
+                cached_tokens=answer.cached_tokens,
+                reasoning_tokens=answer.reasoning_tokens,
+                cost_usd=answer.cost_usd,
+                reported_model=answer.model,
+                seconds=seconds,
+            )
+        )
 
     # --- waiting without being deaf -----------------------------------------------------------------------------
 
     def _send(self, request: Request) -> Answer:
-        """Ask in a thread of its own, so that Ctrl-C need not wait for a slow model."""
+        """Ask in a thread of its own, so that neither Ctrl-C nor the limit need wait for a slow model."""
+        deadline = time.monotonic() + self.client.timeout + _GRACE_SECONDS
         answers: queue.SimpleQueue[Answer | BaseException] = queue.SimpleQueue()
 
         def ask() -> None:
@@ -178,6 +192,8 @@ class Calls:
                 answer = answers.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 self._heed_stop()
+                if time.monotonic() > deadline:
+                    raise TimedOut(f"{request.model} gave no whole answer in time", charged=True) from None
                 continue
             if isinstance(answer, BaseException):
                 raise answer

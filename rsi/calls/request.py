@@ -15,6 +15,13 @@ from rsi.spending import Price
 Effort = Literal["", "none", "minimal", "low", "medium", "high", "xhigh"]
 """How much a reasoning model is asked to think; empty leaves it to the model."""
 
+BYTES_A_TOKEN = 8
+"""No answer is longer than its tokens allow, taking them this long; code and prose have about four bytes a token."""
+SHORTEST_BOUND = 4096
+"""Bytes that an answer may always have."""
+TOO_LONG = "too_long"
+"""The finish of an answer that was longer, and is cut there."""
+
 
 class Message(Record):
     """One turn. Its parts are one text; every part but the last is worth keeping in a provider's prompt cache."""
@@ -52,7 +59,7 @@ class Answer(Record):
 
     text: str
     finish: str
-    """`stop`, `length` (cut off), `content_filter` (withheld), or the provider's own word."""
+    """`stop`, `length` (cut off), `content_filter` (withheld), `too_long` (cut here), or the provider's own word."""
     input_tokens: int = Field(ge=0)
     output_tokens: int = Field(ge=0)
     cached_tokens: int = Field(default=0, ge=0)
@@ -63,6 +70,8 @@ class Answer(Record):
     """None where no price is known."""
     model: str = ""
     """As the provider named it."""
+    reported: bool = True
+    """Whether the provider told what it used; else the worst case that was reserved stands here."""
 
     @property
     def tokens(self) -> int:
@@ -88,6 +97,11 @@ class Answers(Protocol):
 
 class Client(Protocol):
     """Carries a request to a model. Retries nothing, records nothing, writes nothing."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a whole call may take."""
+        ...
 
     def price(self, model: str) -> Price | None:
         """The highest price that a token of this model can have; None where none is known."""

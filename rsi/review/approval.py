@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from rsi.review.wording import one_line, say
 from rsi.sanitize import for_terminal
 
 _POLL_SECONDS = 0.2
+_READ_BYTES = 4096
+_LONGEST_LINE = 1024 * 1024
 _YES = frozenset({"y", "yes"})
 _NO = frozenset({"", "n", "no"})
 
@@ -28,6 +31,8 @@ class Approval:
         self.console = console
         self.stopping = stopping
         self.answers = answers or sys.stdin
+        self._unread = b""
+        """Of what was read, the lines that nobody has asked for yet."""
 
     def __call__(self, proposed: ExperimentProposed, diff: str) -> tuple[bool, str]:
         """Yes, no, or a sentence that says why not, which the proposer is told."""
@@ -42,10 +47,19 @@ class Approval:
 
     def _line(self) -> str:
         """The next line; Interrupted where the user stops the run instead, EnvironmentFault where nobody is there."""
-        while not select.select([self.answers], [], [], _POLL_SECONDS)[0]:
+        # Not by `readline`: it reads ahead, and `select` knows nothing of what lies in its buffer.
+        ended = False
+        while b"\n" not in self._unread and not ended:
+            ready = select.select([self.answers.fileno()], [], [], _POLL_SECONDS)[0]
             if self.stopping():
                 raise Interrupted("interrupted by the user")
-        line = self.answers.readline()
-        if not line:
+            if ready:
+                data = os.read(self.answers.fileno(), _READ_BYTES)
+                ended = not data
+                self._unread += data
+            if len(self._unread) > _LONGEST_LINE:
+                raise EnvironmentFault("What answers whether to train it is no person: its line does not end.")
+        if not self._unread:
             raise EnvironmentFault("Nobody answers whether to train it; `rsi resume` the run in a terminal.")
-        return line
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode(errors="replace")

@@ -63,5 +63,5 @@ def became(summary: RunSummary) -> str:
 
 def _ended(summary: RunSummary) -> str:
     if summary.status == "finished":
-        return f"finished: {summary.reason}"
-    return f"paused: {summary.reason}" if summary.status == "paused" else "still going on"
+        return f"finished: {summary.reason.rstrip('.')}"
+    return f"paused: {summary.reason.rstrip('.')}" if summary.status == "paused" else "still going on"

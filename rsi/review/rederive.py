@@ -16,7 +16,6 @@ from typing import Any
 from rsi import confirmation, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
-from rsi.calls import Answer, Request
 from rsi.candidates import commit_message
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, reference_trial
@@ -31,10 +30,10 @@ from rsi.records import (
     Verdict,
     VerifierError,
 )
+from rsi.review import rederive_calls as calls
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
-from rsi.spending import BudgetSpent, require_room
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -165,20 +164,11 @@ class Rederivation:
 
     def reserved(self, state: RunState, body: e.CallReserved) -> Iterator[Claim]:
         """The prompt is the one that was reserved for, and no limit could be passed by it."""
-        request = Request.model_validate_json(self.blobs.get(body.request))
-        if request.digest() != body.request_digest or request.model != body.model:
-            yield "call", "its request_digest or model is not that of the recorded prompt"
-        try:
-            require_room(state.budget, state.spending(), body.worst)
-        except BudgetSpent as spent:
-            yield "call", f"it was reserved though {spent}"
+        return calls.reserved(state, body, self.blobs.get)
 
-    def settled(self, _state: RunState, body: e.CallSettled) -> Iterator[Claim]:
+    def settled(self, state: RunState, body: e.CallSettled) -> Iterator[Claim]:
         """What is counted is what the answer says that it used."""
-        answer = Answer.model_validate_json(self.blobs.get(body.answer))
-        used = (answer.input_tokens, answer.output_tokens, answer.cost_usd, answer.finish)
-        if used != (body.input_tokens, body.output_tokens, body.cost_usd, body.finish):
-            yield "call", "its tokens, cost or ending are not those of the recorded answer"
+        return calls.settled(state, body, self.blobs.get)
 
     # --- trials -------------------------------------------------------------------------------------------------
 

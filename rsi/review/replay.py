@@ -24,6 +24,7 @@ from rsi.plugins import load
 from rsi.protocols import AsksModels, Exhausted, Proposer
 from rsi.records import Proposal, Record
 from rsi.redaction import Redactor
+from rsi.review.secrets_aside import same_but_for_secrets
 from rsi.review.verify import VerifyProblem, VerifyReport, verify
 from rsi.review.wording import count, one_line, say
 from rsi.runs import LEDGER, frozen_task
@@ -155,7 +156,7 @@ class _Again:
             "problem": (proposal.problem[:2000], body.problem),
         }
         for field, (now, then) in derived.items():
-            if now != then and "[redacted " not in str(then):
+            if not same_but_for_secrets(now, then):
                 yield f"the {field} of experiment {body.experiment} derives as {now!s:.200}, it says {then!s:.200}"
 
 

@@ -16,11 +16,15 @@ class FakeClient:
     Args:
         script: replies in order, the last one repeated; a text is an answer of as many tokens as it has words.
         price: of every model; None where no price shall be known.
+        timeout: Seconds that a call may take.
     """
 
-    def __init__(self, script: Sequence[Reply] | Callable[[Request], Reply], price: Price | None = None) -> None:
+    def __init__(
+        self, script: Sequence[Reply] | Callable[[Request], Reply], price: Price | None = None, timeout: float = 60.0
+    ) -> None:
         self.script = script
         self.rates = price
+        self.timeout = timeout
         self.requests: list[Request] = []
 
     def price(self, model: str) -> Price | None:  # noqa: ARG002 - one price for all

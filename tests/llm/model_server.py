@@ -211,7 +211,10 @@ def error_body(reply: Fails, anthropic: bool) -> dict[str, Any]:
     """An error as the protocol spells it."""
     if anthropic:
         kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 529: "overloaded_error"}
-        return {"type": "error", "error": {"type": kinds.get(reply.status, "api_error"), "message": reply.message}}
+        return {
+            "type": "error",
+            "error": {"type": reply.code or kinds.get(reply.status, "api_error"), "message": reply.message},
+        }
     return {"error": {"message": reply.message, "type": "error", "param": None, "code": reply.code}}
 
 

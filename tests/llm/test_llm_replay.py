@@ -14,6 +14,7 @@ from model_server import ModelServer
 
 from rsi.configuration import Component
 from rsi.review.replay import replay
+from rsi.review.secrets_aside import same_but_for_secrets
 
 
 @pytest.fixture
@@ -112,3 +113,35 @@ class Nothing:
     def propose(self, brief):
         raise Exhausted("nothing at all")
 """
+
+
+@pytest.mark.parametrize("lie", ["a lie [redacted x]", "a lie [redacted SOME_KEY]", "[redacted SOME_KEY]"])
+def test_a_placeholder_in_the_record_excuses_no_difference(folder: Path, lie: str) -> None:
+    seq = alter(folder, "experiment.proposed", 2, lambda body: body.update(rationale=lie))
+    problems = replay(folder, trust_paths=True).problems
+    assert seq in {problem.seq for problem in problems if problem.kind == "proposal"}
+
+
+@pytest.mark.parametrize(
+    ("derived", "recorded", "same"),
+    [
+        ("use sk-4f5a9b1c2d now", "use [redacted SOME_KEY] now", True),
+        ("use sk-4f5a9b1c2d", "use [redacted SOME_KEY]", True),
+        ("use [redacted SOME_KEY] and sk-4f5a9b1c2d", "use [redacted SOME_KEY] and [redacted A_TOKEN]", True),
+        ("use it now", "use [redacted SOME_KEY] now", False),
+        ("drop sk-4f5a9b1c2d now", "use [redacted SOME_KEY] now", False),
+        ("use\\nVALUE=3.00001;now", "use[redacted SOME_KEY]now", False),
+        ("use sk-4f5a9b1c2d now", "use [redacted HOME] now", False),
+    ],
+)
+def test_placeholders_stand_for_secrets_alone(derived: str, recorded: str, same: bool) -> None:
+    assert same_but_for_secrets(derived, recorded) is same
+
+
+@pytest.mark.parametrize(
+    "worst", [{"calls": 0}, {"calls": 1, "tokens": 5, "input_tokens": 3, "output_tokens": 2, "unpriced_calls": 1}]
+)
+def test_a_reservation_that_is_not_the_worst_case_is_found(folder: Path, worst: dict[str, Any]) -> None:
+    seq = alter(folder, "call.reserved", 1, lambda body: body.update(worst=worst))
+    problems = replay(folder, trust_paths=True).problems
+    assert (seq, "call") in {(problem.seq, problem.kind) for problem in problems}

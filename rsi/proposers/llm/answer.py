@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rsi.calls import Answer
+from rsi.calls.request import TOO_LONG
 from rsi.proposers.llm.quoting import clean
 from rsi.records import Edit, EditFormat
 
@@ -24,6 +25,8 @@ class Outcome(StrEnum):
     EMPTY = "empty"
     REFUSAL = "refusal"
     TRUNCATED = "truncated"
+    TOO_LONG = "too_long"
+    """Longer than the tokens that it was allowed can be; the rest was not read."""
     NO_EDIT = "no_edit"
     NOT_APPLICABLE = "not_applicable"
     """Its edit does not apply, does not parse, or touches what it may not."""
@@ -42,6 +45,14 @@ class Reading(NamedTuple):
     kind: str = "edit"
 
 
+_WITHHELD = Reading(Outcome.REFUSAL, "it was withheld or declined; the task is to edit training code, nothing more.")
+_ENDED = {
+    "length": Reading(Outcome.TRUNCATED, "it was cut off at the longest answer that is allowed; be shorter."),
+    TOO_LONG: Reading(Outcome.TOO_LONG, "it was longer than is allowed, and was not read to the end; be shorter."),
+    "content_filter": _WITHHELD,
+    "refusal": _WITHHELD,
+}
+"""By an answer's finish, what needs no reading."""
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _SEARCH = re.compile(r"^[ \t]*<{5,9} ?SEARCH\b", re.MULTILINE)
 _DIFF = re.compile(r"^--- .*\n\+\+\+ .*\n@@", re.MULTILINE)
@@ -53,11 +64,9 @@ _PATH = re.compile(r"[\w./-]*\.\w+")
 
 def read(answer: Answer, asked: EditFormat, editable: Collection[str]) -> Reading:
     """The edit of an answer, in the asked form or another that can be told apart from prose."""
+    if answer.finish in _ENDED:
+        return _ENDED[answer.finish]
     text = _THOUGHT.sub("", answer.text).replace("\x00", "")
-    if answer.finish == "length":
-        return Reading(Outcome.TRUNCATED, "it was cut off at the longest answer that is allowed; be shorter.")
-    if answer.finish in {"content_filter", "refusal"}:
-        return Reading(Outcome.REFUSAL, "it was withheld or declined; the task is to edit training code, nothing more.")
     if not text.strip():
         return Reading(Outcome.EMPTY, "it is empty.")
     edit, prose = _edit(text, asked, editable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from rsi.calls import (
     ModelUnknown,
     QuotaSpent,
     RateLimited,
+    Redirected,
     RequestRefused,
     ServerFault,
     TimedOut,
@@ -24,12 +26,11 @@ from rsi.calls import (
     Unreadable,
 )
 from rsi.proposers.llm.catalogue import missing_keys, provider_of, suggestion
+from rsi.proposers.llm.error_body import filtered, message_in
 
-_TOLD = 300
-"""Characters of a provider's own message that are passed on."""
 _REFUSED_AT_THE_DOOR = frozenset({503, 529})
 """Overload: nothing was computed, so nothing is billed."""
-_WITHHELD = re.compile(r"content.?(policy|filter|management)|safety system|responsible ai", re.IGNORECASE)
+_NAMES_A_FILTER = re.compile(r"content.?(policy|filter|management)|safety system|responsible ai", re.IGNORECASE)
 _NO_FUNDS = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context.?(length|window|size)|prompt is too long|too many tokens|maximum.{0,20}tokens", re.IGNORECASE
@@ -42,7 +43,6 @@ def fault_of(error: Exception, model: str, base: str) -> CallFault:
         return error
     names = {type(cause).__name__ for cause in _causes(error)}
     status, headers, body = _http(error)
-    said = _said(body or str(error))
     where = base or "its provider"
     if status is None:
         if names & {"ConnectError", "ConnectTimeout"}:
@@ -52,7 +52,7 @@ def fault_of(error: Exception, model: str, base: str) -> CallFault:
         if names & {"ReadError", "WriteError", "RemoteProtocolError", "CloseError", "ConnectionResetError"}:
             return ConnectionLost(f"the connection to {model} was lost", charged=True)
         return _before_sending(error, names, model)
-    return _by_status(status, headers, body, said, model, base)
+    return _by_status(status, headers, body, model, base)
 
 
 def _before_sending(error: Exception, names: set[str], model: str) -> CallFault:
@@ -68,37 +68,41 @@ def _before_sending(error: Exception, names: set[str], model: str) -> CallFault:
 
 
 def _by_status(  # noqa: PLR0911 - one return a kind of fault
-    status: int, headers: Mapping[str, str], body: str, said: str, model: str, base: str
+    status: int, headers: Mapping[str, str], body: str, model: str, base: str
 ) -> CallFault:
+    said = message_in(body)
     if status in {401, 403}:
         variables = _key_variables(model)
         # What the provider says may repeat the key, or parts of it.
         return KeyRefused(f"{model} refuses the key{f' in {variables}' if variables else ''} ({status})")
     if status == 402 or (status == 429 and _NO_FUNDS.search(body)):
-        return QuotaSpent(f"the account for {model} has no funds left: {said}")
+        return QuotaSpent(f"the account for {model} has no funds left", said=said)
     if status == 429:
-        return RateLimited(f"{model} asks to wait: {said}", retry_after=_retry_after(headers))
+        return RateLimited(f"{model} asks to wait", said=said, retry_after=_retry_after(headers))
     if status == 404:
         meant = "" if base else suggestion(model)
-        return ModelUnknown(f"{model} is not there: {said}" + (f" ({meant})" if meant else ""))
+        return ModelUnknown(f"{model} is not there" + (f" ({meant})" if meant else ""), said=said)
     if status in {400, 413, 422} and (status == 413 or _TOO_LONG.search(body)):
-        return ContextTooLong(f"the prompt is too long for {model}: {said}; lower --history or --prompt-tokens")
+        return ContextTooLong(f"the prompt is too long for {model}; lower --history or --prompt-tokens", said=said)
     if status in {408, 504}:
         return TimedOut(f"{model} gave no answer in time ({status})", charged=True)
     if status >= 500:
         charged = status not in _REFUSED_AT_THE_DOOR
-        return ServerFault(f"{model} failed ({status}): {said}", charged=charged, retry_after=_retry_after(headers))
+        after = _retry_after(headers)
+        return ServerFault(f"{model} failed ({status})", said=said, charged=charged, retry_after=after)
+    if 300 <= status < 400:
+        return Redirected(f"{model} sends us elsewhere ({status}), which is not followed")
     if status < 400:
         return Unreadable(f"what {model} answered cannot be read", charged=True)
-    return RequestRefused(f"{model} refuses the request ({status}): {said}")
+    # Where a filter may have seen an answer, the answer may be billed.
+    charged = bool(_NAMES_A_FILTER.search(body))
+    return RequestRefused(f"{model} refuses the request ({status})", said=said, charged=charged)
 
 
 def withheld(error: Exception) -> bool:
-    """Whether the provider's filter stood in the way, which is an outcome and no fault."""
-    if any(type(cause).__name__ == "ContentPolicyViolationError" for cause in _causes(error)):
-        return True
+    """Whether the provider says by a code of its protocol that its filter stood in the way: no fault but an outcome."""
     status, _, body = _http(error)
-    return status == 400 and bool(_WITHHELD.search(body or ""))
+    return status == 400 and filtered(body)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -124,26 +128,19 @@ def _http(error: Exception) -> tuple[int | None, Mapping[str, str], str]:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers["retry-after"]))
+        milliseconds = headers.get("retry-after-ms")
+        seconds = float(headers["retry-after"]) if milliseconds is None else float(milliseconds) / 1000
     except (KeyError, ValueError):
         return _until(headers.get("retry-after", ""))
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _until(date: str) -> float | None:
     """Seconds until an HTTP date."""
     try:
         return max(0.0, (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _said(text: str) -> str:
-    """A provider's message in one short line."""
-    match = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.){1,2000})"', text)
-    line = " ".join((match[1] if match else text).split())
-    return line if len(line) <= _TOLD else line[: _TOLD - 1] + "…"
 
 
 def _key_variables(model: str) -> str:

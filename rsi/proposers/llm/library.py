@@ -10,8 +10,12 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from rsi.proposers.llm.wire import install
+
 if TYPE_CHECKING:
     from types import ModuleType
+
+_KEYS = ("_API_KEY", "_KEY", "_TOKEN", "_KEY_ID")
 
 
 def load_litellm() -> ModuleType:
@@ -19,9 +23,12 @@ def load_litellm() -> ModuleType:
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else importing it downloads the price list
     os.environ["LITELLM_MODE"] = "PRODUCTION"  # else importing it reads keys from a .env file behind our back
     os.environ.setdefault("LITELLM_LOG", "CRITICAL")
+    for name in [name for name, value in os.environ.items() if name.endswith(_KEYS) and not value.strip()]:
+        del os.environ[name]  # a blank key is no key, but litellm takes it for one
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import litellm  # noqa: PLC0415 - seconds, and only when needed
+    install()
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.drop_params = True

@@ -25,6 +25,7 @@ from rsi.records import Brief, Edit, EditFormat, Proposal, Provenance
 
 _CHECK_TOKENS = 16
 _REACH_SECONDS = 5.0
+_NOT_ECHOED = frozenset({Outcome.TRUNCATED, Outcome.TOO_LONG, Outcome.EMPTY, Outcome.REFUSAL})
 
 
 class Llm:
@@ -216,7 +217,7 @@ class _Exchange:
 def _assistant(draft: _Draft) -> Message:
     """The model's own words back to it; a cut-off or empty answer is only named, since its text helps no one."""
     outcome = draft.reading.outcome
-    said = draft.answer.text if outcome not in {Outcome.TRUNCATED, Outcome.EMPTY, Outcome.REFUSAL} else ""
+    said = draft.answer.text if outcome not in _NOT_ECHOED else ""
     return Message(role="assistant", parts=(clean(said) or f"({outcome})",))
 
 

@@ -12,6 +12,15 @@ BYTES_A_TOKEN = 3.5
 """Of code and English, about; for planning only. Budgets count bytes."""
 
 
+_MARK = re.compile(
+    r"<(?=[|\uff5c])|[|\uff5c](?=>)"
+    r"|<(?=/?(?:s|bos|eos|unk|pad|start_of_turn|end_of_turn)>|</?SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])",
+    re.IGNORECASE,
+)
+"""The first character of what a chat template takes for a mark; a space behind it makes it none."""
+
+
 def tokens(text: str) -> int:
     """About how many tokens a text has."""
     return -int(-len(text.encode()) // BYTES_A_TOKEN)
@@ -19,7 +28,7 @@ def tokens(text: str) -> int:
 
 def clean(text: str) -> str:
     """No control characters, nothing invisible, and none of the marks by which chat templates tell who speaks."""
-    return for_terminal(text).replace("<|", "< |").replace("|>", "| >")
+    return _MARK.sub(lambda match: match[0] + " ", for_terminal(text))
 
 
 def in_a_line(text: str, longest: int) -> str:

@@ -79,15 +79,15 @@ class Settings(Record):
 
 
 def _check_address(base: str) -> None:
+    # Neither sentence repeats the address: what is wrong with it may be a key in it.
+    if any(mark in base for mark in "@?#;"):
+        raise UsageError(
+            "--api-base must hold no key: it is written down with the run. Keys come from the environment."
+        )
     try:
         parts = urlsplit(base)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
-        parts = urlsplit("")
     if not usable:
-        raise UsageError(f"--api-base {base!r} is no address; write it like http://127.0.0.1:11434/v1.")
-    if parts.username or parts.password or parts.query:
-        raise UsageError(
-            "--api-base must hold no key: it is written down with the run. Keys come from the environment."
-        )
+        raise UsageError("What --api-base gives is no address; write it like http://127.0.0.1:11434/v1.")
