@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 SOCKET = "unix:///var/run/docker.sock"
+PATIENCE_SECONDS = 45.0
+"""An engine with running containers takes a quarter of a minute to end."""
 PID_FILES = {"/var/run/docker.pid": "dockerd", "/var/run/docker/containerd/containerd.pid": "containerd"}
 START_SECONDS = 60.0
 
@@ -61,14 +63,20 @@ def start(log: Path) -> bool:
         return await_answer(None)
     if probe() is State.ANSWERS:
         return True
-    for pid_file, program in PID_FILES.items():
-        drop_stale(Path(pid_file), program)
-    with log.open("ab") as stream:
-        # A session of its own and no inherited stream: it outlives this command and its terminal.
-        process = subprocess.Popen(
-            ["dockerd"], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd="/"
-        )
-    return await_answer(process)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        for pid_file, program in PID_FILES.items():
+            drop_stale(Path(pid_file), program)
+        with log.open("ab") as stream:
+            # A session of its own and no inherited stream: it outlives this command and its terminal.
+            process = subprocess.Popen(
+                ["dockerd"], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd="/"
+            )
+        if await_answer(process):
+            return True
+        if process.poll() is None or time.monotonic() > until:
+            return False
+        time.sleep(2)  # an earlier engine may still be ending, and holds its pid file until it has
 
 
 def drop_stale(pid_file: Path, program: str) -> None:
