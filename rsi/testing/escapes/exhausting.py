@@ -164,15 +164,14 @@ BOMBS = [
     ),
     Attempt(
         name="bomb: more than its CPUs",
-        tries="to use a whole core where 0.3 are allowed",
+        tries="to use a whole core where 0.2 are allowed",
         code="until = time.monotonic() + 1.5\nwhile time.monotonic() < until: pass",
         effect=lambda scene: (
             scene.outcome is not None
-            and scene.outcome.execution.usage.cpu_seconds > 0.6 * scene.outcome.execution.usage.wall_seconds
+            and scene.outcome.execution.usage.cpu_seconds > 0.4 * scene.outcome.execution.usage.wall_seconds
         ),
         stopped_by=(P.CPUS,),
-        limits={"cpus": 0.3},
-        harmless=True,
+        limits={"cpus": 0.2},
     ),
     Attempt(
         name="bomb: CPU time",
