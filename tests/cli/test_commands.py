@@ -152,8 +152,8 @@ def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> No
 
 def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
     (folder,) = (finished / "runs").iterdir()
-    done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder), "--parallel", "1",
-               RSI_RUNS=str(finished / "again"))  # fmt: skip
+    done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
+               "--parallel", "1", RSI_RUNS=str(finished / "again"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     old = json.loads(rsi(finished, "show", str(folder), "--json").stdout)
     new = json.loads(rsi(finished, "show", "latest", "--json", RSI_RUNS=str(finished / "again")).stdout)
