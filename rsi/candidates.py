@@ -8,14 +8,14 @@ from rsi.events import ExperimentCommitted
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
 from rsi.state import ExperimentState, RunState
+from rsi.storage import CodeStore
 from rsi.task import Task
-from rsi.workspace import Workspace
 
 
 class Candidates:
     """A run's code: every candidate a commit, the kept ones a branch."""
 
-    def __init__(self, recorder: Recorder, workspace: Workspace, task: Task) -> None:
+    def __init__(self, recorder: Recorder, workspace: CodeStore, task: Task) -> None:
         self.recorder = recorder
         self.workspace = workspace
         self.task = task

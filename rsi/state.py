@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rsi import events as e
+from rsi.chain import Event, Placed
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
 from rsi.execution import Execution, ExitKind
-from rsi.ledger import Event
 from rsi.records import (
     Allowance,
     Arm,
@@ -155,6 +155,10 @@ class RunState:
             detail = error.errors()[0]
             field = ".".join(str(part) for part in detail["loc"])
             raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
+        return self.fold(body, event)
+
+    def fold(self, body: Record, event: Placed) -> RunState:
+        """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
         except (KeyError, AttributeError) as error:
@@ -164,7 +168,7 @@ class RunState:
         self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
         return self
 
-    def _fold(self, body: BaseModel, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
+    def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
                 self.started = body
