@@ -97,6 +97,7 @@ class Loop:
         self._stop = threading.Event()
         self._lost_in_a_row = 0
         self._ended = ""
+        self._told = briefing.Told()
 
     @property
     def stopping(self) -> bool:
@@ -192,9 +193,8 @@ class Loop:
 
     def brief(self) -> Brief:
         """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""
-        return briefing.brief(
-            self.state, self.task, self.recorder.blobs.get, self.candidates.code(self.state.incumbent)
-        )
+        code = self.candidates.code(self.state.incumbent)
+        return briefing.brief(self.state, self.task, self.recorder.blobs.get, code, self._told)
 
     def _commit(self, experiment: ExperimentState) -> None:
         refused = experiment.proposed.problem or self.candidates.commit(experiment)
