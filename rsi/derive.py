@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
+from rsi.history import History, Past
 from rsi.prediction import decode_array
 from rsi.protocols import Verifier
-from rsi.records import Comparison, Rejected, Verdict
+from rsi.records import Comparison, ExperimentStatus, Rejected, Verdict
 from rsi.state import RunState, TrialState
 
 GetBlob = Callable[[str], bytes]
@@ -84,5 +85,40 @@ def compare(state: RunState, experiment: int) -> Comparison:
         objective=state.run.objective,
         candidate=state.arm(experiment),
         incumbent=state.arm(state.incumbent),
+        added_tokens=_added_tokens(state, experiment),
         experiments_left=None if limit is None else max(0, limit - experiment),
     )
+
+
+def history(state: RunState) -> History:
+    """What the policy may know of the run so far."""
+    closed = (number for number, experiment in state.experiments.items() if experiment.closed is not None)
+    return History(
+        objective=state.run.objective,
+        past=tuple(_past(state, number) for number in closed),
+        arms=state.arm,
+        incumbent=state.incumbent,
+        trials_spent=len(state.trials),
+    )
+
+
+def _past(state: RunState, number: int) -> Past:
+    experiment = state.experiments[number]
+    scored = experiment.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED}
+    metric = state.run.objective.metric
+    seen = experiment.decisions[-1].comparison if scored and experiment.decisions else None
+    return Past(
+        experiment=number,
+        parent=experiment.proposed.parent,
+        kept=experiment.status is ExperimentStatus.KEPT,
+        scored=scored,
+        added_tokens=_added_tokens(state, number),
+        candidate=seen.candidate.values(metric) if seen else state.arm(0).values(metric) if number == 0 else (),
+        reference=seen.incumbent.values(metric) if seen else (),
+    )
+
+
+def _added_tokens(state: RunState, number: int) -> int:
+    entry = state.experiments[number]
+    committed, parent = entry.committed, state.experiments[entry.proposed.parent].committed
+    return 0 if committed is None or parent is None else committed.tree_tokens - parent.tree_tokens

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from rsi import briefing, confirmation, retention
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
-from rsi.derive import compare
+from rsi.derive import compare, history
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
@@ -227,7 +227,7 @@ class Loop:
         comparison = compare(self.state, number)
         last = experiment.decisions[-1] if experiment.decisions else None
         if last is None or last.comparison != comparison:
-            decision = self.policy.decide(comparison)
+            decision = self.policy.decide(comparison, history(self.state))
             self.recorder.record(PolicyDecided(experiment=number, comparison=comparison, decision=decision))
         elif isinstance(last.decision, Keep):
             self._check_before_keep(experiment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rsi.protocols import Exhausted
-from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Provenance
+from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Propose, Provenance
 from rsi.testing.fake_verifier import FakeVerifier
 
 
@@ -40,7 +40,7 @@ class Careful:
 
     name = "careful"
 
-    def decide(self, comparison):  # type: ignore[no-untyped-def]
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
         metric = comparison.objective.metric
         for arm in ("candidate", "incumbent"):
             if len(getattr(comparison, arm).values(metric)) < 2:
@@ -48,6 +48,9 @@ class Careful:
         mean = [sum(a.values(metric)) / 2 for a in (comparison.candidate, comparison.incumbent)]
         kind = Keep if mean[0] < mean[1] else Discard
         return kind(rule="careful", reason="two each")
+
+    def plan(self, history):  # type: ignore[no-untyped-def]
+        return Propose(rule="careful", reason="always")
 
 
 class Raising:
