@@ -39,6 +39,9 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
     match body:
         case e.RunStarted():
             yield body.task, "task"
+        case e.DataPrepared():
+            kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"))
+            yield from ((digest, role) for digest, role in kept if digest)
         case e.ExperimentProposed():
             provenance = body.provenance
             named = ((body.edit, "edit"), (provenance.prompt, "prompt"), (provenance.answer, "proposer's answer"))
@@ -53,10 +56,14 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
         case e.TrialTrained():
             yield body.stdout, "stdout"
             yield body.stderr, "stderr"
+            if body.course:
+                yield body.course, "course"
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialAnswered():
             yield body.stdout, "stdout"
             yield body.stderr, "stderr"
+            if body.course:
+                yield body.course, "course"
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
