@@ -128,7 +128,7 @@ class OutputFile(Record):
 
 
 class Execution(Record):
-    """The record of one execution, complete whatever its end; streams, files and its course are kept beside it as blobs."""
+    """The record of one execution, complete whatever its end; its streams, files and course are blobs beside it."""
 
     sandbox: str
     purpose: Literal["prepare", "train", "predict"]

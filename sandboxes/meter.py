@@ -118,10 +118,10 @@ def _program_alone(processes: int | None) -> int | None:
 
 def _merged(earlier: Row, later: Row) -> Row:
     """One row for the time of both. Sums never fall, so that their most is what they were at the end."""
-    values = {name: most(getattr(earlier, name), getattr(later, name)) for name in Row._fields}
-    return Row(**values)
+    values: list[Any] = [most(*pair) for pair in zip(earlier, later, strict=True)]
+    return Row(*values)
 
 
-def _rounded(column: tuple[float | int | None, ...]) -> tuple[float | int | None, ...]:
+def _rounded(column: tuple[Any, ...]) -> tuple[Any, ...]:
     """Times to a tenth of a millisecond."""
     return tuple(round(value, 4) if isinstance(value, float) else value for value in column)

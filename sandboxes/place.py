@@ -54,8 +54,11 @@ class Place(Protocol):
     """What making it and waiting in it used: not the program's."""
     poll_seconds: float
     """Between two looks."""
-    first_look_seconds: float
-    """How soon after the start a first look pays; the pauses grow from there, so that a short program is seen too."""
+
+    @property
+    def first_look_seconds(self) -> float:
+        """How soon after the start a first look pays; the pauses grow from there, so that a short program is seen."""
+        ...
 
     @property
     def folders(self) -> Folders:

@@ -17,10 +17,10 @@ from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import ExitKind
 from sandboxes.bell import Bell
 from sandboxes.docker import policy
+from sandboxes.docker.archive_listing import list_archive
 from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
-from sandboxes.docker.archive_listing import list_archive
 from sandboxes.docker.engine import Engine, translated
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module

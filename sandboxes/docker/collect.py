@@ -79,9 +79,11 @@ class Chunks(io.RawIOBase):
         self._left = memoryview(b"")  # slices of it copy nothing
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """As of a file."""
         parts: list[memoryview] = []
         missing = size if size >= 0 else 1 << 62
         while missing > 0:

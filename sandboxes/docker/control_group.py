@@ -42,9 +42,7 @@ class ControlGroup:
         self._writable = writable
 
     @classmethod
-    def find(
-        cls, process: int, container: str, writable: Sequence[str] = (), root: Path = ROOT
-    ) -> ControlGroup | None:
+    def find(cls, process: int, container: str, writable: Sequence[str] = (), root: Path = ROOT) -> ControlGroup | None:
         """The groups of a container whose first process has that id; None where the engine is not on this machine.
 
         `writable` are the container's file systems whose use is part of a reading.
