@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
 from rsi.recorder import Recorder
@@ -50,6 +50,12 @@ class Candidates:
             )
         )
         return ""
+
+    def carried_over(self, experiment: int) -> Edit | Refusal:
+        """What an experiment changed in its parent, as an edit of the present incumbent."""
+        state = self.recorder.state
+        parent = state.experiments[experiment].proposed.parent
+        return transplant(self.code(parent), self.code(experiment), self.code(state.incumbent))
 
     def keep(self, experiment: int) -> str:
         """The commit for the branch of improvements: the candidate's tree, the ledger's head in its message.

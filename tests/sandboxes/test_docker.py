@@ -20,6 +20,7 @@ import pytest
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
 from rsi.protocols import Sandbox
+from rsi.testing.execution_record import check_record
 from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, cpu_seconds, job, limits
 from sandboxes.docker import DockerSandbox, owner, policy
 from sandboxes.docker.sweep import sweep
@@ -313,6 +314,11 @@ def test_a_container_that_vanishes_in_the_middle_is_lost_with_what_was_seen(api:
         assert outcome.execution.kind is ExitKind.LOST, outcome.execution.detail
         assert outcome.stdout == b"started\n"
         assert outcome.execution.exit_code is None
+        check_record(asked, outcome)
+        assert outcome.course is not None
+        assert outcome.course.series is not None
+        assert outcome.course.series.seconds, "what was seen until then is kept"
+        assert outcome.execution.usage.cpu_seconds is not None
     finally:
         sandbox.close()
         runner.join()
