@@ -36,9 +36,7 @@ def group(folder: Path, files: dict[str, str], *, unified: bool, first: int = 0)
     return ControlGroup(folder, folder, folder, unified=unified, first=first, writable=("/tmp",))
 
 
-@pytest.mark.parametrize(
-    ("files", "unified"), [(FIRST, False), (SECOND, True)], ids=["v1", "v2"]
-)
+@pytest.mark.parametrize(("files", "unified"), [(FIRST, False), (SECOND, True)], ids=["v1", "v2"])
 def test_both_versions_of_control_groups_tell_the_same(tmp_path: Path, files: dict[str, str], unified: bool) -> None:
     reading = group(tmp_path, files, unified=unified).read()
     assert (reading.cpu_seconds, reading.cpu_user_seconds, reading.cpu_system_seconds) == (2.5, 2.0, 0.4)
