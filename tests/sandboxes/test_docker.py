@@ -23,6 +23,7 @@ from rsi.protocols import Sandbox
 from rsi.testing.execution_record import check_record
 from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, cpu_seconds, job, limits
 from sandboxes.docker import DockerSandbox, owner, policy
+from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.sweep import sweep
 
 pytestmark = pytest.mark.docker
@@ -211,6 +212,27 @@ def test_the_kernels_own_count_agrees_with_the_engines(sandbox: DockerSandbox) -
         assert read.processes == asked.processes == 1
     finally:
         cell.destroy()
+
+
+def test_an_engine_elsewhere_leaves_the_same_record_with_less_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControlGroup, "find", classmethod(lambda *_: None))  # as where the process is not ours to see
+    sandbox = DockerSandbox(pool=1)
+    leave = "open(os.environ['RSI_OUT'] + '/left', 'w').write('x' * 70)"
+    asked = job(f"import os, time\n{leave}\ntime.sleep(0.5)\nraise SystemExit(3)")
+    try:
+        outcome = sandbox.run(asked)
+    finally:
+        sandbox.close()
+    check_record(asked, outcome)
+    usage, course = outcome.execution.usage, outcome.course
+    assert (outcome.execution.kind, outcome.execution.exit_code) == (ExitKind.CRASHED, 3)
+    assert usage.cpu_seconds is not None
+    assert (usage.peak_memory_bytes or 0) > 0
+    assert (usage.written_bytes, usage.peak_stored_bytes, usage.device_read_bytes) == (None, None, None)
+    assert course is not None
+    assert course.outputs is not None
+    assert [(file.path, file.size) for file in course.outputs.files] == [("left", 70)]
+    assert course.scratch is None
 
 
 def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) -> None:

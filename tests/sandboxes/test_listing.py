@@ -58,6 +58,25 @@ def test_files_folders_and_links_are_told_apart_and_links_not_followed(tmp_path:
         }
 
 
+def test_a_folder_that_becomes_a_link_between_two_looks_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"hello")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "was a folder").symlink_to(outside)
+    (folder / "was a file").symlink_to(outside / "secret")
+    look = os.stat
+    monkeypatch.setattr(os, "stat", lambda name, *, dir_fd, follow_symlinks: look(name, dir_fd=dir_fd))
+    listing = list_folder(str(folder), 100)
+    monkeypatch.undo()
+    assert listing is not None
+    assert not listing.complete
+    assert seen(listing) == {"was a folder": ("folder", 0, None), "was a file": ("file", 5, None)}
+
+
 def test_contents_are_hashed_up_to_the_bound_and_sizes_told_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"hello")
     (tmp_path / "b").write_bytes(bytes(6))
