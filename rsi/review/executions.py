@@ -12,7 +12,7 @@ from rich.text import Text
 from rsi.course import Course, interleaved, read_course
 from rsi.errors import IntegrityError
 from rsi.events import TrialAnswered, TrialTrained
-from rsi.execution import Execution, ExitKind
+from rsi.execution import Execution
 from rsi.records import Record
 from rsi.review.wording import count, duration, one_line, safe, say
 from rsi.runs import ReadRun
@@ -89,7 +89,7 @@ def _cells(kept: Kept) -> tuple[str, ...]:
     return (
         kept.trial,
         execution.purpose,
-        "" if execution.kind is ExitKind.COMPLETED else execution.kind.value,
+        execution.kind.value,
         duration(usage.wall_seconds),
         "-" if usage.cpu_seconds is None else duration(usage.cpu_seconds),
         short_size(usage.peak_memory_bytes),
