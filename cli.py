@@ -84,13 +84,13 @@ def main() -> None:
 
 
 def _check_shadowing() -> None:
-    """Refuse to run with another distribution's `tasks`, `evals` or `sandboxes`: their names are common."""
+    """Refuse to run with another distribution's `tasks`, `evals` and the like: their names are common."""
     import importlib.util
 
     from rsi.errors import EnvironmentFault
 
     here = Path(__file__).resolve().parent
-    for name in ("rsi", "sandboxes", "tasks", "evals"):
+    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
             where = spec.origin if spec else "nowhere"

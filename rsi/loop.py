@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from rsi import briefing, confirmation, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
-from rsi.derive import compare
+from rsi.derive import compare, history
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
@@ -97,6 +97,7 @@ class Loop:
         self._stop = threading.Event()
         self._lost_in_a_row = 0
         self._ended = ""
+        self._told = briefing.Told()
 
     @property
     def stopping(self) -> bool:
@@ -192,9 +193,8 @@ class Loop:
 
     def brief(self) -> Brief:
         """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""
-        return briefing.brief(
-            self.state, self.task, self.recorder.blobs.get, self.candidates.code(self.state.incumbent)
-        )
+        code = self.candidates.code(self.state.incumbent)
+        return briefing.brief(self.state, self.task, self.recorder.blobs.get, code, self._told)
 
     def _commit(self, experiment: ExperimentState) -> None:
         refused = experiment.proposed.problem or self.candidates.commit(experiment)
@@ -230,7 +230,7 @@ class Loop:
         comparison = compare(self.state, number)
         last = experiment.decisions[-1] if experiment.decisions else None
         if last is None or last.comparison != comparison:
-            decision = self.policy.decide(comparison)
+            decision = self.policy.decide(comparison, history(self.state))
             self.recorder.record(PolicyDecided(experiment=number, comparison=comparison, decision=decision))
         elif isinstance(last.decision, Keep):
             kept = experiment.proposed.parent == self.state.incumbent

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rsi import events as e
+from rsi.chain import Event, Placed
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
 from rsi.execution import Execution, ExitKind
-from rsi.ledger import Event
+from rsi.history import Past
 from rsi.records import (
     Allowance,
     Arm,
@@ -50,6 +51,12 @@ class TrialState(Record):
     def verdict(self) -> e.TrialJudged | None:
         """The strictest verdict so far."""
         return self.checked or self.screened
+
+    @property
+    def droppable(self) -> set[str]:
+        """Digests of its answers and weights, whether they are still there or not."""
+        weights = self.trained.artifact.values() if self.trained else ()
+        return {*weights, *(answered.answer for answered in self.answered if answered.answer)}
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""
@@ -118,6 +125,10 @@ class RunState:
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
         self._open: dict[int, None] = {}
+        self.closed: list[int] = []
+        """Experiments in the order of their closing."""
+        self.past: list[Past] = []
+        """What `rsi.derive.history` has told of them so far."""
         self.to_reapply: list[int] = []
         """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
         self.carried_over = 0
@@ -133,6 +144,14 @@ class RunState:
         self._unsettled: set[str] = set()
         self._spent = Spending()
         """Of all that is settled or failed, so that asking for the total stays cheap in a long run."""
+        self._tried: set[str] = set()
+        self._observed: dict[int, tuple[Observation, ...]] = {}
+        """What `observations` found, until a trial of the experiment changes."""
+        self.touched: list[int] = []
+        """Experiments of which something became known, in that order, repeated: what was made of the state before can
+        be brought up to date from where it stopped reading."""
+        self.holding: dict[str, None] = {}
+        """Trials with answers or weights that have not been dropped, in the order in which they came."""
         self.incumbent = 0
         self.budget = Budget()
         self.allowance = Allowance()
@@ -160,6 +179,10 @@ class RunState:
             detail = error.errors()[0]
             field = ".".join(str(part) for part in detail["loc"])
             raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
+        return self.fold(body, event)
+
+    def fold(self, body: Record, event: Placed) -> RunState:
+        """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
         except (KeyError, AttributeError, ValueError) as error:
@@ -169,7 +192,7 @@ class RunState:
         self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
         return self
 
-    def _fold(self, body: BaseModel, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
+    def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
                 self.started = body
@@ -188,6 +211,7 @@ class RunState:
                     self.carried_over += 1
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
+                self._tried.add(body.tree_digest)
             case e.ProposalReviewed():
                 self._experiment(body.experiment, reviewed=body)
             case e.CallReserved():
@@ -209,7 +233,11 @@ class RunState:
                     self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
             case e.TrialTrained():
                 self._trial(body.trial, trained=body)
+                if body.artifact:
+                    self.holding[body.trial] = None
             case e.TrialAnswered():
+                if body.answer:
+                    self.holding[body.trial] = None
                 self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
             case e.TrialJudged():
                 self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
@@ -220,6 +248,7 @@ class RunState:
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
                 del self._open[body.experiment]
+                self.closed.append(body.experiment)
                 if body.status is ExperimentStatus.REAPPLIED:
                     self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:
@@ -229,6 +258,8 @@ class RunState:
                 self.confirmation = body
             case e.BlobsDropped():
                 self.dropped.update(body.digests)
+                for trial in [t for t in self.holding if self.trials[t].droppable <= self.dropped]:
+                    del self.holding[trial]
             case e.RunPaused() | e.RunFinished():
                 self.earlier_seconds += body.session_seconds
                 self._session_start = ""
@@ -253,6 +284,7 @@ class RunState:
             self._experiment(number, wanted=wanted)
 
     def _experiment(self, number: int, **update: object) -> None:
+        self.touched.append(number)
         self.experiments[number] = self.experiments[number].model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
@@ -261,7 +293,9 @@ class RunState:
         self._spent = self._spent.plus(self.calls[reservation].spent)
 
     def _trial(self, trial: str, **update: object) -> None:
-        self.trials[trial] = self.trials[trial].model_copy(update=update)
+        changed = self.trials[trial] = self.trials[trial].model_copy(update=update)
+        self._observed.pop(changed.started.experiment, None)
+        self.touched.append(changed.started.experiment)
 
     def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()
@@ -282,9 +316,12 @@ class RunState:
         return self.started
 
     def observations(self, experiment: int) -> tuple[Observation, ...]:
-        """Every scored trial of an experiment, in order."""
-        seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
-        return tuple(observation for observation in seen if observation is not None)
+        """Every scored trial of an experiment, in order; the same object until one is added."""
+        known = self._observed.get(experiment)
+        if known is None:
+            seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
+            known = self._observed[experiment] = tuple(o for o in seen if o is not None)
+        return known
 
     def mean(self, experiment: int) -> float | None:
         """The objective's mean over an experiment's scored trials; None without any."""
@@ -361,7 +398,11 @@ class RunState:
 
     def tried(self) -> frozenset[str]:
         """Tree digests of every code that was committed."""
-        return frozenset(x.committed.tree_digest for x in self.experiments.values() if x.committed)
+        return frozenset(self._tried)
+
+    def was_tried(self, digest: str) -> bool:
+        """Whether code of that tree digest was committed."""
+        return digest in self._tried
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
         """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""

@@ -8,7 +8,8 @@ from typing import Any
 from rsi import confined
 from rsi.edits import unified
 from rsi.edits.outcome import CheckedEdit, Refusal, RefusalCode
-from rsi.records import CodeFiles, Edit, EditFormat
+from rsi.edits.transplant import as_edit
+from rsi.records import CodeFiles, Edit
 
 __all__ = ["CheckedEdit", "Refusal", "RefusalCode", "check", "inspect_code", "render_diff", "transplant"]
 
@@ -45,12 +46,7 @@ def transplant(before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | R
     """
     argument = {"before": before, "after": after, "onto": onto}
     answer = _confined("rsi.edits.child:transplant", argument, "the edit")
-    if isinstance(answer, Refusal):
-        return answer
-    changed = {path: text for path, text in answer["code"].items() if text != onto[path]}
-    if not changed:
-        return Refusal(code=RefusalCode.NO_CHANGE, reason="The code has that change already.")
-    return Edit(format=EditFormat.WHOLE_FILE, files=changed)
+    return answer if isinstance(answer, Refusal) else as_edit(answer["code"], onto)
 
 
 def render_diff(old: CodeFiles, new: CodeFiles) -> str:

@@ -47,7 +47,7 @@ def _check(code: CodeFiles, edit: dict[str, Any]) -> dict[str, Any]:
     max_bytes: int = edit["max_bytes"]
     if len(edit["text"]) > _EDIT_FACTOR * max_bytes + _EDIT_SLACK:
         raise NotAnEdit(RefusalCode.TOO_LARGE, f"The edit has {len(edit['text'])} characters; write a smaller one.")
-    new = {**code, **_applied(code, edit)}
+    new = {**code, **applied(code, edit)}
     changed = sorted(path for path in code if new[path] != code[path])
     if not changed:
         raise NotAnEdit(RefusalCode.NO_CHANGE, "The edit leaves every file as it is; change something.")
@@ -66,7 +66,8 @@ def _check(code: CodeFiles, edit: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _applied(code: CodeFiles, edit: dict[str, Any]) -> CodeFiles:
+def applied(code: CodeFiles, edit: dict[str, Any]) -> CodeFiles:
+    """The files that an edit writes, by path; NotAnEdit where it does not fit the code."""
     match EditFormat(edit["format"]):
         case EditFormat.UNIFIED_DIFF:
             return dict(unified.apply(edit["text"], code))
