@@ -1,6 +1,7 @@
 """What a proposer is told, from the record alone: numbers rounded, text from sandboxes only where it may leak nothing.
 
-It depends on nothing but closed experiments, so that a proposal that was interrupted asks the same question again.
+It depends on nothing but closed experiments and on which others are open, never on how far those have come, so that a
+proposal that was interrupted asks the same question again, and one made beside others depends on nobody's speed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Told:
                 continue
             if number not in self._entries:
                 self._children.setdefault(experiment.proposed.parent, []).append(number)
+            overtook = number < next(reversed(self._entries), 0)  # its elder closed after it
             self._entries[number] = _entry(state, experiment, get_blob)
+            if overtook:
+                self._entries = dict(sorted(self._entries.items()))
         return tuple(self._entries.values())
 
 
@@ -63,6 +67,8 @@ def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles, told:
         tried=state.tried(),
         seed=Secret(key=state.run.randomness).derive("proposer", number).seed(),
         left=state.allowance,
+        turn=state.proposals + 1,
+        pending=tuple(_under_way(x, get_blob) for x in state.open_experiments()),
     )
 
 
@@ -91,7 +97,7 @@ def _brief(task: Task, code: CodeFiles, budget: int, **told: object) -> Brief:
 def _entry(state: RunState, experiment: ExperimentState, get_blob: GetBlob) -> HistoryEntry:
     proposed, closed = experiment.proposed, experiment.closed
     assert closed is not None
-    scored = closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED}
+    scored = closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED}
     provenance = proposed.provenance
     diff = experiment.committed.diff if experiment.committed else None
     return HistoryEntry(
@@ -111,6 +117,21 @@ def _entry(state: RunState, experiment: ExperimentState, get_blob: GetBlob) -> H
         model=provenance.model,
         tokens=provenance.input_tokens + provenance.output_tokens,
         cost_usd=provenance.cost_usd,
+    )
+
+
+def _under_way(experiment: ExperimentState, get_blob: GetBlob) -> HistoryEntry:
+    proposed, committed = experiment.proposed, experiment.committed
+    return HistoryEntry(
+        experiment=proposed.experiment,
+        status=ExperimentStatus.OPEN,
+        kind=proposed.kind,
+        detail=proposed.detail,
+        rationale=proposed.rationale,
+        parent=proposed.parent,
+        repairs=proposed.provenance.parent,
+        diff=_text(get_blob, committed.diff) if committed and committed.diff else "",
+        model=proposed.provenance.model,
     )
 
 

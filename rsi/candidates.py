@@ -53,6 +53,12 @@ class Candidates:
         )
         return ""
 
+    def carried_over(self, experiment: int) -> Edit | Refusal:
+        """What an experiment changed in its parent, as an edit of the present incumbent."""
+        state = self.recorder.state
+        parent = state.experiments[experiment].proposed.parent
+        return self.checker.transplant(self.code(parent), self.code(experiment), self.code(state.incumbent))
+
     def keep(self, experiment: int) -> str:
         """The commit for the branch of improvements: the candidate's tree, the ledger's head in its message.
 

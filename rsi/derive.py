@@ -83,6 +83,6 @@ def compare(state: RunState, experiment: int) -> Comparison:
     return Comparison(
         objective=state.run.objective,
         candidate=state.arm(experiment),
-        incumbent=state.arm(state.incumbent),
-        experiments_left=None if limit is None else max(0, limit - experiment),
+        incumbent=state.arm(state.experiments[experiment].proposed.parent),
+        experiments_left=None if limit is None else max(0, limit - state.proposals),
     )

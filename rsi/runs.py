@@ -182,11 +182,11 @@ def frozen_task(blobs: BlobStore, state: RunState) -> Task:
 
 
 def read_proposals(folder: Path) -> Iterator[Proposal]:
-    """Every proposal of a run in order, the baseline not among them."""
+    """Every proposal of a run in order; neither the baseline nor what was carried over from an earlier one."""
     run = read(folder)
     for experiment in run.state.experiments.values():
         proposed = experiment.proposed
-        if proposed.edit is not None:
+        if proposed.edit is not None and proposed.again is None:
             yield Proposal(
                 edit=Edit.model_validate_json(run.blobs.get(proposed.edit)),
                 rationale=proposed.rationale,

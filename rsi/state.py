@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -123,6 +123,11 @@ class RunState:
         self.started: e.RunStarted | None = None
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
+        self._open: dict[int, None] = {}
+        self.to_reapply: list[int] = []
+        """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
+        self.carried_over = 0
+        """Experiments that repeat the edit of an earlier one."""
         self.trials: dict[str, TrialState] = {}
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
@@ -175,7 +180,7 @@ class RunState:
         """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
-        except (KeyError, AttributeError) as error:
+        except (KeyError, AttributeError, ValueError) as error:
             raise IntegrityError(
                 f"Event {event.seq} ({event.kind}) refers to {error}, which no earlier event introduced."
             ) from None
@@ -195,6 +200,10 @@ class RunState:
                 if body.experiment != len(self.experiments):
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
+                self._open[body.experiment] = None
+                if body.again is not None:
+                    self.to_reapply.remove(body.again)
+                    self.carried_over += 1
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
                 self._tried.add(body.tree_digest)
@@ -233,9 +242,12 @@ class RunState:
                 self._decided(body)
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
+                del self._open[body.experiment]
+                if body.status is ExperimentStatus.REAPPLIED:
+                    self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:
                     self.incumbent = body.experiment
-                self.allowance = self._left(body.experiment)
+                self.allowance = self._left(self.proposals)
             case e.ConfirmationFinished():
                 self.confirmation = body
             case e.BlobsDropped():
@@ -261,7 +273,7 @@ class RunState:
         experiment = self.experiments[body.experiment]
         self._experiment(body.experiment, decisions=(*experiment.decisions, body))
         if isinstance(body.decision, Measure):
-            number = body.experiment if body.decision.arm == "candidate" else self.incumbent
+            number = body.experiment if body.decision.arm == "candidate" else experiment.proposed.parent
             wanted = self.slots(number) + body.decision.trials
             self._experiment(number, wanted=wanted)
 
@@ -279,10 +291,10 @@ class RunState:
         self._observed.pop(changed.started.experiment, None)
         self.touched.append(changed.started.experiment)
 
-    def _left(self, closed: int) -> Allowance:
+    def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()
         return Allowance(
-            experiments=None if limits.experiments is None else max(0, limits.experiments - closed),
+            experiments=None if limits.experiments is None else max(0, limits.experiments - proposals),
             cost_usd=None if limits.cost_usd is None else max(0.0, limits.cost_usd - spent.cost_usd),
             tokens=None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
             calls=None if limits.calls is None else max(0, limits.calls - spent.calls),
@@ -314,9 +326,11 @@ class RunState:
         return sum(values) / len(values) if values else None
 
     def gain(self, experiment: int) -> float | None:
-        """How much better than the incumbent an experiment measures; None where either has no score."""
-        mean, incumbent = self.mean(experiment), self.mean(self.incumbent)
-        return None if mean is None or incumbent is None else self.run.objective.gain(mean, incumbent)
+        """How much better than its parent an experiment measures; None for the baseline, or without a score."""
+        if experiment == 0:
+            return None
+        mean, parent = self.mean(experiment), self.mean(self.experiments[experiment].proposed.parent)
+        return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
 
     def arm(self, experiment: int) -> Arm:
         """An experiment as one side of a comparison."""
@@ -338,15 +352,35 @@ class RunState:
         assert entry.committed is not None
         return (entry.closed.commit if entry.closed else None) or entry.committed.commit
 
+    @property
+    def proposals(self) -> int:
+        """How many proposers made: neither the baseline nor what was carried over from an earlier one."""
+        return max(0, len(self.experiments) - 1 - self.carried_over)
+
+    def open_numbers(self) -> Collection[int]:
+        """The numbers of the experiments under way, the eldest first."""
+        return self._open.keys()
+
+    def open_experiments(self) -> tuple[ExperimentState, ...]:
+        """The experiments under way, the eldest first."""
+        return tuple(self.experiments[number] for number in self._open)
+
     def open_experiment(self) -> ExperimentState | None:
-        """The experiment under way, if there is one."""
-        last = self.experiments.get(len(self.experiments) - 1)
-        return last if last is not None and last.closed is None else None
+        """The eldest experiment under way, which is the next to be decided."""
+        return next((self.experiments[number] for number in self._open), None)
 
     def slots(self, experiment: int) -> int:
         """How many of an experiment's trials count: all but those that say nothing about it."""
+        return len(self._taken(experiment))
+
+    def next_slot(self, experiment: int) -> int:
+        """The first slot that no trial of an experiment fills or is about to."""
+        taken = self._taken(experiment)
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def _taken(self, experiment: int) -> set[int]:
         trials = (self.trials[trial] for trial in self.experiments[experiment].trials)
-        return sum(1 for trial in trials if trial.failed is None or trial.failed.kind not in RETRIED)
+        return {t.started.slot for t in trials if t.failed is None or t.failed.kind not in RETRIED}
 
     def open_trials(self) -> tuple[TrialState, ...]:
         """Trials that have begun and neither failed nor been judged."""

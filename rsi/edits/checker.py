@@ -21,6 +21,10 @@ class Checker(Protocol):
         """The digest and size of code as it stands, `changed` empty."""
         ...
 
+    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+        """The change from `before` to `after` as an edit of `onto`, whole or not at all."""
+        ...
+
     def diff(self, old: CodeFiles, new: CodeFiles) -> str:
         """A unified diff that `check` applies to `old` to give `new`."""
         ...
@@ -36,6 +40,10 @@ class Confined:
     def inspect(self, code: CodeFiles) -> CheckedEdit | Refusal:
         """`rsi.edits.inspect_code`."""
         return edits.inspect_code(code)
+
+    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+        """`rsi.edits.transplant`."""
+        return edits.transplant(before, after, onto)
 
     def diff(self, old: CodeFiles, new: CodeFiles) -> str:
         """`rsi.edits.render_diff`."""

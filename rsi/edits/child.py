@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rsi.edits import blocks, unified
+from rsi.edits.merging import merged
 from rsi.edits.outcome import NotAnEdit, RefusalCode
 from rsi.edits.tree import check_text, summary
 from rsi.records import CodeFiles, EditFormat
@@ -25,6 +26,14 @@ def inspect(code: CodeFiles) -> dict[str, Any]:
     """The fields of a `CheckedEdit` that changes nothing, or of a `Refusal`."""
     try:
         return _inspect(code)
+    except NotAnEdit as refusal:
+        return {"refused": refusal.code, "reason": refusal.reason}
+
+
+def transplant(argument: dict[str, CodeFiles]) -> dict[str, Any]:
+    """`{before, after, onto}` → `{code}`, or the fields of a `Refusal`."""
+    try:
+        return {"code": merged(argument["before"], argument["after"], argument["onto"])}
     except NotAnEdit as refusal:
         return {"refused": refusal.code, "reason": refusal.reason}
 
