@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from rsi.edits import edit_between
 from rsi.edits.child import applied
 from rsi.edits.matching import split
-from rsi.edits.merging import merged
 from rsi.edits.outcome import CheckedEdit, NotAnEdit, Refusal, RefusalCode
+from rsi.edits.transplant import carried_over
 from rsi.edits.tree import canonical, parse, summary
 from rsi.records import CodeFiles, Edit
 from simulated.code import PREFIX
@@ -40,17 +39,13 @@ class Trusting:
             return Refusal(code=refusal.code, reason=refusal.reason)
         return CheckedEdit(code=code, changed=(), tree_digest=digest, tree_tokens=tokens)
 
-    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
-        """The change from `before` to `after` as an edit of `onto`, whole or not at all."""
-        try:
-            code = merged(before, after, onto)
-        except NotAnEdit as refusal:
-            return Refusal(code=refusal.code, reason=refusal.reason)
-        return edit_between(onto, code)
-
     def diff(self, old: CodeFiles, new: CodeFiles) -> str:
         """One hunk a file: the lines between the first and the last that differ."""
         return "".join(_hunk(path, old.get(path, ""), new[path]) for path in sorted(new) if new[path] != old.get(path))
+
+    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+        """The change from `before` to `after` as an edit of `onto`."""
+        return carried_over(before, after, onto)
 
 
 def _check(edit: Edit, before: CodeFiles, max_bytes: int) -> CheckedEdit:

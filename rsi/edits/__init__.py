@@ -8,18 +8,10 @@ from typing import Any
 from rsi import confined
 from rsi.edits import unified
 from rsi.edits.outcome import CheckedEdit, Refusal, RefusalCode
-from rsi.records import CodeFiles, Edit, EditFormat
+from rsi.edits.transplant import as_edit
+from rsi.records import CodeFiles, Edit
 
-__all__ = [
-    "CheckedEdit",
-    "Refusal",
-    "RefusalCode",
-    "check",
-    "edit_between",
-    "inspect_code",
-    "render_diff",
-    "transplant",
-]
+__all__ = ["CheckedEdit", "Refusal", "RefusalCode", "check", "inspect_code", "render_diff", "transplant"]
 
 CHECK_SECONDS = 8.0
 DIFF_SECONDS = 3.0
@@ -54,17 +46,7 @@ def transplant(before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | R
     """
     argument = {"before": before, "after": after, "onto": onto}
     answer = _confined("rsi.edits.child:transplant", argument, "the edit")
-    if isinstance(answer, Refusal):
-        return answer
-    return edit_between(onto, answer["code"])
-
-
-def edit_between(old: CodeFiles, new: CodeFiles) -> Edit | Refusal:
-    """What makes `new` of `old`; a refusal where they are equal."""
-    changed = {path: text for path, text in new.items() if text != old[path]}
-    if not changed:
-        return Refusal(code=RefusalCode.NO_CHANGE, reason="The code has that change already.")
-    return Edit(format=EditFormat.WHOLE_FILE, files=changed)
+    return answer if isinstance(answer, Refusal) else as_edit(answer["code"], onto)
 
 
 def render_diff(old: CodeFiles, new: CodeFiles) -> str:

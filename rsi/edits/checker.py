@@ -21,12 +21,12 @@ class Checker(Protocol):
         """The digest and size of code as it stands, `changed` empty."""
         ...
 
-    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
-        """The change from `before` to `after` as an edit of `onto`, whole or not at all."""
-        ...
-
     def diff(self, old: CodeFiles, new: CodeFiles) -> str:
         """A unified diff that `check` applies to `old` to give `new`."""
+        ...
+
+    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+        """The change from `before` to `after` as an edit of `onto`."""
         ...
 
 
@@ -41,10 +41,10 @@ class Confined:
         """`rsi.edits.inspect_code`."""
         return edits.inspect_code(code)
 
-    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
-        """`rsi.edits.transplant`."""
-        return edits.transplant(before, after, onto)
-
     def diff(self, old: CodeFiles, new: CodeFiles) -> str:
         """`rsi.edits.render_diff`."""
         return edits.render_diff(old, new)
+
+    def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+        """`rsi.edits.transplant`."""
+        return edits.transplant(before, after, onto)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rsi.edits import blocks, unified
-from rsi.edits.merging import merged
 from rsi.edits.outcome import NotAnEdit, RefusalCode
+from rsi.edits.transplant import merged
 from rsi.edits.tree import check_text, summary
 from rsi.records import CodeFiles, EditFormat
 
