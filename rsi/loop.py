@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from rsi import briefing, confirmation, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
-from rsi.derive import compare
+from rsi.derive import compare, history
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
@@ -230,7 +230,7 @@ class Loop:
         comparison = compare(self.state, number)
         last = experiment.decisions[-1] if experiment.decisions else None
         if last is None or last.comparison != comparison:
-            decision = self.policy.decide(comparison)
+            decision = self.policy.decide(comparison, history(self.state))
             self.recorder.record(PolicyDecided(experiment=number, comparison=comparison, decision=decision))
         elif isinstance(last.decision, Keep):
             kept = experiment.proposed.parent == self.state.incumbent

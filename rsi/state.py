@@ -12,6 +12,7 @@ from rsi.chain import Event, Placed
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
 from rsi.execution import Execution, ExitKind
+from rsi.history import Past
 from rsi.records import (
     Allowance,
     Arm,
@@ -124,6 +125,10 @@ class RunState:
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
         self._open: dict[int, None] = {}
+        self.closed: list[int] = []
+        """Experiments in the order of their closing."""
+        self.past: list[Past] = []
+        """What `rsi.derive.history` has told of them so far."""
         self.to_reapply: list[int] = []
         """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
         self.carried_over = 0
@@ -243,6 +248,7 @@ class RunState:
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
                 del self._open[body.experiment]
+                self.closed.append(body.experiment)
                 if body.status is ExperimentStatus.REAPPLIED:
                     self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:

@@ -18,7 +18,7 @@ from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
 from rsi.configuration import Component
-from rsi.derive import compare, derive_verdict, gather, reference_trial
+from rsi.derive import compare, derive_verdict, gather, history, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import Event
@@ -230,11 +230,13 @@ class Rederivation:
     def decided(self, state: RunState, body: e.PolicyDecided) -> Iterator[Claim]:
         """The policy sees what the verdicts gave, and decides so."""
         comparison = compare(state, body.experiment)
-        if comparison != body.comparison:
+        recorded = body.comparison
+        # What a run of an earlier version did not record yet is not held against it.
+        if any(getattr(comparison, field) != getattr(recorded, field) for field in recorded.model_fields_set):
             yield "decision", "its comparison does not hold the measurements that the verdicts gave"
         if self._policy is None:
             return
-        derived = self._policy.decide(comparison)
+        derived = self._policy.decide(comparison, history(state))
         self.counts["decisions"] += 1
         if derived != body.decision:
             yield "decision", f"the policy says {derived.kind} ({derived.reason}), it says {body.decision.kind}"

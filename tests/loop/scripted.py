@@ -8,7 +8,7 @@ import time
 
 from rsi.execution import Job, Outcome, Watch
 from rsi.protocols import Exhausted
-from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Provenance
+from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Propose, Provenance
 from rsi.testing.fake_sandbox import FakeSandbox
 from rsi.testing.fake_verifier import FakeVerifier
 
@@ -86,7 +86,7 @@ class Careful:
 
     name = "careful"
 
-    def decide(self, comparison):  # type: ignore[no-untyped-def]
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
         metric = comparison.objective.metric
         for arm in ("candidate", "incumbent"):
             if len(getattr(comparison, arm).values(metric)) < 2:
@@ -94,6 +94,9 @@ class Careful:
         mean = [sum(a.values(metric)) / 2 for a in (comparison.candidate, comparison.incumbent)]
         kind = Keep if mean[0] < mean[1] else Discard
         return kind(rule="careful", reason="two each")
+
+    def plan(self, history):  # type: ignore[no-untyped-def]
+        return Propose(rule="careful", reason="always")
 
 
 class Raising:
