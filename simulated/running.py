@@ -98,13 +98,16 @@ def simulate(
     return _run(plan, recorder, stores, executor or AtOnce())
 
 
-def go_on(plan: Plan, stores: Stores, executor: Executor | None = None) -> SimulatedRun:
+def go_on(
+    plan: Plan, stores: Stores, listeners: Sequence[Listener] = (), executor: Executor | None = None
+) -> SimulatedRun:
     """Resume what the stores hold of a run, as after a crash: the state is folded from the events again."""
     state = RunState()
     for event in stores.ledger.events:
         state.apply(event)
     recorder = MemoryRecorder(stores.ledger, stores.blobs, state)
     recorder.record(RunResumed(sandbox=SimulatedSandbox(plan.surface).describe(), versions={}))
+    recorder.listeners.extend(listeners)
     return _run(plan, recorder, stores, executor or AtOnce())
 
 

@@ -198,7 +198,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Estimate:
     A mean is a ratio to ones. Efron and Tibshirani 1993, chapter 13; by scipy.
     """
     one, other = np.asarray(over, dtype=float), np.asarray(under, dtype=float)
-    if not other.any():
+    if other.sum() <= 0:
         return Estimate(value=None)
     value = float(one.sum() / other.sum())
     if np.ptp(one) == 0 and np.ptp(other) == 0:
@@ -209,7 +209,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Estimate:
         warnings.simplefilter("ignore")  # a resample without anything to divide by has no ratio, and is said below
         found = bootstrap(
             (one, other),
-            lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
+            lambda a, b, axis: a.sum(axis=axis) / np.where((total := b.sum(axis=axis)) > 0, total, np.nan),
             paired=True,
             vectorized=True,
             n_resamples=RESAMPLES,
