@@ -96,3 +96,30 @@ def test_side_by_side_gives_the_same_claim_as_one_after_another(tmp_path: Path) 
     one = certified(tmp_path, "30 50 20", parallel=2, sandbox=uneven)
     two = certified(tmp_path, "30 50 20", parallel=3, sandbox=Component(name=uneven.name, options={"salt": 5}))
     assert one.state.milestones[0].closed == two.state.milestones[0].closed
+
+
+# --- what failed is taken back ------------------------------------------------------------------------------------
+
+
+def lucky(folder: Path, **changes: object) -> ReadRun:
+    """Greedy keeps luck: edits that change nothing but their seed, on a machine with much noise."""
+    script = " ".join(f"40.{number:04d}1" for number in range(12))
+    sandbox = Component(name=configuration(folder).sandbox.name, options={"noise": 2.0})
+    return certified(folder, script, sandbox=sandbox, **changes)
+
+
+def test_a_failed_milestone_is_explained_and_what_is_worth_nothing_taken_back(tmp_path: Path) -> None:
+    record = lucky(tmp_path)
+    state = record.state
+    assert not state.milestones[0].tested.passed
+    (ablation, *_) = state.ablations
+    assert ablation.begun.milestone == 1
+    assert ablation.closed is not None
+    assert {trial.started.split for trial in state.trials.values() if trial.started.ablation} == {"dev"}
+    taken_back = ablation.closed.result.edits
+    if taken_back:
+        removal = next(x for x in state.experiments.values() if x.proposed.removes)
+        assert removal.proposed.removes == taken_back
+        assert removal.closed.status.value == "kept"
+        assert set(taken_back) <= state.taken_back
+    assert state.certified == 0
