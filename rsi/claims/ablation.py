@@ -103,7 +103,7 @@ def find_units(edits: Edits) -> Procedure[tuple[Edits, ...]]:
 
     A part that does not come out is joined to the nearest later one with which it does (later edits build on earlier
     ones), else to its neighbour. Every round leaves fewer parts; all edits together always come out, because that is
-    the code from before them.
+    the code from before them, which the loop checks out instead of undoing anything.
     """
     parts: list[Edits] = [(edit,) for edit in edits]
     known: dict[Edits, bool] = {}
@@ -162,3 +162,12 @@ def draw_removal(
         refused.add(subset)
     alone = sorted(range(len(units)), key=lambda position: (-shares[position], position))
     return next((units[position] for position in alone if units[position] not in refused), ())
+
+
+def removable(units: Sequence[Edits], refused: set[Edits], edits: Edits) -> Procedure[Edits]:
+    """The edits of as many units as come out together, the first the most wanted out; `refused` ones crashed."""
+    for number in range(len(units), 0, -1):
+        subset = joined(units[:number], [True] * number, edits)
+        if subset not in refused and (yield from applies(subset)):
+            return subset
+    return ()
