@@ -109,7 +109,7 @@ def _blame(state: RunState) -> AblationBegun | None:
 
 def _attribution(state: RunState) -> AblationBegun | None:
     edits = kept_edits(state, 0)
-    trials = state.attribute or 0
+    trials = state.attribute or _left_over(state)
     done = any(a.begun.milestone is None and a.begun.base == state.incumbent for a in state.ablations)
     leaner = bool(state.experiments) and bool(state.experiments[state.incumbent].proposed.removes)
     if done or leaner or not edits or trials < attribution.least_trials(len(edits)):
@@ -126,6 +126,12 @@ def _attribution(state: RunState) -> AblationBegun | None:
             seed=_seed(state, number),
         ),
     )
+
+
+def _left_over(state: RunState) -> int:
+    """Half of the trials that nothing else has used: the code without what is idle is measured too."""
+    limit = state.budget.trials
+    return 0 if limit is None or not state.run.configuration.certify else (limit - len(state.trials)) // 2
 
 
 def _believed(state: RunState, edit: int, noise: float) -> blame.KeptEdit:

@@ -7,6 +7,7 @@ from rsi.edits.checker import Checker, Confined
 from rsi.edits.transplant import as_edit
 from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
+from rsi.evidence import Secret
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
 from rsi.removal import without
@@ -61,6 +62,12 @@ class Candidates:
         state = self.recorder.state
         parent = state.experiments[experiment].proposed.parent
         return self.checker.transplant(self.code(parent), self.code(experiment), self.code(state.incumbent))
+
+    def null_edit(self, number: int) -> Edit | None:
+        """An edit of the incumbent that does nothing but move its random stream, for the experiment of that number."""
+        state = self.recorder.state
+        seed = Secret(key=state.run.randomness).derive("null edit", number).seed()
+        return self.checker.null_edit(self.code(state.incumbent), seed)
 
     def without(self, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
         """An experiment's code without some of the kept edits that it builds on."""

@@ -154,9 +154,9 @@ class CallDeclined(Record):
     reason: str
 
 
-Role = Literal["measure", "confirm", "certify", "estimate", "ablate"]
+Role = Literal["measure", "confirm", "certify", "estimate", "ablate", "audit"]
 """What a trial is for: measuring an experiment, a comparison on fresh seeds without a test, a milestone's test, the
-estimate that follows a test that was passed, or seeing what kept edits are worth."""
+estimate that follows one that was passed, seeing what kept edits are worth, or how far dev is ahead of the holdout."""
 
 
 class TrialStarted(Record):
@@ -173,6 +173,8 @@ class TrialStarted(Record):
     """Which one it belongs to, for the role `ablate`."""
     without: tuple[int, ...] = ()
     """Kept edits that the experiment's code is trained without."""
+    weights_of: str | None = None
+    """For the role `audit`, which trains nothing: the trial whose weights are asked."""
     split: Split
     seed: int
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from rsi import briefing, confirmation, milestones, retention, schedule
+from rsi import audits, briefing, confirmation, milestones, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
@@ -29,7 +29,7 @@ from rsi.events import (
     RunPaused,
 )
 from rsi.execution import ExitKind, Job, Outcome, Watch
-from rsi.proposing import BASELINE, record_again, record_proposal, record_removal
+from rsi.proposing import BASELINE, record_again, record_null, record_proposal, record_removal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
 from rsi.records import (
@@ -41,7 +41,7 @@ from rsi.records import (
     Rejected,
     VerifierError,
 )
-from rsi.schedule import Step, budget_left, next_step, plan_holds
+from rsi.schedule import Step, budget_left, draws_null, next_step, plan_holds
 from rsi.side_by_side import Lanes
 from rsi.state import RETRIED, ExperimentState
 from rsi.task import Task
@@ -173,7 +173,7 @@ class Loop:
 
     def _train(self, step: schedule.Training) -> None:
         match step:
-            case schedule.Start() | schedule.StartPair() | schedule.StartWithout():
+            case schedule.Start() | schedule.StartPair() | schedule.StartWithout() | schedule.StartAudit():
                 self._begin(self._start(step), self.trials.screen)
             case schedule.Screen(trial):
                 self._begin(trial, self.trials.screen)
@@ -210,6 +210,12 @@ class Loop:
 
     def _plan(self) -> None:
         """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""
+        number = len(self.state.experiments)
+        if draws_null(self.state, number):
+            edit = self.candidates.null_edit(number)
+            if edit is not None:
+                record_null(self.recorder, edit)
+                return
         plan = self.policy.plan(history(self.state))
         if plan_holds(self.state, plan):
             self.recorder.record(PolicyPlanned(plan=plan))
@@ -294,7 +300,7 @@ class Loop:
                 2,
             )
 
-    def _start(self, step: schedule.Start | schedule.StartPair | schedule.StartWithout) -> str:
+    def _start(self, step: schedule.Starting) -> str:
         """Write down that a trial begins, and with which seed; returns its name."""
         body = schedule.started(self.state, step)
         self.recorder.record(body)
@@ -340,6 +346,9 @@ class Loop:
             raise Pause("interrupted by the user", 130)
         if not ended:
             return
+        halt = audits.halt(self.state) if any(self.state.trials[t].started.role == "audit" for t in ended) else None
+        if halt is not None:
+            raise Pause(halt, 1)
         self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
         if self._lost_in_a_row == 0:
             return

@@ -54,6 +54,24 @@ def record_removal(recorder: Recorder, edits: tuple[int, ...], edit: Edit | Refu
     )
 
 
+def record_null(recorder: Recorder, edit: Edit) -> None:
+    """Record an edit that does nothing as the next experiment."""
+    recorder.record(null(recorder.state, recorder.keep_text(edit.model_dump_json())))
+
+
+def null(state: RunState, edit: str) -> ExperimentProposed:
+    """The words of a null edit; whoever shows the history to a proposer leaves it out."""
+    return ExperimentProposed(
+        experiment=len(state.experiments),
+        parent=state.incumbent,
+        rationale="Nothing but further draws from the random stream: whether this is kept tells how often luck is",
+        kind="null",
+        provenance=Provenance(proposer="rsi"),
+        edit=edit,
+        null=True,
+    )
+
+
 def removal(state: RunState, edits: tuple[int, ...]) -> ExperimentProposed:
     """The words of a removal, before its edit is known."""
     last = state.ablations[-1].begun

@@ -11,9 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rsi import ablations, confirmation, milestones, records
+from rsi import ablations, audits, confirmation, milestones, records
+from rsi.claims.calibration import slips_in
 from rsi.derive import trials_left
 from rsi.events import AblationBegun, AblationClosed, MilestoneClosed, MilestoneTested, Role, TrialStarted
+from rsi.evidence import Secret
 from rsi.records import Certify, Keep, TryAgain
 from rsi.seeds import seed
 from rsi.state import RETRIED, AblationState, ExperimentState, RunState, TrialState
@@ -115,6 +117,13 @@ class StartWithout:
 
 
 @dataclass(frozen=True)
+class StartAudit:
+    """Ask kept weights about the holdout."""
+
+    experiment: int
+
+
+@dataclass(frozen=True)
 class Remove:
     """Propose the incumbent without some kept edits."""
 
@@ -149,7 +158,8 @@ class Conclude:
 
 
 Experimenting = ProposeBaseline | Plan | CarryOver | Remove | Commit | Review | Decide
-Training = Start | StartPair | StartWithout | Screen | Check
+Training = Start | StartPair | StartWithout | StartAudit | Screen | Check
+Starting = Start | StartPair | StartWithout | StartAudit
 Claiming = BeginMilestone | Milestone | BeginAblation | Cut | CloseAblation | Conclude
 Step = Experimenting | Training | Claiming
 
@@ -243,6 +253,9 @@ def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Train
             yield from _due_of_eldest(state, experiment, under_way)
         else:
             yield from _due_of(state, experiment, under_way)
+    open_audits = [trial for trial in state.audits.values() if not state.trials[trial].over]
+    yield from _going_on(state, open_audits, under_way)
+    yield from (StartAudit(experiment) for experiment in audits.due(state))
     if eldest is None and _prepare(state, ended=ended) is None:
         yield from _due_for_claims(state, under_way)
 
@@ -289,7 +302,7 @@ def _going_on(state: RunState, trials: Sequence[str], under_way: UnderWay) -> It
     yield from (Screen(trial) for trial in trials if not state.trials[trial].over and not under_way(trial))
 
 
-def started(state: RunState, step: Start | StartPair | StartWithout) -> TrialStarted:
+def started(state: RunState, step: Starting) -> TrialStarted:
     """The event by which a trial begins: its name, its split, its seed."""
     match step:
         case Start(experiment, slot, role):
@@ -305,6 +318,14 @@ def started(state: RunState, step: Start | StartPair | StartWithout) -> TrialSta
             entry = state.ablations[ablation - 1]
             trial, experiment, role = ablations.trial_name(entry), entry.begun.base, "ablate"
             belongs = {"ablation": ablation, "without": edits, "split": "dev"}
+        case StartAudit(experiment):
+            trained = audits.audited_trial(state, experiment)
+            assert trained is not None
+            again = sum(1 for t in state.trials.values() if t.started.weights_of == trained)
+            trial, slot, role = f"{experiment}.h{again + 1}", 0, "audit"
+            belongs = {"weights_of": trained, "split": "holdout", "seed": state.trials[trained].started.seed}
+    if role == "audit":
+        return TrialStarted(trial=trial, experiment=experiment, slot=slot, role=role, **belongs)
     drawn = seed(state, role, experiment, slot, belongs.get("milestone") or belongs.get("ablation"))
     return TrialStarted(trial=trial, experiment=experiment, slot=slot, role=role, seed=drawn, **belongs)
 
@@ -340,6 +361,12 @@ def budget_left(state: RunState) -> bool:
         return False
     share = 1 - state.run.configuration.certify_share if state.run.configuration.certify else 1.0
     return budget.hours is None or state.session_seconds() < share * budget.hours * 3600
+
+
+def draws_null(state: RunState, number: int) -> bool:
+    """Whether an edit that changes nothing is slipped in as the experiment of that number."""
+    seed = Secret(key=state.run.randomness).derive("null", number).seed()
+    return slips_in(seed, state.run.configuration.null_share)
 
 
 def plan_holds(state: RunState, plan: records.Plan) -> bool:

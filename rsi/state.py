@@ -158,6 +158,8 @@ class RunState:
         self.own = 0
         """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
+        self.audits: dict[int, str] = {}
+        """Experiment → its latest trial of the role `audit`."""
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
         self.milestones: list[MilestoneState] = []
@@ -269,6 +271,9 @@ class RunState:
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
+                elif body.weights_of is not None:
+                    self.audits[body.experiment] = body.trial
+                    self._trial(body.trial, trained=self.trials[body.weights_of].trained)
                 elif body.milestone is not None:
                     entry = self.milestones[body.milestone - 1]
                     self._milestone(body.milestone, trials=(*entry.trials, body.trial))
@@ -465,6 +470,10 @@ class RunState:
         """The eldest experiment under way, which is the next to be decided."""
         return next((self.experiments[number] for number in self._open), None)
 
+    def position(self, trial: str) -> int:
+        """How many trials had begun by the time that one did."""
+        return next(place for place, name in enumerate(self.trials, start=1) if name == trial)
+
     def slots(self, experiment: int) -> int:
         """How many of an experiment's trials count: all but those that say nothing about it."""
         return len(self._taken(experiment))
@@ -499,7 +508,7 @@ class RunState:
         if self.data is not None and self.data.execution is not None:
             yield "", self.data.execution
         for name, trial in self.trials.items():
-            if trial.trained is not None:
+            if trial.trained is not None and trial.started.weights_of is None:
                 yield name, trial.trained.execution
             for answered in trial.answered:
                 yield name, answered.execution

@@ -17,13 +17,15 @@ from rsi import ablations, confirmation, milestones, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
+from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, history, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
+from rsi.evidence import Secret
 from rsi.ledger import Event
-from rsi.proposing import removal
+from rsi.proposing import null, removal
 from rsi.records import (
     CodeFiles,
     Edit,
@@ -37,7 +39,7 @@ from rsi.review import rederive_calls as calls
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
-from rsi.schedule import plan_holds
+from rsi.schedule import draws_null, plan_holds
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -114,6 +116,8 @@ class Rederivation:
         if body.removes:
             yield from self._removal(state, body)
             return
+        if draws_null(state, body.experiment) and body.experiment > 0 and body.again is None:
+            yield from self._null(state, body)
         if body.again is None:
             yield from self._fresh(state, body)
             return
@@ -146,6 +150,18 @@ class Rederivation:
                 yield "commit", f"the edits of {body.removes} cannot be taken out: {edit.reason}"
         elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
             yield "commit", f"its edit does not take out the edits of {body.removes}"
+
+    def _null(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        if not self.verdicts:
+            return
+        seed = Secret(key=state.run.randomness).derive("null edit", body.experiment).seed()
+        edit = null_edit(self._code(state.commit_of(state.incumbent)), seed)
+        if (edit is not None) != body.null:
+            yield "decision", "a null edit was drawn, and this is none" if edit else "no null edit could be made here"
+        elif edit is not None and (
+            body != null(state, body.edit or "") or Edit.model_validate_json(self.blobs.get(body.edit or "")) != edit
+        ):
+            yield "commit", "its edit is not the null edit that the run's secret gives"
 
     def _without(self, state: RunState, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
         def code(number: int) -> CodeFiles:

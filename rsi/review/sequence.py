@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rsi import ablations, confirmation, milestones
+from rsi import ablations, audits, confirmation, milestones
 from rsi import events as e
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
-from rsi.schedule import Start, StartPair, StartWithout, may_open, plan_holds, started
+from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
 from rsi.state import ExperimentState, RunState, TrialState
 
 
@@ -55,6 +55,8 @@ def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
 
 def _own(state: RunState, body: e.ExperimentProposed) -> str:
     """Why it cannot be the loop's own experiment that it says it is, or no one's but the proposer's."""
+    if body.null and not draws_null(state, body.experiment):
+        return "no null edit was drawn"
     due = state.planned.experiment if isinstance(state.planned, TryAgain) else next(iter(state.to_reapply), None)
     if body.removes != state.to_remove:
         return (
@@ -74,15 +76,7 @@ def _started(state: RunState, body: e.TrialStarted) -> str:
         return f"trial {body.trial!r} began before"
     if body.experiment not in state.experiments:
         return f"there is no experiment {body.experiment}"
-    match body.role:
-        case "certify" | "estimate":
-            return _pairing(state, body)
-        case "ablate":
-            return _ablating(state, body)
-        case "confirm":
-            return _confirming(state, body)
-        case "measure":
-            return _measuring(state, body)
+    return _ROLES[body.role](state, body)
 
 
 def _confirming(state: RunState, body: e.TrialStarted) -> str:
@@ -100,6 +94,12 @@ def _pairing(state: RunState, body: e.TrialStarted) -> str:
     if (body.experiment, body.slot, body.role) not in set(milestones.due(state, current)):
         return f"no trial of experiment {body.experiment} was due in slot {body.slot}"
     return _as_due(state, body, StartPair(current.begun.milestone, body.experiment, body.slot, body.role))
+
+
+def _auditing(state: RunState, body: e.TrialStarted) -> str:
+    if body.experiment not in set(audits.due(state)):
+        return f"no audit of experiment {body.experiment} was due"
+    return _as_due(state, body, StartAudit(body.experiment))
 
 
 def _ablating(state: RunState, body: e.TrialStarted) -> str:
@@ -164,7 +164,7 @@ def _measuring(state: RunState, body: e.TrialStarted) -> str:
     return _as_due(state, body, Start(body.experiment, body.slot, body.role))
 
 
-def _as_due(state: RunState, body: e.TrialStarted, step: Start | StartPair | StartWithout) -> str:
+def _as_due(state: RunState, body: e.TrialStarted, step: Starting) -> str:
     due = started(state, step)
     if body.trial != due.trial:
         return f"the trial is called {body.trial!r} instead of {due.trial!r}"
@@ -287,6 +287,14 @@ def _finished(state: RunState, _body: e.RunFinished) -> str:
     return ""
 
 
+_ROLES: dict[e.Role, Callable[[RunState, e.TrialStarted], str]] = {
+    "measure": _measuring,
+    "confirm": _confirming,
+    "certify": _pairing,
+    "estimate": _pairing,
+    "ablate": _ablating,
+    "audit": _auditing,
+}
 _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.DataPrepared: _prepared,
     e.ExperimentProposed: _proposed,
