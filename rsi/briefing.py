@@ -47,7 +47,10 @@ class Told:
                 continue
             if number not in self._entries:
                 self._children.setdefault(experiment.proposed.parent, []).append(number)
+            overtook = number < next(reversed(self._entries), 0)  # its elder closed after it
             self._entries[number] = _entry(state, experiment, get_blob)
+            if overtook:
+                self._entries = dict(sorted(self._entries.items()))
         return tuple(self._entries.values())
 
 

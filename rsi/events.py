@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
-from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
+from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Plan, Provenance, Record, Verdict
 from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
@@ -66,6 +67,10 @@ class ExperimentProposed(Record):
     """Why there is nothing to try, where the proposer itself says so."""
     again: int | None = None
     """The earlier experiment whose edit is carried over to the present incumbent; nobody proposed it anew."""
+    removes: tuple[int, ...] = ()
+    """Kept experiments whose edits it takes out of the incumbent, to see whether they are to blame."""
+    null: bool = False
+    """It changes nothing but the draws of random numbers; whether it is kept tells how often luck is."""
 
 
 class ExperimentCommitted(Record):
@@ -147,8 +152,9 @@ class CallDeclined(Record):
     reason: str
 
 
-Role = Literal["measure", "confirm"]
-"""What a trial is for: measuring an experiment, or the comparison at the end on fresh seeds."""
+Role = Literal["measure", "confirm", "certify", "estimate"]
+"""What a trial is for: measuring an experiment, a comparison on fresh seeds without a test, a milestone's test, or the
+estimate that follows a test that was passed."""
 
 
 class TrialStarted(Record):
@@ -159,6 +165,8 @@ class TrialStarted(Record):
     slot: int
     """Which of the experiment's trials it is; one that was lost or interrupted is tried again in the same slot."""
     role: Role
+    milestone: int | None = None
+    """Which one it belongs to, for the roles `certify` and `estimate`."""
     split: Split
     seed: int
 
@@ -223,6 +231,46 @@ class PolicyDecided(Record):
     experiment: int
     comparison: Comparison
     decision: Decision
+
+
+class PolicyPlanned(Record):
+    """The policy wants something else next than a fresh proposal."""
+
+    plan: Plan
+
+
+class MilestoneBegun(Record):
+    """The incumbent is to be compared with the last certified one, on the holdout and on fresh seeds."""
+
+    milestone: int
+    """From 1."""
+    candidate: int
+    reference: int
+    """The last certified experiment, at first the baseline."""
+    plan: MilestonePlan
+    """All that the test depends on besides the pairs."""
+    estimate_pairs: int
+    """How many follow a test that was passed."""
+    reason: str
+
+
+class MilestoneTested(Record):
+    """Whether the test was passed: all that leaves it."""
+
+    milestone: int
+    passed: bool
+    pairs: int
+    """How many it took."""
+    reason: str
+
+
+class MilestoneClosed(Record):
+    """What the milestone lets the run claim."""
+
+    milestone: int
+    improvement: Interval | None
+    """Of the candidate over the baseline, on the holdout, from seeds run after the test was passed; None where that
+    failed or a trial gave no score."""
 
 
 class ExperimentClosed(Record):
@@ -300,7 +348,11 @@ BODIES: dict[str, type[Record]] = {
     "trial.judged": TrialJudged,
     "trial.failed": TrialFailed,
     "policy.decided": PolicyDecided,
+    "policy.planned": PolicyPlanned,
     "experiment.closed": ExperimentClosed,
+    "milestone.begun": MilestoneBegun,
+    "milestone.tested": MilestoneTested,
+    "milestone.closed": MilestoneClosed,
     "confirmation.finished": ConfirmationFinished,
     "blobs.dropped": BlobsDropped,
     "run.paused": RunPaused,

@@ -11,20 +11,23 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from rsi import briefing, confirmation, retention, schedule
+from rsi import briefing, confirmation, milestones, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
 from rsi.errors import EnvironmentFault, RsiError
 from rsi.events import (
     ExperimentClosed,
+    MilestoneClosed,
+    MilestoneTested,
     PolicyDecided,
+    PolicyPlanned,
     ProposalReviewed,
+    Role,
     RunFinished,
     RunPaused,
     TrialStarted,
 )
-from rsi.evidence import Secret
 from rsi.execution import ExitKind, Job, Outcome, Watch
 from rsi.proposing import BASELINE, record_again, record_proposal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
@@ -38,7 +41,8 @@ from rsi.records import (
     Rejected,
     VerifierError,
 )
-from rsi.schedule import Step, budget_left, next_step
+from rsi.schedule import Step, budget_left, next_step, plan_holds
+from rsi.seeds import seed
 from rsi.side_by_side import Lanes
 from rsi.state import RETRIED, ExperimentState
 from rsi.task import Task
@@ -91,7 +95,6 @@ class Loop:
         self.sandbox = sandbox
         self.watch = watch
         self.approve = approve
-        self.secret = Secret(key=self.state.run.randomness)
         self.lanes = Lanes(self._execute, executor, self.state.run.configuration.parallel)
         self._began = time.monotonic()
         self._stop = threading.Event()
@@ -138,25 +141,45 @@ class Loop:
                 return
 
     def _do(self, step: Step) -> None:
+        if isinstance(step, schedule.Training):
+            self._train(step)
+        elif isinstance(step, schedule.Claiming):
+            self._claim(step)
+        else:
+            self._experiment(step)
+
+    def _experiment(self, step: schedule.Experimenting) -> None:
         match step:
             case schedule.ProposeBaseline():
                 self.recorder.record(BASELINE)
-            case schedule.Propose():
-                self._propose()
+            case schedule.Plan():
+                self._plan()
             case schedule.CarryOver(experiment):
                 record_again(self.recorder, experiment, self.candidates.carried_over(experiment))
             case schedule.Commit(experiment):
                 self._commit(self.state.experiments[experiment])
             case schedule.Review(experiment):
                 self._review(self.state.experiments[experiment])
+            case schedule.Decide(experiment):
+                self._decide(self.state.experiments[experiment])
+
+    def _train(self, step: schedule.Training) -> None:
+        match step:
             case schedule.Start(experiment, slot, role):
                 self._begin(self._start_trial(experiment, slot, role), self.trials.screen)
+            case schedule.StartPair(milestone, experiment, slot, role):
+                self._begin(self._start_pair(milestone, experiment, slot, role), self.trials.screen)
             case schedule.Screen(trial):
                 self._begin(trial, self.trials.screen)
             case schedule.Check(trial):
                 self._begin(trial, self.trials.check)
-            case schedule.Decide(experiment):
-                self._decide(self.state.experiments[experiment])
+
+    def _claim(self, step: schedule.Claiming) -> None:
+        match step:
+            case schedule.BeginMilestone():
+                self.recorder.record(milestones.begin(self.state))
+            case schedule.Milestone(body):
+                self._record_milestone(body)
             case schedule.Conclude():
                 self._conclude()
 
@@ -174,6 +197,14 @@ class Loop:
             except Exception as error:
                 told = f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}"
                 raise Pause(told, 1) from error
+
+    def _plan(self) -> None:
+        """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""
+        plan = self.policy.plan(history(self.state))
+        if plan_holds(self.state, plan):
+            self.recorder.record(PolicyPlanned(plan=plan))
+        else:
+            self._propose()
 
     def _propose(self) -> None:
         brief = self.brief()
@@ -251,14 +282,12 @@ class Loop:
                 2,
             )
 
-    def _start_trial(self, experiment: int, slot: int, role: str) -> str:
+    def _start_trial(self, experiment: int, slot: int, role: Role) -> str:
         measure = role == "measure"
         trials = (
             self.state.experiments[experiment].trials if measure else confirmation.trials_of(self.state, experiment)
         )
         trial = f"{experiment}.{'' if measure else 'c'}{len(trials) + 1}"
-        # Arms of a confirmation share their seeds; no seed of the search is ever used again there.
-        secret = self.secret.derive("seed", experiment, slot) if measure else self.secret.derive("confirm", slot)
         self.recorder.record(
             TrialStarted.model_validate(
                 {
@@ -267,11 +296,33 @@ class Loop:
                     "slot": slot,
                     "role": role,
                     "split": "dev" if measure else "holdout",
-                    "seed": secret.seed(),
+                    "seed": seed(self.state, role, experiment, slot),
                 }
             )
         )
         return trial
+
+    def _start_pair(self, milestone: int, experiment: int, slot: int, role: Role) -> str:
+        entry = self.state.milestones[milestone - 1]
+        trial = milestones.trial_name(self.state, entry, experiment)
+        self.recorder.record(
+            TrialStarted(
+                trial=trial,
+                experiment=experiment,
+                slot=slot,
+                role=role,
+                milestone=milestone,
+                split="holdout",
+                seed=seed(self.state, role, experiment, slot, milestone),
+            )
+        )
+        return trial
+
+    def _record_milestone(self, body: MilestoneTested | MilestoneClosed) -> None:
+        self.recorder.record(body)
+        if isinstance(body, MilestoneClosed):
+            self.trials.forget(self.state.milestones[body.milestone - 1].trials)
+            retention.enforce(self.recorder, self.state.run.configuration.retention)
 
     def _begin(self, trial: str, steps: Callable[[str, CodeFiles], Steps]) -> None:
         code = self.candidates.code(self.state.trials[trial].started.experiment)

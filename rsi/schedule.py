@@ -7,12 +7,13 @@ same seed gives the same proposals and decisions on any machine, however fast it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from rsi import confirmation
-from rsi.events import Role
-from rsi.records import Keep
+from rsi import confirmation, milestones, records
+from rsi.derive import trials_left
+from rsi.events import MilestoneClosed, MilestoneTested, Role
+from rsi.records import Certify, Keep, TryAgain
 from rsi.state import RETRIED, ExperimentState, RunState, TrialState
 
 UnderWay = Callable[[str], bool]
@@ -25,8 +26,8 @@ class ProposeBaseline:
 
 
 @dataclass(frozen=True)
-class Propose:
-    """Ask the proposer."""
+class Plan:
+    """Ask the policy what the next experiment is to be, and the proposer where that is a fresh proposal."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ class Start:
 
 
 @dataclass(frozen=True)
+class StartPair:
+    """Begin a milestone's trial."""
+
+    milestone: int
+    experiment: int
+    slot: int
+    role: Role
+
+
+@dataclass(frozen=True)
 class Screen:
     """Go on with a trial that an earlier session began."""
 
@@ -81,11 +92,26 @@ class Decide:
 
 
 @dataclass(frozen=True)
+class BeginMilestone:
+    """Write down what is to be compared, and how."""
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Write down what a milestone's test, or its estimate, came to."""
+
+    body: MilestoneTested | MilestoneClosed
+
+
+@dataclass(frozen=True)
 class Conclude:
     """State what the confirmation showed."""
 
 
-Step = ProposeBaseline | Propose | CarryOver | Commit | Review | Start | Screen | Check | Decide | Conclude
+Experimenting = ProposeBaseline | Plan | CarryOver | Commit | Review | Decide
+Training = Start | StartPair | Screen | Check
+Claiming = BeginMilestone | Milestone | Conclude
+Step = Experimenting | Training | Claiming
 
 
 def next_step(state: RunState, under_way: UnderWay, *, free: bool, ended: bool) -> Step | None:
@@ -110,9 +136,11 @@ def _prepare(state: RunState, *, ended: bool) -> Step | None:
             return Review(_number(experiment))
     if not may_open(state):
         return None
+    if isinstance(state.planned, TryAgain):
+        return CarryOver(state.planned.experiment)
     if state.to_reapply:
         return CarryOver(state.to_reapply[0])
-    return Propose() if budget_left(state) and not ended else None
+    return Plan() if budget_left(state) and not ended else None
 
 
 def _conclusion(state: RunState, under_way: UnderWay, *, ended: bool) -> Step | None:
@@ -121,6 +149,19 @@ def _conclusion(state: RunState, under_way: UnderWay, *, ended: bool) -> Step | 
         trials = {*eldest.trials, *_parent(state, eldest).trials}
         awaited = any(map(under_way, trials)) or next(_due_of_eldest(state, eldest, under_way), None) is not None
         return None if awaited else Decide(_number(eldest))
+    return _claim(state, under_way, ended=ended)
+
+
+def _claim(state: RunState, under_way: UnderWay, *, ended: bool) -> Step | None:
+    """Milestones begin when nothing else is open, so that what they find reaches every decision at the same place."""
+    current = state.open_milestone()
+    if current is not None:
+        if any(map(under_way, current.trials)) or next(_due(state, under_way, ended=ended), None) is not None:
+            return None
+        body = milestones.tested(state, current) or milestones.closed(state, current)
+        return Milestone(body) if body is not None else None
+    if milestones.planned(state) or milestones.due_at_the_end(state):
+        return BeginMilestone()
     if not confirmation.wanted(state) or any(map(under_way, state.confirming)):
         return None
     return Conclude() if next(_due(state, under_way, ended=ended), None) is None else None
@@ -129,7 +170,7 @@ def _conclusion(state: RunState, under_way: UnderWay, *, ended: bool) -> Step | 
 # --- trials -------------------------------------------------------------------------------------------------------
 
 
-def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Step]:
+def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Training]:
     """Trials that could begin, in the order in which they matter."""
     eldest = state.open_experiment()
     for experiment in state.open_experiments():
@@ -137,12 +178,22 @@ def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Step]
             yield from _due_of_eldest(state, experiment, under_way)
         else:
             yield from _due_of(state, experiment, under_way)
-    if eldest is None and _prepare(state, ended=ended) is None and confirmation.wanted(state):
+    if eldest is None and _prepare(state, ended=ended) is None:
+        yield from _due_for_claims(state, under_way)
+
+
+def _due_for_claims(state: RunState, under_way: UnderWay) -> Iterator[Training]:
+    current = state.open_milestone()
+    if current is not None:
+        yield from _going_on(state, current.trials, under_way)
+        number = current.begun.milestone
+        yield from (StartPair(number, *place) for place in milestones.due(state, current))
+    elif not (milestones.planned(state) or milestones.due_at_the_end(state)) and confirmation.wanted(state):
         yield from _going_on(state, state.confirming, under_way)
         yield from (Start(experiment, slot, "confirm") for experiment, slot in confirmation.owed(state))
 
 
-def _due_of_eldest(state: RunState, experiment: ExperimentState, under_way: UnderWay) -> Iterator[Step]:
+def _due_of_eldest(state: RunState, experiment: ExperimentState, under_way: UnderWay) -> Iterator[Training]:
     """Its decision may ask for trials of its parent's too, and for the check before a keep."""
     yield from _due_of(state, experiment, under_way)
     if experiment.committed is None or _number(experiment) == 0:
@@ -153,7 +204,7 @@ def _due_of_eldest(state: RunState, experiment: ExperimentState, under_way: Unde
         yield Check(trial.started.trial)
 
 
-def _due_of(state: RunState, experiment: ExperimentState, under_way: UnderWay) -> Iterator[Step]:
+def _due_of(state: RunState, experiment: ExperimentState, under_way: UnderWay) -> Iterator[Training]:
     if experiment.committed is None or not approved(state, experiment):
         return
     yield from _going_on(state, experiment.trials, under_way)
@@ -165,7 +216,7 @@ def _due_of(state: RunState, experiment: ExperimentState, under_way: UnderWay) -
         yield Start(number, state.next_slot(number), "measure")
 
 
-def _going_on(state: RunState, trials: tuple[str, ...] | list[str], under_way: UnderWay) -> Iterator[Step]:
+def _going_on(state: RunState, trials: Sequence[str], under_way: UnderWay) -> Iterator[Screen]:
     yield from (Screen(trial) for trial in trials if not state.trials[trial].over and not under_way(trial))
 
 
@@ -183,6 +234,8 @@ def check_due(state: RunState, experiment: ExperimentState) -> TrialState | None
 
 def may_open(state: RunState) -> bool:
     """Whether the window has room for another experiment; the baseline is measured before anything is proposed."""
+    if state.open_milestone() is not None or milestones.planned(state):
+        return False
     return 0 not in state.open_numbers() and len(state.open_numbers()) < state.run.configuration.lookahead
 
 
@@ -191,7 +244,28 @@ def budget_left(state: RunState) -> bool:
     budget = state.budget
     if budget.experiments is not None and state.proposals >= budget.experiments:
         return False
-    return budget.hours is None or state.session_seconds() < budget.hours * 3600
+    left = trials_left(state)
+    if left is not None and left <= sum(x.wanted - state.slots(_number(x)) for x in state.open_experiments()):
+        return False
+    share = 1 - state.run.configuration.certify_share if state.run.configuration.certify else 1.0
+    return budget.hours is None or state.session_seconds() < share * budget.hours * 3600
+
+
+def plan_holds(state: RunState, plan: records.Plan) -> bool:
+    """Whether what the policy wants instead of a fresh proposal can be had."""
+    match plan:
+        case Certify():
+            return state.run.configuration.certify and state.incumbent != state.certified
+        case TryAgain(experiment=number):
+            entry = state.experiments.get(number)
+            tried = any(x.proposed.again == number and x.proposed.parent == state.incumbent for x in _of(state))
+            return number > 0 and entry is not None and entry.committed is not None and bool(entry.closed) and not tried
+        case _:
+            return False
+
+
+def _of(state: RunState) -> Collection[ExperimentState]:
+    return state.experiments.values()
 
 
 def approved(state: RunState, experiment: ExperimentState) -> bool:

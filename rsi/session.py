@@ -61,7 +61,13 @@ class Session:
 
     def _anchor(self, event: Event, state: RunState) -> None:
         """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
-        if event.kind in {"experiment.closed", "confirmation.finished", "run.paused", "run.finished"}:
+        if event.kind in {
+            "experiment.closed",
+            "milestone.closed",
+            "confirmation.finished",
+            "run.paused",
+            "run.finished",
+        }:
             anchors.record(state.run.run, event.seq, event.hash)
 
     def close(self) -> None:

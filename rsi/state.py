@@ -21,6 +21,7 @@ from rsi.records import (
     Keep,
     Measure,
     Observation,
+    Plan,
     Record,
     Scored,
     VerifierError,
@@ -117,6 +118,18 @@ class ExperimentState(Record):
         return self.decisions[-1].decision if self.decisions else None
 
 
+class MilestoneState(Record):
+    """One milestone, as far as it has come."""
+
+    begun: e.MilestoneBegun
+    trials: tuple[str, ...] = ()
+    """Of both roles, in the order of their start."""
+    tested: e.MilestoneTested | None = None
+    closed: e.MilestoneClosed | None = None
+    spent: int = 0
+    """Trials of the whole run by the time it closed."""
+
+
 class RunState:
     """Folds events one by one; its parts are frozen records that are replaced, never changed."""
 
@@ -131,11 +144,16 @@ class RunState:
         """What `rsi.derive.history` has told of them so far."""
         self.to_reapply: list[int] = []
         """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
-        self.carried_over = 0
-        """Experiments that repeat the edit of an earlier one."""
+        self.own = 0
+        """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
+        self.milestones: list[MilestoneState] = []
+        self.certified = 0
+        """The last experiment whose code was certified; the baseline needs no certificate."""
+        self.planned: Plan | None = None
+        """What the policy wants next instead of a fresh proposal, until it has begun."""
         self.calls: dict[str, CallState] = {}
         """Attempts by their reservation, in order."""
         self.declined: dict[tuple[int, int], e.CallDeclined] = {}
@@ -206,9 +224,11 @@ class RunState:
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
                 self._open[body.experiment] = None
-                if body.again is not None:
+                self.own += body.again is not None or bool(body.removes) or body.null
+                if body.again in self.to_reapply:
                     self.to_reapply.remove(body.again)
-                    self.carried_over += 1
+                elif body.again is not None:
+                    self.planned = None
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
                 self._tried.add(body.tree_digest)
@@ -228,6 +248,9 @@ class RunState:
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
+                elif body.milestone is not None:
+                    entry = self.milestones[body.milestone - 1]
+                    self._milestone(body.milestone, trials=(*entry.trials, body.trial))
                 else:
                     experiment = self.experiments[body.experiment]
                     self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
@@ -245,6 +268,19 @@ class RunState:
                 self._trial(body.trial, failed=body)
             case e.PolicyDecided():
                 self._decided(body)
+            case e.PolicyPlanned():
+                self.planned = body.plan
+            case e.MilestoneBegun():
+                if body.milestone != len(self.milestones) + 1:
+                    raise IntegrityError(f"Event {event.seq}: milestone {body.milestone} is out of order.")
+                self.milestones.append(MilestoneState(begun=body))
+                self.planned = None
+            case e.MilestoneTested():
+                self._milestone(body.milestone, tested=body)
+                if body.passed:
+                    self.certified = self.milestones[body.milestone - 1].begun.candidate
+            case e.MilestoneClosed():
+                self._milestone(body.milestone, closed=body, spent=len(self.trials))
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
                 del self._open[body.experiment]
@@ -286,6 +322,9 @@ class RunState:
     def _experiment(self, number: int, **update: object) -> None:
         self.touched.append(number)
         self.experiments[number] = self.experiments[number].model_copy(update=update)
+
+    def _milestone(self, number: int, **update: object) -> None:
+        self.milestones[number - 1] = self.milestones[number - 1].model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
         self._unsettled.remove(reservation)
@@ -360,8 +399,13 @@ class RunState:
 
     @property
     def proposals(self) -> int:
-        """How many proposers made: neither the baseline nor what was carried over from an earlier one."""
-        return max(0, len(self.experiments) - 1 - self.carried_over)
+        """How many proposers made; the baseline and what the loop tries by itself are not among them."""
+        return max(0, len(self.experiments) - 1 - self.own)
+
+    def open_milestone(self) -> MilestoneState | None:
+        """The milestone under way, if there is one."""
+        last = self.milestones[-1] if self.milestones else None
+        return last if last is not None and last.closed is None else None
 
     def open_numbers(self) -> Collection[int]:
         """The numbers of the experiments under way, the eldest first."""

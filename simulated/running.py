@@ -21,6 +21,7 @@ from rsi.task import Task
 from rsi.trial import TrialRunner
 from simulated import code
 from simulated.checking import Trusting
+from simulated.oracle import Oracle
 from simulated.proposer import SimulatedProposer
 from simulated.sandbox import SimulatedSandbox
 from simulated.surface import Surface, Value, value
@@ -68,8 +69,7 @@ class SimulatedRun(NamedTuple):
 
     def worth(self, experiment: int) -> Value:
         """What an experiment's code is truly worth over the baseline."""
-        files = self.stores.workspace.commits[self.state.commit_of(experiment)].code
-        return value(self.surface, files[code.FILE])
+        return _worth(self.surface, self.stores.workspace, self.state.commit_of(experiment))
 
 
 class Plan(NamedTuple):
@@ -98,18 +98,23 @@ def simulate(
     return _run(plan, recorder, stores, executor or AtOnce())
 
 
-def go_on(plan: Plan, stores: Stores, executor: Executor | None = None) -> SimulatedRun:
+def go_on(
+    plan: Plan, stores: Stores, listeners: Sequence[Listener] = (), executor: Executor | None = None
+) -> SimulatedRun:
     """Resume what the stores hold of a run, as after a crash: the state is folded from the events again."""
     state = RunState()
     for event in stores.ledger.events:
         state.apply(event)
     recorder = MemoryRecorder(stores.ledger, stores.blobs, state)
     recorder.record(RunResumed(sandbox=SimulatedSandbox(plan.surface).describe(), versions={}))
+    recorder.listeners.extend(listeners)
     return _run(plan, recorder, stores, executor or AtOnce())
 
 
 def _run(plan: Plan, recorder: MemoryRecorder, stores: Stores, executor: Executor) -> SimulatedRun:
     state, task = recorder.state, _task(plan)
+    if isinstance(plan.policy, Oracle):
+        plan.policy.worth = lambda commit: _worth(plan.surface, stores.workspace, commit).true
     trials = TrialRunner(
         recorder=recorder,
         task=task,
@@ -134,6 +139,10 @@ def _run(plan: Plan, recorder: MemoryRecorder, stores: Stores, executor: Executo
         assert state.paused is not None
         raise RuntimeError(f"the simulated run stopped: {state.paused.reason}")
     return SimulatedRun(plan.surface, state, stores)
+
+
+def _worth(surface: Surface, workspace: MemoryWorkspace, commit: str) -> Value:
+    return value(surface, workspace.commits[commit].code[code.FILE])
 
 
 def _task(plan: Plan) -> Task:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from rsi import confirmation, plugins
+from rsi import confirmation, milestones, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
@@ -34,6 +34,7 @@ from rsi.review import rederive_calls as calls
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
+from rsi.schedule import plan_holds
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -107,7 +108,10 @@ class Rederivation:
 
     def proposed(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
         """What is carried over to another incumbent is the earlier experiment's own change."""
-        if body.again is None or not self.verdicts:
+        if body.again is None:
+            yield from self._fresh(state, body)
+            return
+        if not self.verdicts:
             return
         first = state.experiments[body.again].proposed
         same = ("rationale", "kind", "detail")
@@ -120,6 +124,14 @@ class Rederivation:
                 yield "commit", f"the edit of experiment {body.again} cannot be carried over: {edit.reason}"
         elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
             yield "commit", f"its edit is not the change that experiment {body.again} made"
+
+    def _fresh(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """A fresh proposal comes where the policy plans nothing else."""
+        if self._policy is None or body.experiment == 0 or state.run.configuration.proposal_only or body.null:
+            return
+        plan = self._policy.plan(history(state))
+        if plan_holds(state, plan):
+            yield "decision", f"the policy plans to {plan.kind}, not to have something proposed"
 
     # --- code ---------------------------------------------------------------------------------------------------
 
@@ -282,6 +294,37 @@ class Rederivation:
             return ExperimentStatus.OPEN, None
         return ExperimentStatus.REFUSED, None
 
+    def planned(self, state: RunState, body: e.PolicyPlanned) -> Iterator[Claim]:
+        """The policy plans so."""
+        if self._policy is None:
+            return
+        self.counts["decisions"] += 1
+        derived = self._policy.plan(history(state))
+        if derived != body.plan:
+            yield "decision", f"the policy plans to {derived.kind} ({derived.reason}), it says {body.plan.kind}"
+
+    def begun(self, state: RunState, body: e.MilestoneBegun) -> Iterator[Claim]:
+        """A milestone compares the incumbent with the last certified code, as the run's budget and noise ask."""
+        derived = milestones.begin(state)
+        if derived != body:
+            yield "milestone", "its candidate, reference or plan does not follow from the record"
+
+    def tested(self, state: RunState, body: e.MilestoneTested) -> Iterator[Claim]:
+        """The test's word follows from its pairs."""
+        current = state.open_milestone()
+        derived = milestones.tested(state, current) if current else None
+        self.counts["milestones"] += 1
+        if derived is None or derived != body:
+            said = "another pair is wanted" if derived is None else "passed" if derived.passed else "failed"
+            yield "milestone", f"its pairs give: {said}; it says {'passed' if body.passed else 'failed'}"
+
+    def estimated(self, state: RunState, body: e.MilestoneClosed) -> Iterator[Claim]:
+        """The estimate follows from the pairs that were run after the test."""
+        current = state.open_milestone()
+        derived = milestones.closed(state, current) if current else None
+        if derived is None or not same_interval(body.improvement, derived.improvement):
+            yield "milestone", "its interval does not follow from its pairs"
+
     def confirmed(self, state: RunState, body: e.ConfirmationFinished) -> Iterator[Claim]:
         """The statement follows from the confirmation's trials."""
         due = confirmation.conclude(state)
@@ -304,5 +347,9 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.TrialJudged: Rederivation.judged,
     e.PolicyDecided: Rederivation.decided,
     e.ExperimentClosed: Rederivation.closed,
+    e.PolicyPlanned: Rederivation.planned,
+    e.MilestoneBegun: Rederivation.begun,
+    e.MilestoneTested: Rederivation.tested,
+    e.MilestoneClosed: Rederivation.estimated,
     e.ConfirmationFinished: Rederivation.confirmed,
 }

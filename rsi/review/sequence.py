@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rsi import confirmation
+from rsi import confirmation, milestones
 from rsi import events as e
-from rsi.evidence import Secret
 from rsi.execution import ExitKind
-from rsi.records import ExperimentStatus, Keep, Record, Scored
-from rsi.schedule import may_open
+from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
+from rsi.schedule import may_open, plan_holds
+from rsi.seeds import seed
 from rsi.state import ExperimentState, RunState, TrialState
 
 
@@ -52,7 +52,7 @@ def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
         return f"its parent is experiment {body.parent}, but the incumbent was {state.incumbent}"
     if (body.edit is None) != (body.experiment == 0):
         return "the baseline has no edit, every other experiment has one"
-    due = state.to_reapply[0] if state.to_reapply else None
+    due = state.planned.experiment if isinstance(state.planned, TryAgain) else next(iter(state.to_reapply), None)
     if body.again != due:
         return (
             "it is no winner that waits to be carried over"
@@ -67,8 +67,12 @@ def _started(state: RunState, body: e.TrialStarted) -> str:
         return f"trial {body.trial!r} began before"
     if body.experiment not in state.experiments:
         return f"there is no experiment {body.experiment}"
-    if body.split != ("holdout" if body.role == "confirm" else "dev"):
+    if body.split != ("dev" if body.role == "measure" else "holdout"):
         return f"a trial to {body.role} is not measured on {body.split}"
+    if (body.milestone is not None) != (body.role in {"certify", "estimate"}):
+        return f"a trial to {body.role} belongs to another part of the run"
+    if body.milestone is not None:
+        return _pairing(state, body)
     return _confirming(state, body) if body.role == "confirm" else _measuring(state, body)
 
 
@@ -78,7 +82,36 @@ def _confirming(state: RunState, body: e.TrialStarted) -> str:
     if (body.experiment, body.slot) not in confirmation.owed(state):
         return f"no confirmation of experiment {body.experiment} was due in slot {body.slot}"
     name = f"{body.experiment}.c{len(confirmation.trials_of(state, body.experiment)) + 1}"
-    return _drawn(body, name, Secret(key=state.run.randomness).derive("confirm", body.slot))
+    return _drawn(state, body, name)
+
+
+def _pairing(state: RunState, body: e.TrialStarted) -> str:
+    current = state.open_milestone()
+    if current is None or current.begun.milestone != body.milestone or state.open_numbers():
+        return f"milestone {body.milestone} was not under way"
+    if (body.experiment, body.slot, body.role) not in set(milestones.due(state, current)):
+        return f"no trial of experiment {body.experiment} was due in slot {body.slot}"
+    name = milestones.trial_name(state, current, body.experiment)
+    return _drawn(state, body, name)
+
+
+def _planned(state: RunState, body: e.PolicyPlanned) -> str:
+    if not may_open(state) or state.planned is not None:
+        return "no experiment could begin"
+    return "" if plan_holds(state, body.plan) else f"the plan to {body.plan.kind} cannot be carried out"
+
+
+def _begun(state: RunState, _body: e.MilestoneBegun) -> str:
+    if state.open_numbers() or state.open_milestone() is not None:
+        return "something else was under way"
+    return "" if milestones.planned(state) or milestones.due_at_the_end(state) else "no milestone was due"
+
+
+def _of_milestone(state: RunState, body: e.MilestoneTested | e.MilestoneClosed) -> str:
+    current = state.open_milestone()
+    if current is None or current.begun.milestone != body.milestone:
+        return f"milestone {body.milestone} was not under way"
+    return "" if all(state.trials[trial].over for trial in current.trials) else "a trial of it is still under way"
 
 
 def _measuring(state: RunState, body: e.TrialStarted) -> str:
@@ -92,14 +125,14 @@ def _measuring(state: RunState, body: e.TrialStarted) -> str:
         return f"{state.run.configuration.parallel} trials are under way already"
     if body.slot != state.next_slot(body.experiment) or body.slot >= entry.wanted:
         return f"slot {body.slot} was not due"
-    secret = Secret(key=state.run.randomness).derive("seed", body.experiment, body.slot)
-    return _drawn(body, f"{body.experiment}.{len(entry.trials) + 1}", secret)
+    return _drawn(state, body, f"{body.experiment}.{len(entry.trials) + 1}")
 
 
-def _drawn(body: e.TrialStarted, name: str, secret: Secret) -> str:
+def _drawn(state: RunState, body: e.TrialStarted, name: str) -> str:
     if body.trial != name:
         return f"the trial is called {body.trial!r} instead of {name!r}"
-    return "" if body.seed == secret.seed() else f"its seed {body.seed} is not the one that the run's secret gives"
+    due = seed(state, body.role, body.experiment, body.slot, body.milestone)
+    return "" if body.seed == due else f"its seed {body.seed} is not the one that the run's secret gives"
 
 
 def _answered(state: RunState, body: e.TrialAnswered) -> str:
@@ -202,8 +235,13 @@ def _confirmed(state: RunState, _body: e.ConfirmationFinished) -> str:
 
 
 def _finished(state: RunState, _body: e.RunFinished) -> str:
-    done = state.open_experiment() is None or state.run.configuration.proposal_only
-    return "" if done else "an experiment is still open"
+    if state.run.configuration.proposal_only:
+        return ""
+    if state.open_experiment() is not None:
+        return "an experiment is still open"
+    if state.open_milestone() is not None or milestones.due_at_the_end(state):
+        return "what the run ends with is not yet certified"
+    return ""
 
 
 _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
@@ -216,7 +254,11 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.TrialJudged: _judged,
     e.TrialFailed: _failed,
     e.PolicyDecided: _decided,
+    e.PolicyPlanned: _planned,
     e.ExperimentClosed: _closed,
+    e.MilestoneBegun: _begun,
+    e.MilestoneTested: _of_milestone,
+    e.MilestoneClosed: _of_milestone,
     e.ConfirmationFinished: _confirmed,
     e.RunFinished: _finished,
     e.RunResumed: _resumed,

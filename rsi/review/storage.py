@@ -131,7 +131,7 @@ class BlobIndex:
 def _of_use(state: RunState, reference: Reference) -> bool:
     trial = state.trials[reference.trial]
     experiment = state.experiments[trial.started.experiment]
-    if trial.started.role == "confirm":
+    if trial.started.role != "measure":
         return not trial.over
     if experiment.closed is None:
         return True
