@@ -403,10 +403,12 @@ def list_(
 def show(
     name: RunName,
     experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
+    output: Annotated[bool, typer.Option("--output", help="With all that its programs printed, in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
     from rsi import runs
+    from rsi.errors import UsageError
     from rsi.review.experiment import experiment_json, show_experiment
     from rsi.review.show import show_run
     from rsi.review.summary import summarise
@@ -416,7 +418,9 @@ def show(
         if as_json:
             _print_json(experiment_json(run_, experiment))
         else:
-            show_experiment(run_, experiment, _console())
+            show_experiment(run_, experiment, _console(), output=output)
+    elif output:
+        raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
     elif as_json:
         _print_json(summarise(run_))
     else:

@@ -45,6 +45,10 @@ class DataPrepared(Record):
     """What `prepare.py` says about it, in its own words."""
     execution: Execution | None
     """None where it was found in the cache."""
+    stdout: Digest | None = None
+    stderr: Digest | None = None
+    course: Digest | None = None
+    """As in `TrialTrained`; None as well in records of earlier versions."""
 
 
 class ExperimentProposed(Record):
@@ -174,6 +178,8 @@ class TrialTrained(Record):
     execution: Execution
     stdout: Digest
     stderr: Digest
+    course: Digest | None = None
+    """Blob with the `rsi.course.Course` as JSON; None in records of earlier versions."""
     artifact: dict[str, Digest]
     """Path → droppable blob."""
 
@@ -188,6 +194,8 @@ class TrialAnswered(Record):
     execution: Execution
     stdout: Digest
     stderr: Digest
+    course: Digest | None = None
+    """Blob with the `rsi.course.Course` as JSON; None in records of earlier versions."""
     answer: Digest | None
     """Droppable blob; None where the execution failed or its answer was malformed."""
     malformed: str = ""

@@ -27,8 +27,8 @@ monotone likelihood ratio), so the path that is above 1/a without the shift is s
 
 What it assumes: pairs are independent and normal. Dev noise need not be the holdout's: the first half does not use it,
 and the second bears twice the standard deviation. `benchmarks/claims.py` has the error under noise that is
-heavy-tailed, skewed, larger than pooled, and correlated. A test that holds for *every* σ cannot pass within two or three
-pairs; that quickness is what the second half buys.
+heavy-tailed, skewed, larger than pooled, and correlated. A test that holds for *every* σ cannot pass within two or
+three pairs; that quickness is what the second half buys.
 
 Over the run the error is controlled by `level`: Online Fallback (Tian and Ramdas, Statistical Methods in Medical
 Research 30, 2021). Milestone k is given alpha/(k(k + 1)), which sums to alpha, and inherits the whole level of the one
