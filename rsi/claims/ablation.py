@@ -162,3 +162,12 @@ def draw_removal(
         refused.add(subset)
     alone = sorted(range(len(units)), key=lambda position: (-shares[position], position))
     return next((units[position] for position in alone if units[position] not in refused), ())
+
+
+def removable(units: Sequence[Edits], refused: set[Edits], edits: Edits) -> Procedure[Edits]:
+    """The edits of as many units as come out together, the first the most wanted out; `refused` ones crashed."""
+    for number in range(len(units), 0, -1):
+        subset = joined(units[:number], [True] * number, edits)
+        if subset not in refused and (yield from applies(subset)):
+            return subset
+    return ()

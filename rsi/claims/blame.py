@@ -9,8 +9,8 @@ with known noise:
 
 A subset holds each edit with the probability that it is to be taken back (Thompson sampling, Biometrika 25, 1933),
 never less than `_LEAST_SHARE`: the doubtful half the time, the useless mostly out, so that the code that will be built
-is the code that gets tested. Trials come in pairs under one seed with opposite subsets; `correlation` says how much of its
-luck such a pair shares. It ends when little is left to gain from knowing more, or with the budget.
+is the code that gets tested. Trials come in pairs under one seed with opposite subsets; `correlation` says how much of
+its luck such a pair shares. It ends when little is left to gain from knowing more, or with the budget.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from rsi.claims.ablation import (
     Procedure,
     Trained,
     TrainWithout,
-    applies,
     draw_removal,
     find_units,
-    joined,
+    removable,
     resume,
 )
 from rsi.errors import UsageError
@@ -134,17 +133,12 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
 def _ending(
     plan: BlamePlan, units: tuple[Edits, ...], posterior: _Beliefs, trained: list[Trained], refused: set[Edits]
 ) -> Procedure[TakeBack]:
-    """Take back what is believed useless; of that, where it cannot be taken back together, the worst that can."""
     order = tuple(kept.edit for kept in plan.edits)
     worth = posterior.mean - posterior.margin
     useless = sorted((int(i) for i in np.flatnonzero(worth < 0)), key=lambda i: (worth[i], i))
-    while useless:
-        edits = joined(units, [i in useless for i in range(len(units))], order)
-        if edits not in refused and (yield from applies(edits)):
-            break
-        useless.pop()
+    taken_back = yield from removable([units[i] for i in useless], refused, order)
     return TakeBack(
-        edits=joined(units, [i in useless for i in range(len(units))], order),
+        edits=taken_back,
         entangled=tuple(unit for unit in units if len(unit) > 1),
         effects=tuple(
             Effect(edits=unit, mean=float(mean), sd=float(sd))
