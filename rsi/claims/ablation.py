@@ -103,7 +103,7 @@ def find_units(edits: Edits) -> Procedure[tuple[Edits, ...]]:
 
     A part that does not come out is joined to the nearest later one with which it does (later edits build on earlier
     ones), else to its neighbour. Every round leaves fewer parts; all edits together always come out, because that is
-    the code from before them.
+    the code from before them, which the loop checks out instead of undoing anything.
     """
     parts: list[Edits] = [(edit,) for edit in edits]
     known: dict[Edits, bool] = {}

@@ -218,6 +218,8 @@ def least_squares(out: NDArray[np.float64], values: NDArray[np.float64]) -> tupl
     nothing: tuple[Effect | None, ...] = (None,) * columns
     if freedom < 1:
         return nothing
+    unit = float(np.abs(values).max()) or 1.0
+    values = values / unit
     design = np.column_stack([np.ones(trials), -out])
     inverse: NDArray[np.float64] = np.linalg.pinv(design.T @ design)
     coefficients = inverse @ design.T @ values
@@ -235,7 +237,7 @@ def least_squares(out: NDArray[np.float64], values: NDArray[np.float64]) -> tupl
             continue
         mean, error = float(coefficients[column]), math.sqrt(squares / freedom * float(inverse[column, column]))
         p_value = float(stdtr(freedom, -mean / error))
-        effects.append(Effect(mean=mean, reach=quantile * error, p_value=p_value))
+        effects.append(Effect(mean=mean * unit, reach=quantile * error * unit, p_value=p_value))
     return tuple(effects)
 
 

@@ -71,7 +71,7 @@ def may_ask(plan: HoldoutPlan, asked: Sequence[Question]) -> bool:
 
 
 def gap_points(plan: HoldoutPlan, asked: Sequence[Question]) -> tuple[GapPoint, ...]:
-    """The Ladder's answers to the questions, in order, beside dev; IntegrityError where more were asked than allowed."""
+    """The Ladder's answers to the questions, in order, beside dev; IntegrityError for more than were allowed."""
     if len(asked) > plan.questions:
         raise IntegrityError(
             f"The holdout was asked {len(asked)} times, {plan.questions} were allowed; distrust this run."
@@ -98,7 +98,8 @@ def reason_to_halt(plan: HoldoutPlan, points: Sequence[GapPoint]) -> str | None:
     last = points[-1]
     return (
         f"Dev says the incumbent gained {last.dev_gain:.4g}, the holdout no more than "
-        f"{last.holdout_gain + plan.step:.4g}; the search fits the dev split, so look at the latest kept edits and give the task more or other dev data."
+        f"{last.holdout_gain + plan.step:.4g}; the search fits the dev split: "
+        "look at the latest kept edits, and give the task more or other dev data."
     )
 
 

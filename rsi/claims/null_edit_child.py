@@ -120,24 +120,26 @@ def _global_draw(seeder: str | None, modules: Mapping[str, str], count: int) -> 
 
 def _generator_draw(name: str, value: ast.expr, modules: Mapping[str, str], count: int) -> str | None:
     """A draw from the generator that this assignment has just named."""
-    if not isinstance(value, ast.Call):
-        return None
-    made = value
-    if isinstance(value.func, ast.Attribute) and value.func.attr == "manual_seed":
-        if not isinstance(value.func.value, ast.Call):
-            return None
-        made = value.func.value  # torch.Generator().manual_seed(…) is the generator itself
-    match _dotted(made.func, modules):
-        case "torch.Generator" if not made.args and not made.keywords:
-            torch = _called("torch", modules)
-            return f"{torch}.rand({count}, generator={name})" if torch else None
-        case "numpy.random.default_rng" | "numpy.random.Generator" if made is value:
-            return f"{name}.random({count})"
-        case "numpy.random.RandomState" if made is value:
-            return f"{name}.random_sample({count})"
-        case "random.Random" if made is value:
-            return f"{name}.getrandbits({32 * count})"
-    return None
+    match value:
+        case ast.Call(func=ast.Attribute(value=ast.Call(args=[], keywords=[], func=made), attr="manual_seed")):
+            maker = _dotted(made, modules)  # torch.Generator().manual_seed(…) is the generator itself
+            maker = maker if maker == "torch.Generator" else None
+        case ast.Call(func=made, args=arguments, keywords=keywords):
+            maker = _dotted(made, modules)
+            if maker == "torch.Generator" and (arguments or keywords):
+                maker = None  # perhaps of another device
+        case _:
+            maker = None
+    torch = _called("torch", modules)
+    if maker == "torch.Generator" and torch:
+        return f"{torch}.rand({count}, generator={name})"
+    draws = {
+        "numpy.random.default_rng": f"{name}.random({count})",
+        "numpy.random.Generator": f"{name}.random({count})",
+        "numpy.random.RandomState": f"{name}.random_sample({count})",
+        "random.Random": f"{name}.getrandbits({32 * count})",
+    }
+    return draws.get(maker or "")
 
 
 # --- what names mean ------------------------------------------------------------------------------------------
