@@ -31,7 +31,11 @@ CERTIFIED_SHARE = 0.70
 """Of the true gain, to be certified at least."""
 REPORTED_WITHIN = 0.05
 """Of the true gain of what is certified: how far the reported one may be from it on average."""
-QUICK = {"levels": (1.0, 4.0), "runs": 4, "trials": 150}
+ATTRIBUTED_SHARE = 0.70
+"""Of the true gain, to be carried by the edits that attribution lists."""
+IDLE_SHARE = 0.05
+"""Of those, at most so many that do not matter."""
+QUICK = {"levels": (1.0, 4.0), "runs": 4, "trials": 150, "attribution": 150}
 
 
 def judged(results: Results, policy: str) -> list[dict[str, Any]]:
@@ -44,6 +48,8 @@ def judged(results: Results, policy: str) -> list[dict[str, Any]]:
             ("certified_of_true", "at least", CERTIFIED_SHARE),
             ("false_runs", "at most", results.study.alpha),
             ("reported_of_true", "within", REPORTED_WITHIN),
+            ("attributed_of_true", "at least", ATTRIBUTED_SHARE),
+            ("attributed_idle", "at most", IDLE_SHARE),
         ]
         found += [
             {
@@ -134,6 +140,7 @@ def main() -> None:
     parser.add_argument("--policies", default="", help="by commas; by default all that are registered, and the oracle")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--trials", type=int, default=600)
+    parser.add_argument("--attribution", type=int, default=600, help="trials more to find which edits matter")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--picture", type=Path)
@@ -143,7 +150,15 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=2)
     options = parser.parse_args()
     names = [name for name in options.policies.split(",") if name] or [*plugins.names("policies"), ORACLE]
-    asked: dict[str, Any] = QUICK if options.quick else {"runs": options.runs, "trials": options.trials}
+    asked: dict[str, Any] = (
+        QUICK
+        if options.quick
+        else {
+            "runs": options.runs,
+            "trials": options.trials,
+            "attribution": options.attribution,
+        }
+    )
     study = Study(policies=tuple(Component(name=name) for name in names), seed=options.seed, **asked)
     results = compare(study, options.workers, _progress)
     told: dict[str, Any] = {"schema": 1, "results": results.model_dump(mode="json")}

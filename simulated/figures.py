@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rsi.records import ExperimentStatus, Record
 from rsi.statistics import Interval
+from simulated.attributing import Attributed, attribute
 from simulated.running import SimulatedRun
 
 
@@ -23,6 +24,8 @@ class Figures(Record):
     claims: int
     false_claims: int
     """Milestones that were passed by code that is truly no better than what it was compared with."""
+    attributed: Attributed | None
+    """None where attribution was not asked for, or could not be made."""
     trials: int
     kept: int
     null_kept: int
@@ -33,7 +36,7 @@ class Figures(Record):
 
     def measures(self) -> dict[str, tuple[float, float]]:
         """Name → what is added up over runs, and what that is divided by."""
-        said = self.reported is not None
+        said, found = self.reported is not None, self.attributed
         return {
             "true_gain": (self.true_gain, 1),
             "certified_gain": (self.certified_gain, 1),
@@ -44,6 +47,8 @@ class Figures(Record):
             "claims": (self.claims, 1),
             "false_claims": (self.false_claims, self.claims),
             "false_runs": (self.false_claims > 0, 1),
+            "attributed_of_true": (found.gain, self.true_gain) if found else (0, 0),
+            "attributed_idle": (found.idle, found.listed) if found else (0, 0),
             "provisional_minus_true": (self.provisional - self.true_gain, 1),
             "null_kept": (self.null_kept, self.kept),
             "kept": (self.kept, 1),
@@ -52,8 +57,8 @@ class Figures(Record):
         }
 
 
-def figures_of(run: SimulatedRun) -> Figures:
-    """Look at a run that has ended, and at the truth."""
+def figures_of(run: SimulatedRun, attribution: int = 0) -> Figures:
+    """Look at a run that has ended, and at the truth; with so many trials more, attribute its gain to its edits."""
     state = run.state
     kept = [number for number, x in state.experiments.items() if number > 0 and x.status is ExperimentStatus.KEPT]
     gains = [run.worth(number).true - run.worth(state.experiments[number].proposed.parent).true for number in kept]
@@ -66,6 +71,7 @@ def figures_of(run: SimulatedRun) -> Figures:
     certified = run.worth(state.certified).true
     return Figures(
         certified_gain=certified,
+        attributed=attribute(run, attribution) if attribution else None,
         reported=None if said is None else said.estimate,
         covered=said is not None
         and said.low is not None

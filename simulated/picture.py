@@ -17,6 +17,8 @@ PANELS = {
     "reported_minus_true": "reported less true gain",
     "false_claims": "share of claims that are false",
     "null_kept": "share of kept edits that do nothing or harm",
+    "attributed_of_true": "share of the true gain that listed edits carry",
+    "attributed_idle": "share of listed edits that do not matter",
     "trials_per_decision": "trials a decision",
 }
 _COLOURS = ("#0969da", "#cf222e", "#1a7f37", "#8250df", "#bf8700", "#57606a")

@@ -51,6 +51,8 @@ class Study(Record):
     certify: bool = True
     alpha: float = Field(default=0.05, gt=0, lt=1)
     certify_share: float = Field(default=0.15, gt=0, lt=1)
+    attribution: int = Field(default=0, ge=0)
+    """Trials more, after each run, to find which of its edits matter; 0 leaves that out."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -173,7 +175,7 @@ def one_run(study: Study, job: tuple[float, Component, int]) -> Figures:
         alpha=study.alpha,
         certify_share=study.certify_share,
     )
-    return figures_of(simulate(plan))
+    return figures_of(simulate(plan), study.attribution)
 
 
 def _all(study: Study, jobs: Sequence[tuple[float, Component, int]], workers: int | None) -> Iterator[Figures]:
