@@ -15,10 +15,11 @@ from typing import NamedTuple
 from rsi.edits.child import applied
 from rsi.edits.matching import split
 from rsi.edits.outcome import CheckedEdit, NotAnEdit, Refusal, RefusalCode
-from rsi.edits.transplant import carried_over
+from rsi.edits.transplant import as_edit
 from rsi.edits.tree import canonical, parse, summary
 from rsi.records import CodeFiles, Edit
 from simulated.code import PREFIX
+from simulated.merging import merged
 
 
 class Trusting:
@@ -49,7 +50,10 @@ class Trusting:
 
     def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
         """The change from `before` to `after` as an edit of `onto`."""
-        return carried_over(before, after, onto)
+        try:
+            return as_edit(merged(before, after, onto), onto)
+        except NotAnEdit as refusal:
+            return Refusal(code=refusal.code, reason=refusal.reason)
 
 
 def _check(edit: Edit, before: CodeFiles, max_bytes: int) -> CheckedEdit:
