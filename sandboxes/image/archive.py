@@ -28,6 +28,11 @@ class Entry(NamedTuple):
     size: int = 0
     read: Callable[[], IO[bytes]] = io.BytesIO
 
+    @property
+    def is_folder(self) -> bool:
+        """Neither a file nor a link."""
+        return self.kind == tarfile.DIRTYPE
+
     def member(self) -> tarfile.TarInfo:
         """The header: what is not content is the same for every file."""
         info = tarfile.TarInfo(self.name)
@@ -41,6 +46,11 @@ def of_bytes(name: str, content: bytes) -> Entry:
     return Entry(name, tarfile.REGTYPE, 0o644, size=len(content), read=lambda: io.BytesIO(content))
 
 
+def folder_named(name: str) -> Entry:
+    """A folder that anyone may look into."""
+    return Entry(name, tarfile.DIRTYPE, 0o755)
+
+
 def of_file(name: str, path: Path) -> Entry:
     """A file of the host, readable by anyone whatever its mode here."""
     facts = path.stat()
@@ -49,9 +59,11 @@ def of_file(name: str, path: Path) -> Entry:
 
 
 def of_folder(path: Path, name: str = "", *, exact_modes: bool = False) -> Iterator[Entry]:
-    """Everything below a folder, as it lies below `name`; the caches of an interpreter, sockets and devices stay out.
+    """Everything below a folder; the caches of an interpreter, sockets and devices stay out.
 
     Args:
+        path: the folder.
+        name: the folder that its files lie in within the archive.
         exact_modes: keep modes (of a whole system's tree) but for set-user-id bits; else all is readable by anyone.
     """
     for place, folders, files in os.walk(path):
@@ -97,7 +109,7 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     for name in [*known]:
         for parent in PurePosixPath(name).parents:
             if str(parent) != ".":
-                known.setdefault(str(parent), Entry(str(parent), tarfile.DIRTYPE, 0o755))
+                known.setdefault(str(parent), folder_named(str(parent)))
     return [known[name] for name in sorted(known)]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from rsi.errors import EnvironmentFault
 from rsi.records import Record
@@ -84,7 +84,8 @@ def load(client: DockerClient, manifest: Manifest, layers: Sequence[Layer], scra
     """
     settings = configuration(layers, manifest)
     if not _send(client, entries(manifest.tag, settings, layers)):
-        there = {layer.digest: layer for layer in layers_of(client, manifest.parent, scratch)} if manifest.parent else {}
+        parents = taken_out(client, manifest.parent, scratch)[1] if manifest.parent else []
+        there = {layer.digest: layer for layer in parents}
         whole = [there.get(layer.digest, layer) if layer.path is None else layer for layer in layers]
         if not _send(client, entries(manifest.tag, settings, whole)):
             raise EnvironmentFault(
@@ -95,32 +96,36 @@ def load(client: DockerClient, manifest: Manifest, layers: Sequence[Layer], scra
 
 
 def _send(client: DockerClient, members: Sequence[archive.Entry]) -> bool:
-    answers = client.api.load_image(cast(bytes, archive.stream(members)))  # an iterator serves its HTTP library as well
+    api: Any = client.api
+    answers = api.load_image(archive.stream(members))
     return not any("error" in answer for answer in list(answers or ()))
 
 
 def layer_digests(client: DockerClient, image: str) -> list[Layer]:
     """The layers of an image in the engine, without their archives."""
-    found: dict[str, Any] = client.api.inspect_image(image)
+    api: Any = client.api
+    found: dict[str, Any] = api.inspect_image(image)
     return [Layer(digest=str(digest).removeprefix("sha256:")) for digest in found["RootFS"]["Layers"]]
 
 
-def layers_of(client: DockerClient, image: str, scratch: Path) -> list[Layer]:
-    """The layers of an image in the engine, their archives taken out of it into a scratch folder."""
+def taken_out(client: DockerClient, image: str, scratch: Path) -> tuple[bytes, list[Layer]]:
+    """An image's configuration and layers, as the engine has them, the layers' archives in a scratch folder."""
     saved = scratch / "saved.tar"
     with saved.open("wb") as sink:
         for block in client.api.get_image(image):
             sink.write(block)
-    found = []
     with tarfile.open(saved) as tar:
-        index = tar.extractfile("manifest.json")
-        assert index is not None  # every engine's archive has one
-        for member in json.load(index)[0]["Layers"]:
-            # A layer that occurs twice is a link in some engines' archives, which `extractfile` follows.
-            source = tar.extractfile(member)
-            assert source is not None
-            found.append(_copy_out(source, scratch))
+        index = json.loads(_content(tar, "manifest.json").read())[0]
+        settings = _content(tar, index["Config"]).read()
+        # A layer that occurs twice is a link in some engines' archives, which is followed.
+        layers = [_copy_out(_content(tar, member), scratch) for member in index["Layers"]]
     saved.unlink()
+    return settings, layers
+
+
+def _content(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    found = tar.extractfile(name)
+    assert found is not None  # every engine's archive has what its own index names
     return found
 
 

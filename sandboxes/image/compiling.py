@@ -1,9 +1,9 @@
 """Runs inside a helper container, with the image's own interpreter: compiles Python files, the same way each time.
 
-`python3 compiling.py OUT FOLDER…` writes, for every source below the folders, its compiled form below OUT. A compiled
-file names no time (`UNCHECKED_HASH`: the root is read-only, so no source changes under it). What an interpreter writes
-also depends on what it compiled before, so the files are dealt to a fixed number of processes in a fixed order, and
-the caller sets PYTHONHASHSEED. Standard library only.
+`python3 compiling.py OUT LIST FOLDER…` writes, for every source named in the file LIST or lying below a folder, its
+compiled form below OUT. A compiled file names no time (`UNCHECKED_HASH`: the root is read-only, so no source changes
+under it). What an interpreter writes also depends on what it compiled before, so the files are dealt to a fixed number
+of processes in a fixed order, and the caller sets PYTHONHASHSEED. Standard library only.
 """
 
 import importlib.util
@@ -16,9 +16,10 @@ PROCESSES = 4
 """Not the number of cores: it decides the bytes."""
 
 
-def main(out: str, folders: list[str]) -> int:
+def main(out: str, listed: str, folders: list[str]) -> int:
     """The number of processes that failed."""
-    sources = sorted(str(path) for folder in folders for path in Path(folder).rglob("*.py"))
+    below = [str(path) for folder in folders for path in Path(folder).rglob("*.py")]
+    sources = sorted({*Path(listed).read_text().splitlines(), *below})
     children = []
     for number in range(PROCESSES):
         child = os.fork()
@@ -44,4 +45,4 @@ def compile_all(sources: list[str], out: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsi.errors import EnvironmentFault
 from sandboxes.image import archive, base, bundle, recipe
@@ -29,6 +29,7 @@ GUEST = "opt/rsi/guest"
 SITE_PACKAGES = "opt/rsi/site-packages"
 COMPILER = "opt/rsi/compiling.py"
 COMPILED = "opt/rsi/compiled"
+LISTED = "opt/rsi/listed"
 FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONPATH": ""}
 """What a compiled file holds depends on the order in which sets are walked."""
 PROOF = "import numpy, safetensors.numpy, torch"
@@ -69,7 +70,7 @@ def make_packages(client: DockerClient, site_packages: Path, scratch: Path, log:
     with Workshop(client, tags.base, log) as workshop:
         query = "import sysconfig; print(sysconfig.get_path('stdlib'))"
         standard_library = workshop.run(["python3", "-c", query]).strip()
-        with compiled(workshop, sources, [f"/{SITE_PACKAGES}", standard_library], scratch) as made:
+        with compiled(workshop, sources, scratch, standard_library) as made:
             layer = bundle.make_layer([*sources, *made], scratch)
     manifest = below.model_copy(
         update={
@@ -92,7 +93,7 @@ def make_sandbox(client: DockerClient, scratch: Path, log: Path) -> None:
     sources = list(archive.of_folder(recipe.GUEST, GUEST))
     with (
         Workshop(client, tags.packages, log) as workshop,
-        compiled(workshop, sources, [f"/{GUEST}"], scratch) as made,
+        compiled(workshop, sources, scratch) as made,
     ):
         layer = bundle.make_layer([*sources, *made], scratch)
     inputs = recipe.inputs(recipe.sandbox_files())
@@ -102,23 +103,23 @@ def make_sandbox(client: DockerClient, scratch: Path, log: Path) -> None:
 
 @contextmanager
 def compiled(
-    workshop: Workshop, sources: Sequence[archive.Entry], folders: Sequence[str], scratch: Path
+    workshop: Workshop, sources: Sequence[archive.Entry], scratch: Path, *folders: str
 ) -> Iterator[list[archive.Entry]]:
-    """The compiled forms of the Python files below those folders, the sources put there first."""
+    """The compiled forms of the Python files among the sources, which are put there, and of those below folders."""
     compiler = archive.of_file(COMPILER, Path(__file__).with_name("compiling.py"))
     code = [entry for entry in sources if entry.name.endswith(".py")]
-    workshop.put(archive.in_order([*code, compiler, archive.Entry(COMPILED, b"5", 0o755)]))
-    workshop.run(["python3", f"/{COMPILER}", f"/{COMPILED}", *folders], FIXED_ENVIRONMENT)
+    listed = archive.of_bytes(LISTED, "".join(f"/{entry.name}\n" for entry in code).encode())
+    workshop.put(archive.in_order([*code, compiler, listed, archive.folder_named(COMPILED)]))
+    workshop.run(["python3", f"/{COMPILER}", f"/{COMPILED}", f"/{LISTED}", *folders], FIXED_ENVIRONMENT)
     with workshop.take(f"/{COMPILED}", scratch) as made:
-        yield [entry._replace(mode=0o755 if entry.kind == b"5" else 0o644) for entry in made]
+        yield [entry._replace(mode=0o755 if entry.is_folder else 0o644) for entry in made]
 
 
 def manifest_of(client: DockerClient, image: str) -> Manifest:
     """The manifest of one of our images; EnvironmentFault where it carries none that this version can read."""
-    labels = client.api.inspect_image(image)["Config"].get("Labels") or {}
+    api: Any = client.api
+    labels = api.inspect_image(image)["Config"].get("Labels") or {}
     found = from_label(labels.get(LABEL))
     if found is None:
         raise EnvironmentFault(f"{image} carries no manifest; make it again with `rsi image build --force`.")
     return found
-
-

@@ -91,7 +91,8 @@ def differences(locked: Iterable[Package], found: Iterable[Package]) -> list[str
     before = {package.name: package.version for package in locked}
     now = {package.name: package.version for package in found}
     told = [
-        f"{name} {now[name]} instead of {before[name]}" for name in sorted(now.keys() & before.keys())
+        f"{name} {now[name]} instead of {before[name]}"
+        for name in sorted(now.keys() & before.keys())
         if now[name] != before[name]
     ]
     told += [f"{name} {now[name]} is new" for name in sorted(now.keys() - before.keys())]

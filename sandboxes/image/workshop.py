@@ -21,7 +21,7 @@ TOLD = 300
 
 
 class Workshop:
-    """Runs what this project and Debian wrote, never a candidate's code; still without a network unless it needs one."""
+    """Runs what this project and Debian wrote, never a candidate's code; has no network unless it needs one."""
 
     def __init__(self, client: DockerClient, image: str, log: Path, *, network: str = "none") -> None:
         self._api = client.api
