@@ -16,6 +16,8 @@ from rsi.task import Task
 
 ANSWER = "lacking.json"
 SOURCE = "python:"
+PRODUCTS = {"torch": "torch (PyTorch)", "numpy": "numpy (NumPy)"}
+"""Modules that are known by another name."""
 
 
 class _Lacking(Record):
@@ -80,8 +82,9 @@ def require_modules(task: Task, sandbox: Sandbox) -> None:
             f"{task.spec.name} are made, so a candidate could read the answers; take that package out of its image."
         )
     for module, path, line in found.missing:
+        name = PRODUCTS.get(module, module)
         what = f"{path.removeprefix('code/')}, line {line}, imports" if path else "train.imports in task.toml names"
-        raise UsageError(f"{what} {module}, which the sandbox {sandbox.name} lacks; {_remedy(sandbox.isolates)}.")
+        raise UsageError(f"{what} {name}, which the sandbox {sandbox.name} lacks; {_remedy(sandbox.isolates)}.")
 
 
 def _remedy(isolates: bool) -> str:

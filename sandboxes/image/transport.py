@@ -256,4 +256,5 @@ def _content(file: _Hashed, size: int) -> Iterator[bytes]:
         block = file.exactly(min(size, archive.BLOCK))
         size -= len(block)
         yield block
-    file.exactly(padding)
+    if file.exactly(padding).strip(b"\0"):
+        raise ValueError("something stands between its members")
