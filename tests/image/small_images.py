@@ -28,7 +28,8 @@ def write_bundle(path: Path, files: Mapping[str, bytes], tag: str = TAG, **chang
     """A file as `rsi image save` writes it, with one layer of these files; the image's digest."""
     scratch = path.parent / f"{path.name}-scratch"
     scratch.mkdir()
-    layer = bundle.make_layer([archive.of_bytes(name, content) for name, content in files.items()], scratch)
+    found = [archive.of_bytes(name, content)._replace(mode=0o755) for name, content in files.items()]
+    layer = bundle.make_layer(found, scratch)
     settings = bundle.configuration([layer], manifest(tag))
     if changes:
         settings = json.dumps({**json.loads(settings), **changes}).encode()
