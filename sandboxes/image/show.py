@@ -13,6 +13,7 @@ from rsi.records import Record
 from sandboxes.image import known, recipe
 from sandboxes.image.engine import connect
 from sandboxes.image.manifest import LABEL, Manifest, Package, from_label
+from sandboxes.image.store import is_ours, is_wanted
 
 
 class ImageDetails(Record):
@@ -29,7 +30,7 @@ class ImageDetails(Record):
     created: str
     """The time that the image names: for one of ours the fixed one of its files, not that of its making."""
     wanted: bool
-    """Whether this version of the code runs candidates in it."""
+    """Whether this version of the code runs candidates in it, or those of a task that asks for its packages."""
     known: Literal["built", "loaded", "other", "no"]
     """Whether this machine made or loaded the image of that tag; `other`: yes, but with another digest."""
     known_since: str = ""
@@ -52,6 +53,8 @@ def details(tag: str = "") -> ImageDetails:
                 f"There is no image {tag}; `rsi image list` names those that are there, `rsi image build` makes one."
             ) from None
     manifest = from_label((found["Config"].get("Labels") or {}).get(LABEL))
+    # Asked for by its digest, it has its name nonetheless.
+    tag = tag if is_ours(tag) else next((own for own in found.get("RepoTags") or () if is_ours(own)), tag)
     before = known.recall(tag)
     return ImageDetails(
         tag=tag,
@@ -59,7 +62,7 @@ def details(tag: str = "") -> ImageDetails:
         architecture=str(found.get("Architecture", "")),
         bytes=int(found.get("Size", 0)),
         created=str(found.get("Created", "")),
-        wanted=tag == recipe.wanted_tag(),
+        wanted=is_wanted(tag, manifest, {recipe.wanted_tag()}),
         known="no" if before is None else before.how if before.digest == found["Id"] else "other",
         known_since=before.when if before else "",
         layers=tuple(str(layer) for layer in found["RootFS"].get("Layers") or ()),

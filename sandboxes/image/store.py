@@ -19,7 +19,7 @@ from rsi.errors import EnvironmentFault, UsageError
 from rsi.records import Record
 from sandboxes.image import known, layers, recipe, wheels
 from sandboxes.image.engine import connect
-from sandboxes.image.manifest import LABEL, from_label
+from sandboxes.image.manifest import LABEL, Manifest, from_label
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -112,7 +112,7 @@ def list_images() -> tuple[ImageFacts, ...]:
                 digest=str(image.id),
                 bytes=int(image.attrs.get("Size", 0)),
                 created=str(image.attrs.get("Created", "")),
-                wanted=tag in current or _stands_on(image.labels, current),
+                wanted=is_wanted(tag, from_label(image.labels.get(LABEL)), current),
             )
             for image in client.images.list()
             for tag in image.tags
@@ -137,10 +137,9 @@ def remove(tag: str) -> None:
         raise EnvironmentFault(f"The engine keeps {tag}, because it is in use: end what runs in it first.") from error
 
 
-def _stands_on(labels: dict[str, str], current: set[str]) -> bool:
-    """Whether it is an image with a task's packages on the current one."""
-    manifest = from_label(labels.get(LABEL))
-    return manifest is not None and bool(manifest.asked) and manifest.parent in current
+def is_wanted(tag: str, manifest: Manifest | None, current: set[str]) -> bool:
+    """Whether an image is one of the current ones, or one with a task's packages on it."""
+    return tag in current or (manifest is not None and bool(manifest.asked) and manifest.parent in current)
 
 
 def is_ours(tag: str) -> bool:

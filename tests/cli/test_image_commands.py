@@ -14,7 +14,7 @@ from sandboxes import image
 IMAGES = str(Path(__file__).resolve().parents[1] / "image")
 sys.path.insert(0, IMAGES)
 
-import small_images  # beside the tests of images
+import small_images  # noqa: E402  # beside the tests of images
 
 sys.path.remove(IMAGES)
 

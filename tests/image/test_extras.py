@@ -193,7 +193,8 @@ def test_a_run_builds_its_tasks_image_records_it_and_goes_on_with_it(wheels: Pat
         assert details.manifest is not None
         assert details.manifest.asked == ("rsi_test_extra==1.0",)
         assert "rsi_test_extra-1.0-py3-none-any.whl" in details.manifest.inputs
-        assert details.wanted is False
+        assert details.wanted
+        assert show.details(details.digest) == details
         assert run_in(tag, "import rsi_test_extra as m, os; print(os.path.exists(m.__cached__))") == "True"
         with resume(folder, said, Budget(experiments=1)) as session:
             assert session.loop.sandbox.describe().image_digest == details.digest

@@ -38,6 +38,11 @@ def silent(_sentence: str) -> None:
     """Nobody listens."""
 
 
+def contents(data: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+
+
 def test_a_file_says_what_it_holds(whole: tuple[bytes, str], tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(whole[0])
     found = transport.inspect(tmp_path / "f")
@@ -58,6 +63,7 @@ def test_whatever_is_changed_in_a_file_it_holds_the_same_image_or_is_refused(
     path.write_bytes(changed)
     with contextlib.suppress(IntegrityError):
         assert transport.inspect(path).digest == whole[1]
+        assert contents(bytes(changed)) == contents(whole[0])
 
 
 def rewritten(whole: bytes, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], Any]) -> bytes:
@@ -124,6 +130,12 @@ def test_a_file_of_another_form_is_refused(
 
 def test_a_bundle_for_another_system_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "f", {"a": b""}, os="windows")
+    with pytest.raises(IntegrityError, match="not its own"):
+        transport.inspect(tmp_path / "f")
+
+
+def test_a_name_that_is_not_of_this_project_is_refused_whatever_the_manifest_says(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "f", {"a": b""}, tag="debian:0123456789ab")
     with pytest.raises(IntegrityError, match="not its own"):
         transport.inspect(tmp_path / "f")
 
