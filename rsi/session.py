@@ -24,11 +24,12 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, Limits, Outcome, SandboxDescription, Shape, Watch
+from rsi.execution import Limits, Outcome, SandboxDescription, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
+from rsi.preflight import require_modules, require_room
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Approve, AsksModels, Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -85,11 +86,11 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
     with ExitStack() as stack:
         task = load_task(configuration.task)
-        parts = _Parts(configuration, stack)
+        parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
-        if not description.isolates:
-            _require_imports(task, parts.sandbox)
+        require_room(task, description)
+        require_modules(task, parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -135,11 +136,12 @@ def resume(
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
-        parts = _Parts(configuration, stack, state.run.sandbox)
+        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, state.run.sandbox))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
         _same_image(state.run.sandbox, description)
+        require_room(task, description)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -160,10 +162,7 @@ def resume(
 class _Parts:
     """The four implementations, built from their names."""
 
-    def __init__(
-        self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
-    ) -> None:
-        sandbox = configuration.sandbox if recorded is None else _with_image(configuration.sandbox, recorded)
+    def __init__(self, configuration: RunConfiguration, stack: ExitStack, sandbox: Component) -> None:
         self.configuration = configuration
         self.verifier: Verifier = build("verifiers", configuration.verifier)
         self.proposer: Proposer = build("proposers", configuration.proposer)
@@ -240,10 +239,19 @@ def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
         )
 
 
-def _require_imports(task: Task, sandbox: Sandbox) -> None:
-    """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
-    shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
-    sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+def _with_packages(component: Component, task: Task, say: Say) -> Component:
+    """The sandbox on an image that has the packages which the task asks for, unless an image was named."""
+    wanted = task.spec.image
+    if not (wanted.python or wanted.debian) or "image" in component.options:
+        return component
+    factory = plugins.load("sandboxes", component.name)
+    if not isinstance(factory, MakesImages):
+        raise UsageError(
+            f"{task.spec.name} asks for packages in its image ({', '.join((*wanted.python, *wanted.debian))}), and the "
+            f"sandbox {component.name} has no image; use --sandbox docker, or take [image] out of task.toml."
+        )
+    made = factory.image_with(wanted.python, wanted.debian, say)
+    return component.model_copy(update={"options": {**component.options, "image": made}})
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:
