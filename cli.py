@@ -34,6 +34,8 @@ task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.
 app.add_typer(task_app, name="task")
 image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
 app.add_typer(image_app, name="image")
+sandbox_app = typer.Typer(no_args_is_help=True, help="Look after what sandboxes leave at the engine.")
+app.add_typer(sandbox_app, name="sandbox")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
@@ -580,6 +582,25 @@ def image_remove(tag: str) -> None:
     from sandboxes.image import remove
 
     remove(tag)
+
+
+# --- what sandboxes leave -------------------------------------------------------------------------------------------
+
+
+@sandbox_app.command("prune")
+def sandbox_prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove containers, volumes and folders of killed runs; what a living run uses stays, and images do."""
+    from sandboxes import prune
+
+    report = prune.prune(dry_run=dry_run)
+    if as_json:
+        _print_json(prune.as_json(report))
+    else:
+        prune.render(report, _console())
+    raise typer.Exit(3 if report.failed else 0)
 
 
 if __name__ == "__main__":

@@ -14,18 +14,18 @@ from rsi import briefing, confirmation, retention
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare
-from rsi.errors import EnvironmentFault, RsiError
+from rsi.errors import RsiError
 from rsi.events import (
     ExperimentClosed,
     PolicyDecided,
     ProposalReviewed,
     RunFinished,
     RunPaused,
-    TrialFailed,
     TrialStarted,
 )
 from rsi.evidence import Secret
 from rsi.execution import ExitKind, Job, Outcome, Watch
+from rsi.patience import Patience
 from rsi.proposing import BASELINE, record_proposal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
@@ -45,9 +45,6 @@ from rsi.trial import Steps, TrialRunner
 
 CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
 """Failures of the code itself; reaching any other limit rejects the experiment."""
-
-LOSSES_UNTIL_PAUSE = 3
-"""One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
 
 
 def declined_words(comment: str) -> str:
@@ -79,6 +76,7 @@ class Loop:
         executor: Executor,
         watch: Callable[[str], Watch] | None = None,
         approve: Approve | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.recorder = recorder
         self.state = recorder.state
@@ -94,7 +92,7 @@ class Loop:
         self.secret = Secret(key=self.state.run.randomness)
         self._began = time.monotonic()
         self._stop = threading.Event()
-        self._lost_in_a_row = 0
+        self._patience = Patience(sandbox.describe, self._stop.wait, say or (lambda _sentence: None))
         self._ended = ""
 
     @property
@@ -289,22 +287,15 @@ class Loop:
             for name in names
         ]
         self._drive(steps)
-        self._heed_failures([self.state.trials[name].failed for name in names])
+        self._heed_failures(names)
 
-    def _heed_failures(self, failures: list[TrialFailed | None]) -> None:
+    def _heed_failures(self, names: list[str]) -> None:
         """Pause for a failure that says nothing about the candidate, unless trying again may help."""
-        kinds = {failed.kind for failed in failures if failed is not None}
-        if ExitKind.INTERRUPTED in kinds:
+        trials = [self.state.trials[name] for name in names]
+        if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
-        if self._lost_in_a_row == 0:
-            return
-        try:
-            self.sandbox.describe()
-        except EnvironmentFault as fault:
-            raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
-        if self._lost_in_a_row >= LOSSES_UNTIL_PAUSE:
-            raise Pause(f"{self._lost_in_a_row} trials in a row were lost; see `rsi doctor`, then resume", 3)
+        if wrong := self._patience.heed(trials):
+            raise Pause(wrong, 3)
 
     def _drive(self, steps: list[tuple[str, Steps]]) -> None:
         drive(steps, self._execute, self.executor, self.state.run.configuration.parallel, self._stop.is_set)
@@ -334,7 +325,7 @@ class Loop:
         trial = self.state.trials[name]
         if trial.checked is None:
             self._drive([(name, self.trials.check(name, self.candidates.code(experiment.proposed.experiment)))])
-            self._heed_failures([self.state.trials[name].failed])
+            self._heed_failures([name])
             return
         # Any other verdict has closed the experiment already.
         assert isinstance(trial.checked.verdict, Scored)

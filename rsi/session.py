@@ -102,7 +102,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
             run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
 def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
@@ -143,7 +143,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
             run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
 class _Parts:
@@ -171,7 +171,7 @@ class _Parts:
             )
         require_models_usable(self.proposer, task, budget)
 
-    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
+    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack, say: Say) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
         trials = TrialRunner(
             recorder=run.recorder,
@@ -191,6 +191,7 @@ class _Parts:
             policy=self.policy,
             sandbox=self.sandbox,
             executor=executor,
+            say=say,
         )
         if isinstance(self.proposer, AsksModels):
             self.proposer.attach(

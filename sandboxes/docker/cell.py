@@ -7,7 +7,7 @@ import json
 import signal
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ READY_SECONDS = 120.0
 DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
-KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
+KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 255)
+"""Exit codes that no program can give its container's first process; 255 where an engine was not there to see it."""
 
 
 class Cell:
@@ -42,20 +43,28 @@ class Cell:
         self.plan = plan
         self._engine = engine
         self._holder = f"{plan.name}-holder"
+        self._lease: Attachment | None = None
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
         self.worker = plan.name
         self.baseline = Reading()
 
     @classmethod
-    def make(cls, engine: Engine, plan: CellPlan, bell: Bell | None = None) -> Cell:
-        """A cell whose worker has imported the shape's modules; whatever is raised, nothing is left behind."""
+    def make(
+        cls,
+        engine: Engine,
+        plan: CellPlan,
+        bell: Bell | None = None,
+        bury: Callable[[Cell], object] | None = None,
+    ) -> Cell:
+        """A cell whose worker has imported the shape's modules; whatever is raised, what there was of it is buried."""
         cell = cls(engine, plan)
         try:
             cell._build(bell)
         except BaseException as error:
-            cell.destroy()
+            (bury or cls.destroy)(cell)
             if isinstance(error, Gone):
+                engine.require_image()
                 raise EngineLost("The Docker engine lost a container that was being made; resume the run.") from None
             raise
         return cell
@@ -66,6 +75,7 @@ class Cell:
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
                 api.create_volume(volume["Name"], volume["Driver"], volume["DriverOpts"], volume["Labels"])
             api.create_container_from_config(policy.holder_options(self.plan), self._holder)
+            self._lease = Attachment(api, self._holder)
             api.start(self._holder)
         if bell is not None:
             bell.raise_if_rung()
@@ -222,8 +232,9 @@ class Cell:
 
     def destroy(self) -> bool:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
-        if self._attachment is not None:
-            self._attachment.close()
+        for attachment in (self._attachment, self._lease):
+            if attachment is not None:
+                attachment.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),

@@ -51,7 +51,7 @@ class Engine:
             except (docker.errors.DockerException, OSError) as error:
                 for client in clients:
                     client.close()
-                raise EnvironmentFault(_no_engine(error)) from None
+                raise _no_engine(error) from None
             except EnvironmentFault:
                 for client in clients:
                     client.close()
@@ -59,15 +59,28 @@ class Engine:
             self.information = information
             self._clients = clients
 
+    def check(self) -> None:
+        """Ask the engine now: EngineLost where it no longer answers, EnvironmentFault where it lost the image."""
+        self.connect()
+        with translated():
+            self.quick.ping()
+        self.require_image()
+
+    def require_image(self) -> None:
+        """EnvironmentFault unless the very image that was found when the connection was made is still there."""
+        try:
+            with translated():
+                self.quick.inspect_image(self.image_digest)
+        except Gone:
+            raise EnvironmentFault(_no_image(self.image_digest)) from None
+
     def _find_image(self, client: Any) -> str:
         import docker  # noqa: PLC0415
 
         try:
             return str(client.api.inspect_image(self.image)["Id"])
         except docker.errors.ImageNotFound:
-            raise EnvironmentFault(
-                f"The engine has no image {self.image}; run `make setup` or `rsi image build` to make it."
-            ) from None
+            raise EnvironmentFault(_no_image(self.image)) from None
 
     @property
     def api(self) -> Any:
@@ -107,10 +120,19 @@ def _knock(host: str) -> None:
             visitor.connect(host.removeprefix("unix://"))
 
 
-def _no_engine(error: Exception) -> str:
+def _no_image(name: str) -> str:
+    if name.startswith("sha256:"):
+        return (
+            f"The engine has no image {name}, on which this run's scores were measured; load a copy of it "
+            "(`docker load`), or build it again with `rsi image build` if that gives the same digest, then resume."
+        )
+    return f"The engine has no image {name}; run `make setup` or `rsi image build` to make it."
+
+
+def _no_engine(error: Exception) -> EnvironmentFault:
     if "Permission denied" in str(error) or "PermissionError" in str(error):
-        return "You may not use the Docker engine's socket; join the group `docker` or run as root."
-    return "No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`."
+        return EnvironmentFault("You may not use the Docker engine's socket; join the group `docker` or run as root.")
+    return EngineLost("No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`.")
 
 
 @contextlib.contextmanager

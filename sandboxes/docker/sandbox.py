@@ -38,8 +38,8 @@ class DockerSandbox:
         self._belfry = Belfry()
 
     def describe(self) -> SandboxDescription:
-        """The engine, the image and the protections; EnvironmentFault where nothing can run."""
-        self._engine.connect()
+        """The engine, the image and the protections; EnvironmentFault where nothing can run, EngineLost for now."""
+        self._engine.check()
         options = dict(policy.PROTECTIONS)
         if not self._engine.swap_is_limited:
             options["swap"] = "not limited: this engine's machine cannot"
@@ -96,7 +96,8 @@ class DockerSandbox:
 
     def _make(self, shape: Shape, bell: Bell, labels: Mapping[str, str] | None = None) -> Cell:
         self._engine.connect()
-        return Cell.make(self._engine, self._plan(shape, labels or {}), bell)
+        pool = self._pool
+        return Cell.make(self._engine, self._plan(shape, labels or {}), bell, pool.destroy if pool else None)
 
     def _plan(self, shape: Shape, labels: Mapping[str, str]) -> policy.CellPlan:
         identity = secrets.token_hex(6)
