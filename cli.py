@@ -86,13 +86,13 @@ def main() -> None:
 
 
 def _check_shadowing() -> None:
-    """Refuse to run with another distribution's `tasks`, `evals` or `sandboxes`: their names are common."""
+    """Refuse to run with another distribution's `tasks`, `evals` and the like: their names are common."""
     import importlib.util
 
     from rsi.errors import EnvironmentFault
 
     here = Path(__file__).resolve().parent
-    for name in ("rsi", "sandboxes", "tasks", "evals"):
+    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
             where = spec.origin if spec else "nowhere"
@@ -148,7 +148,9 @@ def run(
     experiments: Experiments = None,
     hours: Hours = None,
     confirm: Annotated[int, typer.Option(min=0, max=100, help="Fresh seeds for baseline and best at the end.")] = 0,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Confirmation trials side by side.")] = 1,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
+    ] = None,
     data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
     training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
@@ -180,7 +182,7 @@ def run(
     from rsi import runs
     from rsi.configuration import Component, Retention, RunConfiguration
     from rsi.errors import UsageError
-    from rsi.session import start
+    from rsi.session import side_by_side, start
     from rsi.task import load_task
 
     if not 16 <= disk_quota * 1024 <= 1e12:
@@ -189,7 +191,8 @@ def run(
         raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
-    spec = load_task(task).spec.verifier
+    loaded = load_task(task).spec
+    spec = loaded.verifier
     configuration = RunConfiguration(
         task=task,
         proposer=_proposer(
@@ -210,7 +213,7 @@ def run(
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
         confirm=confirm,
-        parallel=parallel,
+        parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,

@@ -57,7 +57,7 @@ class RunConfiguration(Record):
     confirm: int = Field(default=0, ge=0, le=100)
     """Fresh seeds on which baseline and best are trained again at the end, on the holdout; 0 for none."""
     parallel: int = Field(default=1, ge=1, le=64)
-    """Confirmation trials side by side."""
+    """Trials side by side."""
     data: str = ""
     """A file or folder that replaces the task's own data source."""
     training_budget: int | None = Field(default=None, gt=0)
@@ -71,3 +71,11 @@ class RunConfiguration(Record):
     """A person is shown each diff and asked before it is trained."""
     unsafe_no_isolation: bool = False
     """Code that a language model wrote runs in a sandbox that does not keep it in; asked for by name."""
+
+    @property
+    def lookahead(self) -> int:
+        """How many experiments may be open at once.
+
+        One more than train side by side, so that a place that falls free never waits for the decision on the eldest.
+        """
+        return 1 if self.parallel == 1 else self.parallel + 1

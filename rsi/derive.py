@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
+from rsi.history import History, Past
 from rsi.prediction import decode_array
 from rsi.protocols import Verifier
-from rsi.records import Comparison, Rejected, Verdict
+from rsi.records import Comparison, ExperimentStatus, Rejected, Verdict
 from rsi.state import RunState, TrialState
 
 GetBlob = Callable[[str], bytes]
@@ -83,6 +84,46 @@ def compare(state: RunState, experiment: int) -> Comparison:
     return Comparison(
         objective=state.run.objective,
         candidate=state.arm(experiment),
-        incumbent=state.arm(state.incumbent),
-        experiments_left=None if limit is None else max(0, limit - experiment),
+        incumbent=state.arm(state.experiments[experiment].proposed.parent),
+        added_tokens=_added_tokens(state, experiment),
+        again=state.experiments[experiment].proposed.again,
+        experiments_left=None if limit is None else max(0, limit - state.proposals),
     )
+
+
+def history(state: RunState) -> History:
+    """What the policy may know of the run so far."""
+    state.past.extend(_past(state, number) for number in state.closed[len(state.past) :])
+    return History(
+        objective=state.run.objective,
+        past=state.past,
+        arms=state.arm,
+        incumbent=state.incumbent,
+        trials_spent=len(state.trials),
+    )
+
+
+_WITH_VALUES = frozenset({ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED})
+
+
+def _past(state: RunState, number: int) -> Past:
+    experiment = state.experiments[number]
+    scored = experiment.status in _WITH_VALUES
+    metric = state.run.objective.metric
+    seen = experiment.decisions[-1].comparison if scored and experiment.decisions else None
+    return Past(
+        experiment=number,
+        parent=experiment.proposed.parent,
+        again=experiment.proposed.again,
+        kept=experiment.status is ExperimentStatus.KEPT,
+        scored=scored,
+        added_tokens=_added_tokens(state, number),
+        candidate=seen.candidate.values(metric) if seen else state.arm(0).values(metric) if number == 0 else (),
+        reference=seen.incumbent.values(metric) if seen else (),
+    )
+
+
+def _added_tokens(state: RunState, number: int) -> int:
+    entry = state.experiments[number]
+    committed, parent = entry.committed, state.experiments[entry.proposed.parent].committed
+    return 0 if committed is None or parent is None else committed.tree_tokens - parent.tree_tokens

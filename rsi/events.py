@@ -60,6 +60,8 @@ class ExperimentProposed(Record):
     """Blob with the `rsi.records.Edit` as JSON."""
     problem: str = ""
     """Why there is nothing to try, where the proposer itself says so."""
+    again: int | None = None
+    """The earlier experiment whose edit is carried over to the present incumbent; nobody proposed it anew."""
 
 
 class ExperimentCommitted(Record):
@@ -141,6 +143,10 @@ class CallDeclined(Record):
     reason: str
 
 
+Role = Literal["measure", "confirm"]
+"""What a trial is for: measuring an experiment, or the comparison at the end on fresh seeds."""
+
+
 class TrialStarted(Record):
     """One training is about to begin."""
 
@@ -148,7 +154,7 @@ class TrialStarted(Record):
     experiment: int
     slot: int
     """Which of the experiment's trials it is; one that was lost or interrupted is tried again in the same slot."""
-    role: Literal["measure", "confirm"]
+    role: Role
     split: Split
     seed: int
 
@@ -218,7 +224,7 @@ class ExperimentClosed(Record):
     status: ExperimentStatus
     reason: str
     gain: float | None = None
-    """Over the incumbent of its time, in the objective's units; None where nothing was scored."""
+    """Over its parent, in the objective's units; None where nothing was scored."""
     commit: str | None = None
     """For a kept one: the commit on the branch `kept`, whose trailer names the ledger's head."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rsi.edits import Refusal
 from rsi.events import ExperimentProposed
 from rsi.recorder import Recorder
-from rsi.records import Proposal, Provenance
+from rsi.records import Edit, Proposal, Provenance
 
 LONGEST_TEXT = 2000
 """Characters of a rationale, or of what is wrong with a proposal."""
@@ -17,6 +18,24 @@ BASELINE = ExperimentProposed(
     provenance=Provenance(proposer="task"),
     edit=None,
 )
+
+
+def record_again(recorder: Recorder, experiment: int, edit: Edit | Refusal) -> None:
+    """Record the edit of an earlier experiment as the next one: on the present incumbent, or why it cannot be there."""
+    state = recorder.state
+    first = state.experiments[experiment].proposed
+    recorder.record(
+        first.model_copy(
+            update={
+                "experiment": len(state.experiments),
+                "parent": state.incumbent,
+                "provenance": Provenance(proposer=first.provenance.proposer, parent=experiment),
+                "edit": first.edit if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
+                "problem": edit.reason if isinstance(edit, Refusal) else "",
+                "again": experiment,
+            }
+        )
+    )
 
 
 def record_proposal(recorder: Recorder, proposal: Proposal) -> None:

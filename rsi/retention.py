@@ -18,7 +18,7 @@ def droppable(state: RunState, artifacts: int) -> set[str]:
     last = len(state.experiments) - 1
     keep: set[str] = set()
     drop: set[str] = set()
-    for trial in state.trials.values():
+    for trial in (state.trials[name] for name in state.holding):
         experiment = state.experiments[trial.started.experiment]
         answers = {answered.answer for answered in trial.answered if answered.answer}
         weights = set(trial.trained.artifact.values()) if trial.trained else set()

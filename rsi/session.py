@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import secrets
@@ -23,7 +24,7 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, SandboxDescription, Shape, Watch
+from rsi.execution import Job, Limits, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preparation import PreparedData, prepare, read_source
@@ -204,6 +205,14 @@ class _Parts:
                 )
             )
         return Session(run, loop, stack)
+
+
+def side_by_side(limits: Limits) -> int:
+    """How many trials of those limits this machine's processors and memory hold at once; at least one, at most 64."""
+    processors = len(os.sched_getaffinity(0)) // max(1, math.ceil(limits.cpus))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Half of it is left for places that are made ready ahead, the engine, and this program.
+    return max(1, min(processors, memory // 2 // limits.memory_bytes, 64))
 
 
 def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rsi import events as e
+from rsi.chain import Event, Placed
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
 from rsi.execution import Execution, ExitKind
-from rsi.ledger import Event
+from rsi.history import Past
 from rsi.records import (
     Allowance,
     Arm,
@@ -50,6 +51,12 @@ class TrialState(Record):
     def verdict(self) -> e.TrialJudged | None:
         """The strictest verdict so far."""
         return self.checked or self.screened
+
+    @property
+    def droppable(self) -> set[str]:
+        """Digests of its answers and weights, whether they are still there or not."""
+        weights = self.trained.artifact.values() if self.trained else ()
+        return {*weights, *(answered.answer for answered in self.answered if answered.answer)}
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""
@@ -117,6 +124,15 @@ class RunState:
         self.started: e.RunStarted | None = None
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
+        self._open: dict[int, None] = {}
+        self.closed: list[int] = []
+        """Experiments in the order of their closing."""
+        self.past: list[Past] = []
+        """What `rsi.derive.history` has told of them so far."""
+        self.to_reapply: list[int] = []
+        """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
+        self.carried_over = 0
+        """Experiments that repeat the edit of an earlier one."""
         self.trials: dict[str, TrialState] = {}
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
@@ -128,6 +144,14 @@ class RunState:
         self._unsettled: set[str] = set()
         self._spent = Spending()
         """Of all that is settled or failed, so that asking for the total stays cheap in a long run."""
+        self._tried: set[str] = set()
+        self._observed: dict[int, tuple[Observation, ...]] = {}
+        """What `observations` found, until a trial of the experiment changes."""
+        self.touched: list[int] = []
+        """Experiments of which something became known, in that order, repeated: what was made of the state before can
+        be brought up to date from where it stopped reading."""
+        self.holding: dict[str, None] = {}
+        """Trials with answers or weights that have not been dropped, in the order in which they came."""
         self.incumbent = 0
         self.budget = Budget()
         self.allowance = Allowance()
@@ -155,16 +179,20 @@ class RunState:
             detail = error.errors()[0]
             field = ".".join(str(part) for part in detail["loc"])
             raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
+        return self.fold(body, event)
+
+    def fold(self, body: Record, event: Placed) -> RunState:
+        """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
-        except (KeyError, AttributeError) as error:
+        except (KeyError, AttributeError, ValueError) as error:
             raise IntegrityError(
                 f"Event {event.seq} ({event.kind}) refers to {error}, which no earlier event introduced."
             ) from None
         self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
         return self
 
-    def _fold(self, body: BaseModel, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
+    def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
                 self.started = body
@@ -177,8 +205,13 @@ class RunState:
                 if body.experiment != len(self.experiments):
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
+                self._open[body.experiment] = None
+                if body.again is not None:
+                    self.to_reapply.remove(body.again)
+                    self.carried_over += 1
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
+                self._tried.add(body.tree_digest)
             case e.ProposalReviewed():
                 self._experiment(body.experiment, reviewed=body)
             case e.CallReserved():
@@ -200,7 +233,11 @@ class RunState:
                     self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
             case e.TrialTrained():
                 self._trial(body.trial, trained=body)
+                if body.artifact:
+                    self.holding[body.trial] = None
             case e.TrialAnswered():
+                if body.answer:
+                    self.holding[body.trial] = None
                 self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
             case e.TrialJudged():
                 self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
@@ -210,13 +247,19 @@ class RunState:
                 self._decided(body)
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
+                del self._open[body.experiment]
+                self.closed.append(body.experiment)
+                if body.status is ExperimentStatus.REAPPLIED:
+                    self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:
                     self.incumbent = body.experiment
-                self.allowance = self._left(body.experiment)
+                self.allowance = self._left(self.proposals)
             case e.ConfirmationFinished():
                 self.confirmation = body
             case e.BlobsDropped():
                 self.dropped.update(body.digests)
+                for trial in [t for t in self.holding if self.trials[t].droppable <= self.dropped]:
+                    del self.holding[trial]
             case e.RunPaused() | e.RunFinished():
                 self.earlier_seconds += body.session_seconds
                 self._session_start = ""
@@ -236,11 +279,12 @@ class RunState:
         experiment = self.experiments[body.experiment]
         self._experiment(body.experiment, decisions=(*experiment.decisions, body))
         if isinstance(body.decision, Measure):
-            number = body.experiment if body.decision.arm == "candidate" else self.incumbent
+            number = body.experiment if body.decision.arm == "candidate" else experiment.proposed.parent
             wanted = self.slots(number) + body.decision.trials
             self._experiment(number, wanted=wanted)
 
     def _experiment(self, number: int, **update: object) -> None:
+        self.touched.append(number)
         self.experiments[number] = self.experiments[number].model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
@@ -249,12 +293,14 @@ class RunState:
         self._spent = self._spent.plus(self.calls[reservation].spent)
 
     def _trial(self, trial: str, **update: object) -> None:
-        self.trials[trial] = self.trials[trial].model_copy(update=update)
+        changed = self.trials[trial] = self.trials[trial].model_copy(update=update)
+        self._observed.pop(changed.started.experiment, None)
+        self.touched.append(changed.started.experiment)
 
-    def _left(self, closed: int) -> Allowance:
+    def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()
         return Allowance(
-            experiments=None if limits.experiments is None else max(0, limits.experiments - closed),
+            experiments=None if limits.experiments is None else max(0, limits.experiments - proposals),
             cost_usd=None if limits.cost_usd is None else max(0.0, limits.cost_usd - spent.cost_usd),
             tokens=None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
             calls=None if limits.calls is None else max(0, limits.calls - spent.calls),
@@ -270,9 +316,12 @@ class RunState:
         return self.started
 
     def observations(self, experiment: int) -> tuple[Observation, ...]:
-        """Every scored trial of an experiment, in order."""
-        seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
-        return tuple(observation for observation in seen if observation is not None)
+        """Every scored trial of an experiment, in order; the same object until one is added."""
+        known = self._observed.get(experiment)
+        if known is None:
+            seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
+            known = self._observed[experiment] = tuple(o for o in seen if o is not None)
+        return known
 
     def mean(self, experiment: int) -> float | None:
         """The objective's mean over an experiment's scored trials; None without any."""
@@ -283,9 +332,11 @@ class RunState:
         return sum(values) / len(values) if values else None
 
     def gain(self, experiment: int) -> float | None:
-        """How much better than the incumbent an experiment measures; None where either has no score."""
-        mean, incumbent = self.mean(experiment), self.mean(self.incumbent)
-        return None if mean is None or incumbent is None else self.run.objective.gain(mean, incumbent)
+        """How much better than its parent an experiment measures; None for the baseline, or without a score."""
+        if experiment == 0:
+            return None
+        mean, parent = self.mean(experiment), self.mean(self.experiments[experiment].proposed.parent)
+        return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
 
     def arm(self, experiment: int) -> Arm:
         """An experiment as one side of a comparison."""
@@ -307,15 +358,35 @@ class RunState:
         assert entry.committed is not None
         return (entry.closed.commit if entry.closed else None) or entry.committed.commit
 
+    @property
+    def proposals(self) -> int:
+        """How many proposers made: neither the baseline nor what was carried over from an earlier one."""
+        return max(0, len(self.experiments) - 1 - self.carried_over)
+
+    def open_numbers(self) -> Collection[int]:
+        """The numbers of the experiments under way, the eldest first."""
+        return self._open.keys()
+
+    def open_experiments(self) -> tuple[ExperimentState, ...]:
+        """The experiments under way, the eldest first."""
+        return tuple(self.experiments[number] for number in self._open)
+
     def open_experiment(self) -> ExperimentState | None:
-        """The experiment under way, if there is one."""
-        last = self.experiments.get(len(self.experiments) - 1)
-        return last if last is not None and last.closed is None else None
+        """The eldest experiment under way, which is the next to be decided."""
+        return next((self.experiments[number] for number in self._open), None)
 
     def slots(self, experiment: int) -> int:
         """How many of an experiment's trials count: all but those that say nothing about it."""
+        return len(self._taken(experiment))
+
+    def next_slot(self, experiment: int) -> int:
+        """The first slot that no trial of an experiment fills or is about to."""
+        taken = self._taken(experiment)
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def _taken(self, experiment: int) -> set[int]:
         trials = (self.trials[trial] for trial in self.experiments[experiment].trials)
-        return sum(1 for trial in trials if trial.failed is None or trial.failed.kind not in RETRIED)
+        return {t.started.slot for t in trials if t.failed is None or t.failed.kind not in RETRIED}
 
     def open_trials(self) -> tuple[TrialState, ...]:
         """Trials that have begun and neither failed nor been judged."""
@@ -327,7 +398,11 @@ class RunState:
 
     def tried(self) -> frozenset[str]:
         """Tree digests of every code that was committed."""
-        return frozenset(x.committed.tree_digest for x in self.experiments.values() if x.committed)
+        return frozenset(self._tried)
+
+    def was_tried(self, digest: str) -> bool:
+        """Whether code of that tree digest was committed."""
+        return digest in self._tried
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
         """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""

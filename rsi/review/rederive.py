@@ -18,8 +18,8 @@ from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
 from rsi.configuration import Component
-from rsi.derive import compare, derive_verdict, gather, reference_trial
-from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.derive import compare, derive_verdict, gather, history, reference_trial
+from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import Event
 from rsi.records import (
@@ -104,6 +104,22 @@ class Rederivation:
                 "without it nothing that it decided can be derived again"
             )
         return plugins.load(group, component.name)(**component.options), ""
+
+    def proposed(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """What is carried over to another incumbent is the earlier experiment's own change."""
+        if body.again is None or not self.verdicts:
+            return
+        first = state.experiments[body.again].proposed
+        same = ("rationale", "kind", "detail")
+        if any(getattr(body, name) != getattr(first, name) for name in same):
+            yield "commit", f"it is not told as experiment {body.again} was, whose edit it carries over"
+        parent, after = state.commit_of(first.parent), state.commit_of(body.again)
+        edit = transplant(*(self._code(commit) for commit in (parent, after, state.commit_of(state.incumbent))))
+        if isinstance(edit, Refusal):
+            if body.problem != edit.reason:
+                yield "commit", f"the edit of experiment {body.again} cannot be carried over: {edit.reason}"
+        elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
+            yield "commit", f"its edit is not the change that experiment {body.again} made"
 
     # --- code ---------------------------------------------------------------------------------------------------
 
@@ -214,11 +230,13 @@ class Rederivation:
     def decided(self, state: RunState, body: e.PolicyDecided) -> Iterator[Claim]:
         """The policy sees what the verdicts gave, and decides so."""
         comparison = compare(state, body.experiment)
-        if comparison != body.comparison:
+        recorded = body.comparison
+        # What a run of an earlier version did not record yet is not held against it.
+        if any(getattr(comparison, field) != getattr(recorded, field) for field in recorded.model_fields_set):
             yield "decision", "its comparison does not hold the measurements that the verdicts gave"
         if self._policy is None:
             return
-        derived = self._policy.decide(comparison)
+        derived = self._policy.decide(comparison, history(state))
         self.counts["decisions"] += 1
         if derived != body.decision:
             yield "decision", f"the policy says {derived.kind} ({derived.reason}), it says {body.decision.kind}"
@@ -277,6 +295,7 @@ class Rederivation:
 
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
     e.RunStarted: Rederivation.started,
+    e.ExperimentProposed: Rederivation.proposed,
     e.ExperimentCommitted: Rederivation.committed,
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,

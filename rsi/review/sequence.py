@@ -13,7 +13,8 @@ from rsi import confirmation
 from rsi import events as e
 from rsi.evidence import Secret
 from rsi.execution import ExitKind
-from rsi.records import Keep, Record, Scored
+from rsi.records import ExperimentStatus, Keep, Record, Scored
+from rsi.schedule import may_open
 from rsi.state import ExperimentState, RunState, TrialState
 
 
@@ -30,19 +31,34 @@ def contradiction(state: RunState, body: Record) -> str:
 
 
 def _open(state: RunState, number: int) -> ExperimentState | None:
+    return state.experiments[number] if number in state.open_numbers() else None
+
+
+def _eldest(state: RunState, number: int) -> ExperimentState | None:
     current = state.open_experiment()
     return current if current is not None and current.proposed.experiment == number else None
 
 
 def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
-    if state.open_experiment() is not None and not (state.run.configuration.proposal_only and body.experiment == 1):
-        return "the experiment before it is not closed"
+    if (
+        state.experiments
+        and not may_open(state)
+        and not (state.run.configuration.proposal_only and body.experiment == 1)
+    ):
+        return "the experiments before it are not closed"
     if body.experiment != len(state.experiments):
         return f"experiment {body.experiment} is out of order"
     if body.parent != state.incumbent:
         return f"its parent is experiment {body.parent}, but the incumbent was {state.incumbent}"
     if (body.edit is None) != (body.experiment == 0):
         return "the baseline has no edit, every other experiment has one"
+    due = state.to_reapply[0] if state.to_reapply else None
+    if body.again != due:
+        return (
+            "it is no winner that waits to be carried over"
+            if due is None
+            else f"experiment {due} was to be carried over"
+        )
     return ""
 
 
@@ -67,12 +83,14 @@ def _confirming(state: RunState, body: e.TrialStarted) -> str:
 
 def _measuring(state: RunState, body: e.TrialStarted) -> str:
     entry, current = state.experiments[body.experiment], state.open_experiment()
-    measured = {state.incumbent} | ({current.proposed.experiment} if current else set())
-    if current is None or current.committed is None or body.experiment not in measured:
+    measured = {number for number in state.open_numbers() if state.experiments[number].committed is not None}
+    if current is not None and current.committed is not None:
+        measured.add(current.proposed.parent)
+    if body.experiment not in measured:
         return f"experiment {body.experiment} was not being measured"
-    if entry.trials and not state.trials[entry.trials[-1]].over:
-        return f"trial {entry.trials[-1]} is still under way"
-    if body.slot != state.slots(body.experiment) or body.slot >= entry.wanted:
+    if len(state.open_trials()) >= state.run.configuration.parallel:
+        return f"{state.run.configuration.parallel} trials are under way already"
+    if body.slot != state.next_slot(body.experiment) or body.slot >= entry.wanted:
         return f"slot {body.slot} was not due"
     secret = Secret(key=state.run.randomness).derive("seed", body.experiment, body.slot)
     return _drawn(body, f"{body.experiment}.{len(entry.trials) + 1}", secret)
@@ -130,9 +148,9 @@ def _failed(state: RunState, body: e.TrialFailed) -> str:
 
 
 def _decided(state: RunState, body: e.PolicyDecided) -> str:
-    current = _open(state, body.experiment)
+    current = _eldest(state, body.experiment)
     if current is None or current.committed is None:
-        return f"experiment {body.experiment} is not open"
+        return f"experiment {body.experiment} is not the eldest that is open"
     if not state.observations(body.experiment):
         return f"experiment {body.experiment} has no verdict with a score yet"
     if not all(state.trials[trial].over for trial in current.trials):
@@ -169,7 +187,12 @@ def _judged(state: RunState, body: e.TrialJudged) -> str:
 
 
 def _closed(state: RunState, body: e.ExperimentClosed) -> str:
-    return "" if _open(state, body.experiment) else f"experiment {body.experiment} is not open"
+    current = _open(state, body.experiment)
+    if current is None:
+        return f"experiment {body.experiment} is not open"
+    # What was never trained closes when it is refused; everything else in the order of the experiments.
+    never_trained = body.status is ExperimentStatus.REFUSED and not current.trials
+    return "" if never_trained or _eldest(state, body.experiment) else "an elder experiment is still open"
 
 
 def _confirmed(state: RunState, _body: e.ConfirmationFinished) -> str:

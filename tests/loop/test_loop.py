@@ -117,7 +117,7 @@ def test_more_trials_of_a_candidate_that_then_crash_close_it_without_a_score(tmp
     class AlwaysMore:
         name = "more"
 
-        def decide(self, comparison):
+        def decide(self, comparison, history):
             return Measure(rule="more", reason="never enough", arm="incumbent")
 
     config = configuration(tmp_path, "30")
