@@ -310,6 +310,7 @@ def resume(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
@@ -317,7 +318,7 @@ def resume(
 
     given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
     more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    with reopen(runs.find(name), _say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 

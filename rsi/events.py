@@ -267,6 +267,8 @@ class RunResumed(Record):
     """Replaces the earlier one where the user gave more; the confirmation is then made again."""
     torn_tail: Digest | None = None
     """Blob with what a crash had left of an unfinished line."""
+    other_image: bool = False
+    """The user said that the run goes on in an image other than the one its scores were measured in so far."""
 
 
 class RunFinished(Record):

@@ -106,12 +106,13 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         return parts.session(run, task, data, stack.pop_all(), say)
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
+def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False, image: str = "") -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
     therefore not resumed unless the user says that it is `trusted`. UsageError for that, and where it is finished
-    and no further budget is given, or its data has changed.
+    and no further budget is given, or its data has changed. EnvironmentFault where its image is not there; `image`
+    names another one, by the user's own word, which is recorded.
     """
     with ExitStack() as stack:
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
@@ -127,11 +128,12 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
-        parts = _Parts(configuration, stack, state.run.sandbox)
+        before = state.sandbox or state.run.sandbox
+        parts = _Parts(configuration, stack, before.model_copy(update={"image_digest": image} if image else {}))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
-        _same_image(state.run.sandbox, description)
+        changed = _changed_image(before, description, allowed=bool(image))
         prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -139,7 +141,10 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
+        resumed = RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail)
+        run.recorder.record(resumed.model_copy(update={"other_image": changed}))
+        if changed:
+            say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
@@ -295,11 +300,13 @@ def _prepare(
     return prepared, data
 
 
-def _same_image(recorded: SandboxDescription, found: SandboxDescription) -> None:
-    if recorded.name != found.name:
-        raise IntegrityError(f"The run used the sandbox {recorded.name!r}, this is {found.name!r}.")
-    if recorded.image_digest != found.image_digest:
+def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:
+    """Whether it is another image than before, which only the user's own word allows."""
+    if before.name != found.name:
+        raise IntegrityError(f"The run used the sandbox {before.name!r}, this is {found.name!r}.")
+    if before.image_digest != found.image_digest and not allowed:
         raise EnvironmentFault(
-            f"The run used the image {recorded.image_digest}, which is not here; scores of another image would not "
-            "compare. Build or load that image, or start a new run."
+            f"The run used the image {before.image_digest}, which is not here, and scores of another would not "
+            "compare; build or load that image, start a new run, or name the other image with --image."
         )
+    return before.image_digest != found.image_digest

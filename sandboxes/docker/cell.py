@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import signal
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -165,6 +167,10 @@ class Cell:
         try:
             packed = pack(inputs)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = tempfile.gettempdir()
+                sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
+                raise EnvironmentFault(sentence) from None
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
         with contextlib.closing(packed) as archive, translated():
             self._engine.api.put_archive(self._holder, policy.FOLDERS.inputs, archive)

@@ -123,8 +123,9 @@ def _knock(host: str) -> None:
 def _no_image(name: str) -> str:
     if name.startswith("sha256:"):
         return (
-            f"The engine has no image {name}, on which this run's scores were measured; load a copy of it "
-            "(`docker load`), or build it again with `rsi image build` if that gives the same digest, then resume."
+            f"The engine has no image {name}, in which this run's scores were measured; load a copy of it "
+            "(`docker load`) or build it again with `rsi image build`, then resume, or name another with "
+            "`rsi resume RUN --image`."
         )
     return f"The engine has no image {name}; run `make setup` or `rsi image build` to make it."
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,7 +123,13 @@ def kinds(record: ReadRun) -> list[str]:
     return [trial.failed.kind.value if trial.failed else "scored" for trial in record.state.trials.values()]
 
 
-@pytest.mark.parametrize("with_containers", [False, True], ids=["containers-survive", "containers-die-too"])
+@pytest.mark.parametrize(
+    "with_containers",
+    [
+        pytest.param(False, id="containers-survive", marks=pytest.mark.long),
+        pytest.param(True, id="containers-die-too"),
+    ],
+)
 def test_a_run_goes_on_by_itself_after_its_engine_was_killed_and_started_again(
     place: Place, with_containers: bool
 ) -> None:
@@ -151,6 +155,7 @@ def test_a_run_goes_on_by_itself_after_its_engine_was_killed_and_started_again(
     assert place.left() == []
 
 
+@pytest.mark.long
 def test_an_engine_that_does_not_come_back_pauses_the_run_and_resuming_goes_on(place: Place) -> None:
     arguments = ("run", place.task(seconds=2), "--experiments", "1", "--seed", "3")
     with place.start(*arguments, RSI_ENGINE_PATIENCE="2") as process:
@@ -190,6 +195,7 @@ def test_an_engine_that_hangs_makes_no_timeout_of_a_program_that_ended(place: Pl
     assert place.left() == []
 
 
+@pytest.mark.long
 def test_a_run_whose_image_was_removed_pauses_and_goes_on_once_the_same_image_is_back(place: Place) -> None:
     digest = place.engine.load_small_image()
     saved = place.folder / "image.tar"
@@ -197,8 +203,11 @@ def test_a_run_whose_image_was_removed_pauses_and_goes_on_once_the_same_image_is
     with place.start("run", place.task(), "--experiments", "30", "--seed", "3") as process:
         try:
             place.wait_for_event("experiment.closed", 2)
-            with removing(place.engine, digest):
-                said = process.communicate(timeout=60)[0]
+            process.send_signal(signal.SIGSTOP)
+            place.engine.docker("rm", "--force", *place.engine.docker("ps", "--all", "--quiet").stdout.split())
+            place.engine.docker("rmi", "--force", digest)
+            process.send_signal(signal.SIGCONT)
+            said = process.communicate(timeout=60)[0]
         finally:
             process.kill()
     assert process.returncode == 3, said
@@ -214,6 +223,8 @@ def test_a_run_whose_image_was_removed_pauses_and_goes_on_once_the_same_image_is
     assert other != digest
     code, said = place.rsi("resume", "latest", "--experiments", "3")
     assert code == 3, "another image under the same name is not the same image"
+    assert "--image" in said
+    assert len(place.record().events) == len(before.events)
     place.engine.docker("load", "--input", str(saved))
     done = len([x for x in before.state.experiments.values() if x.closed])
     code, said = place.rsi("resume", "latest", "--experiments", str(done))
@@ -225,25 +236,27 @@ def test_a_run_whose_image_was_removed_pauses_and_goes_on_once_the_same_image_is
     assert place.left() == []
 
 
-@contextlib.contextmanager
-def removing(engine: PrivateEngine, digest: str) -> Iterator[None]:
-    """Remove every container and the image as soon as none is in use, until it is gone."""
-    stop = threading.Event()
-
-    def remove() -> None:
-        while not stop.wait(0.05) and engine.docker("image", "inspect", digest, check=False).returncode == 0:
-            containers = engine.docker("ps", "--all", "--quiet", check=False).stdout.split()
-            if containers:
-                engine.docker("rm", "--force", *containers, check=False)
-            engine.docker("rmi", "--force", digest, check=False)
-
-    thread = threading.Thread(target=remove)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+@pytest.mark.long
+def test_another_image_is_used_only_by_the_users_own_word_which_is_on_record(place: Place) -> None:
+    place.engine.load_small_image()
+    code, said = place.rsi("run", place.task(), "--experiments", "0", "--seed", "3")
+    assert code == 0, said
+    first = place.record().state.run.sandbox.image_digest
+    with subprocess.Popen(["printf", "FROM %s\\nLABEL other=1\\n", IMAGE], stdout=subprocess.PIPE) as recipe:
+        assert recipe.stdout is not None
+        place.engine.docker("build", "--tag", "rsi-small:2", "-", feed=recipe.stdout.fileno())
+    code, said = place.rsi("resume", "latest", "--experiments", "1", "--image", "rsi-small:2")
+    assert code == 0, said
+    record = place.record()
+    second = record.state.sandbox.image_digest
+    assert second != first
+    assert [trial.trained.execution.image for trial in record.state.trials.values()] == [first, second]
+    report = verify(record.folder)
+    assert report.ok, report.problems
+    assert any("another image" in note and second in note for note in report.notes)
+    code, said = place.rsi("resume", "latest", "--experiments", "2")
+    assert code == 0, said
+    assert place.record().state.sandbox.image_digest == second
 
 
 def saved_nothing(folder: Path) -> int:
