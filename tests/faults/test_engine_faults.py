@@ -264,3 +264,67 @@ def saved_nothing(folder: Path) -> int:
     path = folder / "nothing.tar"
     subprocess.run(["tar", "--create", "--file", str(path), "--files-from", "/dev/null"], check=True)
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+# --- interrupts -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+    ids=lambda number: number.name,
+)
+def test_an_interrupt_ends_the_trial_records_that_and_leaves_nothing(place: Place, number: signal.Signals) -> None:
+    with place.start("run", place.task(seconds=20), "--experiments", "1", "--seed", "3") as process:
+        try:
+            place.wait_for_program()
+            code, said = place.rsi("resume", "latest")
+            assert code == 2
+            assert "being written by another process" in said
+            process.send_signal(number)
+            said = process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
+    assert process.returncode == 130, said
+    assert kinds(place.record()) == ["interrupted"]
+    assert place.record().state.paused is not None
+    assert place.left() == []
+
+
+def test_an_impatient_interrupt_leaves_at_once_and_the_next_start_cleans_up(place: Place) -> None:
+    with place.start("run", place.task(seconds=20), "--experiments", "0", "--seed", "3") as process:
+        try:
+            place.wait_for_program()
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # two of a kind may reach the process as one
+            said = process.communicate(timeout=10)[0]
+        finally:
+            process.kill()
+    assert process.returncode == 130, said
+    assert place.left() != []
+    assert verify(place.record().folder).ok
+    code, said = place.rsi("sandbox", "prune")
+    assert code == 0, said
+    assert place.left() == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_while_a_finished_run_tidies_up_loses_nothing(place: Place, number: signal.Signals) -> None:
+    with place.start("run", place.task(), "--experiments", "0", "--seed", "3") as process:
+        try:
+            place.wait_for_event("run.finished")
+            process.send_signal(number)
+            said = process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
+    assert "Traceback" not in said
+    assert process.returncode in (0, 130, -number), said
+    assert verify(place.record().folder).ok
+    code, said = place.rsi("sandbox", "prune")
+    assert code == 0, said
+    assert place.left() == []
