@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from rich.console import Console
@@ -405,10 +406,12 @@ def list_(
 def show(
     name: RunName,
     experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
+    output: Annotated[bool, typer.Option("--output", help="With all that its programs printed, in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
     from rsi import runs
+    from rsi.errors import UsageError
     from rsi.review.experiment import experiment_json, show_experiment
     from rsi.review.show import show_run
     from rsi.review.summary import summarise
@@ -418,7 +421,9 @@ def show(
         if as_json:
             _print_json(experiment_json(run_, experiment))
         else:
-            show_experiment(run_, experiment, _console())
+            show_experiment(run_, experiment, _console(), output=output)
+    elif output:
+        raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
     elif as_json:
         _print_json(summarise(run_))
     else:
@@ -488,6 +493,47 @@ def replay(
     else:
         again.render(report, _console())
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[str, typer.Option(help="Names or path.py:Class, by commas; oracle knows the truth.")] = "",
+    noise: Annotated[str, typer.Option(help="Seed noise in mean helpful effects, by commas.")] = "0.5,1,2,4",
+    runs: Annotated[int, typer.Option(min=2, help="For each policy and noise.")] = 20,
+    trials: Annotated[int, typer.Option(min=2, help="For each run, whatever they are for.")] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed, the same result.")] = 0,
+    surface: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NUMBER", help="Of the truth: shared=0.5, drift=0.01, tail=0.5, …")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the result there: .png, .svg or .pdf.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a processor.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare policies over simulated trials whose truth is known: the real loop, nothing trained."""
+    from rsi import plugins
+    from simulated import study as studies
+    from simulated.table import table
+
+    names = [name for name in policy.split(",") if name] or [*plugins.names("policies"), studies.ORACLE]
+    study = studies.of_words(names, noise, surface or [], runs=runs, trials=trials, seed=seed)
+    results = studies.compare(study, workers, _progress() if sys.stderr.isatty() else None)
+    if picture is not None:
+        from simulated.picture import draw
+
+        draw(results, picture)
+    if as_json:
+        _print_json(results)
+    else:
+        _console().print(table(results))
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Tells on one line of the terminal how far it is."""
+
+    def tell(done: int, whole: int) -> None:
+        print(f"\r{done} of {whole} runs", end="\n" if done == whole else "", file=sys.stderr, flush=True)
+
+    return tell
 
 
 @app.command()

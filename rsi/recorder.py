@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rsi.chain import Event
 from rsi.events import KINDS
+from rsi.execution import Outcome
 from rsi.records import Record
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -34,6 +35,13 @@ class Recorder:
     def keep_stream(self, data: bytes) -> str:
         """Store what a sandbox printed, secrets redacted; the digest is the redacted text's."""
         return self.blobs.put(self.redactor.data(data))
+
+    def keep_outcome(self, outcome: Outcome) -> dict[str, str]:
+        """Store what is kept beside an execution: both streams and its course, secrets redacted; digests by name."""
+        kept = {"stdout": self.keep_stream(outcome.stdout), "stderr": self.keep_stream(outcome.stderr)}
+        if outcome.course is not None:
+            kept["course"] = self.keep_stream(outcome.course.model_dump_json(exclude_none=True).encode())
+        return kept
 
     def keep_text(self, text: str) -> str:
         """Store text that a proposer or this program wrote, secrets redacted."""

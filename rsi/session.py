@@ -24,7 +24,7 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, Limits, SandboxDescription, Shape, Watch
+from rsi.execution import Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preparation import PreparedData, prepare, read_source
@@ -61,7 +61,13 @@ class Session:
 
     def _anchor(self, event: Event, state: RunState) -> None:
         """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
-        if event.kind in {"experiment.closed", "confirmation.finished", "run.paused", "run.finished"}:
+        if event.kind in {
+            "experiment.closed",
+            "milestone.closed",
+            "confirmation.finished",
+            "run.paused",
+            "run.finished",
+        }:
             anchors.record(state.run.run, event.seq, event.hash)
 
     def close(self) -> None:
@@ -85,7 +91,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         if not description.isolates:
             _require_imports(task, parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
-        prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
             run=run_id,
             configuration=configuration,
@@ -102,11 +108,19 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         if not anchors.record(run_id, 0, run.recorder.state.head):
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
-            run.recorder.record(prepared)
+            _record_prepared(run, prepared, made)
         return parts.session(run, task, data, stack.pop_all(), say)
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False, image: str = "") -> Session:
+def resume(
+    folder: Path,
+    say: Say,
+    budget: Budget | None = None,
+    *,
+    trusted: bool = False,
+    attribute: int | None = None,
+    image: str = "",
+) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
@@ -118,7 +132,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        if state.finished is not None and budget is None:
+        if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
                 "--max-cost, --max-tokens or --max-calls."
@@ -134,21 +148,29 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
-        prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
                 f"The data of {state.run.run} cannot be made again as it was; its source or prepare.py has changed. "
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        resumed = RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail)
-        run.recorder.record(resumed.model_copy(update={"other_image": changed}))
+        run.recorder.record(
+            RunResumed(
+                sandbox=description,
+                versions=versions(),
+                budget=more,
+                attribute=attribute,
+                torn_tail=torn_tail,
+                other_image=changed,
+            )
+        )
         if changed:
             say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
-            run.recorder.record(prepared)
+            _record_prepared(run, prepared, made)
         return parts.session(run, task, data, stack.pop_all(), say)
 
 
@@ -289,15 +311,22 @@ def versions() -> dict[str, str]:
 
 def _prepare(
     task: Task, sandbox: Sandbox, configuration: RunConfiguration, run: str, say: Say
-) -> tuple[DataPrepared | None, PreparedData | None]:
+) -> tuple[DataPrepared | None, PreparedData | None, Outcome | None]:
     if task.spec.data is None:
         if configuration.data:
             raise UsageError(f"{task.spec.name} brings its own data; --data cannot replace it.")
-        return None, None
-    prepared, data = prepare(task, sandbox, read_source(task, configuration.data), run)
+        return None, None, None
+    prepared, data, made = prepare(task, sandbox, read_source(task, configuration.data), run)
     if prepared.execution is not None:
         say(f"Prepared the data of {task.spec.name} in {prepared.execution.usage.wall_seconds:.1f} s.")
-    return prepared, data
+    return prepared, data, made
+
+
+def _record_prepared(run: runs.OpenRun, prepared: DataPrepared, made: Outcome | None) -> None:
+    """With what was seen of the preparation, where the data was not found in the cache."""
+    recorder = run.recorder
+    kept = {} if made is None else recorder.keep_outcome(made)
+    recorder.record(prepared.model_copy(update=kept))
 
 
 def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:

@@ -21,6 +21,7 @@ from rsi.task import Task
 from rsi.trial import TrialRunner
 from simulated import code
 from simulated.checking import Trusting
+from simulated.oracle import Oracle
 from simulated.proposer import SimulatedProposer
 from simulated.sandbox import SimulatedSandbox
 from simulated.surface import Surface, Value, value
@@ -68,8 +69,7 @@ class SimulatedRun(NamedTuple):
 
     def worth(self, experiment: int) -> Value:
         """What an experiment's code is truly worth over the baseline."""
-        files = self.stores.workspace.commits[self.state.commit_of(experiment)].code
-        return value(self.surface, files[code.FILE])
+        return _worth(self.surface, self.stores.workspace, self.state.commit_of(experiment))
 
 
 class Plan(NamedTuple):
@@ -82,6 +82,9 @@ class Plan(NamedTuple):
     regions: int = 128
     removals: float = 0.0
     parallel: int = 1
+    certify: bool = False
+    alpha: float = 0.05
+    certify_share: float = 0.15
     believed_noise: float | None = None
     """What `task.toml` says about the seed noise; None says the truth."""
 
@@ -98,18 +101,23 @@ def simulate(
     return _run(plan, recorder, stores, executor or AtOnce())
 
 
-def go_on(plan: Plan, stores: Stores, executor: Executor | None = None) -> SimulatedRun:
+def go_on(
+    plan: Plan, stores: Stores, listeners: Sequence[Listener] = (), executor: Executor | None = None
+) -> SimulatedRun:
     """Resume what the stores hold of a run, as after a crash: the state is folded from the events again."""
     state = RunState()
     for event in stores.ledger.events:
         state.apply(event)
     recorder = MemoryRecorder(stores.ledger, stores.blobs, state)
     recorder.record(RunResumed(sandbox=SimulatedSandbox(plan.surface).describe(), versions={}))
+    recorder.listeners.extend(listeners)
     return _run(plan, recorder, stores, executor or AtOnce())
 
 
 def _run(plan: Plan, recorder: MemoryRecorder, stores: Stores, executor: Executor) -> SimulatedRun:
     state, task = recorder.state, _task(plan)
+    if isinstance(plan.policy, Oracle):
+        plan.policy.worth = lambda commit: _worth(plan.surface, stores.workspace, commit).true
     trials = TrialRunner(
         recorder=recorder,
         task=task,
@@ -136,6 +144,10 @@ def _run(plan: Plan, recorder: MemoryRecorder, stores: Stores, executor: Executo
     return SimulatedRun(plan.surface, state, stores)
 
 
+def _worth(surface: Surface, workspace: MemoryWorkspace, commit: str) -> Value:
+    return value(surface, workspace.commits[commit].code[code.FILE])
+
+
 def _task(plan: Plan) -> Task:
     noise = plan.surface.noise if plan.believed_noise is None else plan.believed_noise
     return code.task(plan.regions, max(noise, 1e-9))
@@ -151,6 +163,10 @@ def _started(plan: Plan, task_blob: str) -> RunStarted:
         verifier=Component(name="simulated"),
         budget=plan.budget,
         parallel=plan.parallel,
+        certify=plan.certify,
+        alpha=plan.alpha,
+        certify_share=plan.certify_share,
+        shared_seeds=True,
         seed=plan.seed,
     )
     return RunStarted(

@@ -105,7 +105,7 @@ def effect(surface: Surface, name: str) -> Effect:
     return Effect(Nature.HARMFUL, -harm, -harm, crashes)
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 10)
 def value(surface: Surface, code: str) -> Value:
     """What the code is worth: its lines' effects and interactions, under the ceiling."""
     found = [effect(surface, name) for name in _NAME.findall(code)]

@@ -105,7 +105,7 @@ def seconds_left(state: RunState) -> float | None:
     limit, used = state.budget, state.session_seconds()
     bounds = []
     if limit.experiments is not None and closed:
-        bounds.append(max(0, limit.experiments + 1 + state.carried_over - closed) * used / closed)
+        bounds.append(max(0, limit.experiments + 1 + state.own - closed) * used / closed)
     if limit.hours is not None:
         bounds.append(max(0.0, limit.hours * 3600 - used))
     if not bounds:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
@@ -22,6 +23,9 @@ from sandboxes.invocation import check_job
 from sandboxes.outcome import Attempt
 from sandboxes.place import Gone
 
+RECENT_USERS = 1024
+"""Only the living must differ, and of so many cells the oldest is long dead; remembering more would grow for ever."""
+
 
 class DockerSandbox:
     """Runs jobs in hardened containers; keeps up to `pool` of them warm. Thread-safe; close it."""
@@ -34,7 +38,7 @@ class DockerSandbox:
         self._pool_size = pool
         self._pool: Pool | None = None
         self._lock = threading.Lock()
-        self._users: set[int] = set()
+        self._users: deque[int] = deque()
         self._belfry = Belfry()
 
     def describe(self) -> SandboxDescription:
@@ -113,11 +117,11 @@ class DockerSandbox:
     def _draw_user(self) -> int:
         users = self._engine.users
         with self._lock:
-            if 2 * len(self._users) > len(users):
-                self._users.clear()  # the oldest are long dead; only the living must differ
+            while len(self._users) >= min(RECENT_USERS, len(users) // 2):
+                self._users.popleft()
             while (user := secrets.choice(users)) in self._users:
                 pass
-            self._users.add(user)
+            self._users.append(user)
             return user
 
     def _run(self, attempt: Attempt, pool: Pool) -> Outcome:
