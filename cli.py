@@ -35,6 +35,8 @@ task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.
 app.add_typer(task_app, name="task")
 image_app = typer.Typer(no_args_is_help=True, help="Build, show, carry and remove the sandbox image.")
 app.add_typer(image_app, name="image")
+sandbox_app = typer.Typer(no_args_is_help=True, help="Look after what sandboxes leave at the engine.")
+app.add_typer(sandbox_app, name="sandbox")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
@@ -311,6 +313,7 @@ def resume(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
@@ -318,7 +321,7 @@ def resume(
 
     given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
     more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    with reopen(runs.find(name), _say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -715,6 +718,25 @@ def image_remove(tag: str) -> None:
     from sandboxes.image import remove
 
     remove(tag)
+
+
+# --- what sandboxes leave -------------------------------------------------------------------------------------------
+
+
+@sandbox_app.command("prune")
+def sandbox_prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove containers, volumes and folders of killed runs; what a living run uses stays, and images do."""
+    from sandboxes import prune
+
+    report = prune.prune(dry_run=dry_run)
+    if as_json:
+        _print_json(prune.as_json(report))
+    else:
+        prune.render(report, _console())
+    raise typer.Exit(3 if report.failed else 0)
 
 
 if __name__ == "__main__":

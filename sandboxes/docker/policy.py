@@ -23,6 +23,8 @@ HOLDER_MEMORY_BYTES = 64 * MIB
 HOLDER_USER = "65534:65534"
 LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
+LEASE_LABEL = "rsi.lease"
+"""On a holder: the cell lives as long as this container does."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -99,7 +101,11 @@ def probe_options() -> dict[str, Any]:
 
 
 def holder_options(plan: CellPlan) -> dict[str, Any]:
-    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
+    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing.
+
+    It is also the lease: it lives exactly as long as its owner holds its standard input open, on whichever machine and
+    in whichever namespace that owner is. A cell whose holder has ended has no owner.
+    """
     host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=LAUNCH_PROCESSES)
     host["Mounts"] = [
         _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
@@ -107,9 +113,12 @@ def holder_options(plan: CellPlan) -> dict[str, Any]:
     ]
     return {
         "Image": plan.image,
-        "Entrypoint": ["sleep", "infinity"],
+        "Entrypoint": ["cat"],
         "User": HOLDER_USER,
-        "Labels": plan.labels,
+        "Labels": {**plan.labels, LEASE_LABEL: "stdin"},
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
         "NetworkDisabled": True,
         "HostConfig": host,
