@@ -80,6 +80,7 @@ class Attempt:
             trailer=trailer,
             out_of_memory=watched.end.out_of_memory or kind is ExitKind.OUT_OF_MEMORY,
             setup_seconds=setup,
+            setup_cpu_seconds=place.baseline.cpu_seconds,
             collect_seconds=time.monotonic() - watched.ended,
             outputs=outputs,
         )
@@ -110,6 +111,7 @@ def make_outcome(
     trailer: Trailer | None = None,
     out_of_memory: bool = False,
     setup_seconds: float = 0.0,
+    setup_cpu_seconds: float | None = None,
     collect_seconds: float = 0.0,
     outputs: Mapping[str, bytes] | None = None,
 ) -> Outcome:
@@ -132,6 +134,7 @@ def make_outcome(
         out_of_memory=out_of_memory,
         usage=usage,
         setup_seconds=setup_seconds,
+        setup_cpu_seconds=setup_cpu_seconds,
         collect_seconds=collect_seconds,
         stdout_bytes=len(streams.stdout),
         stderr_bytes=len(streams.stderr),

@@ -20,6 +20,7 @@ from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.engine import Engine, translated
+from sandboxes.docker.host_view import HostView
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module
 from sandboxes.outputs import Intake
@@ -44,6 +45,7 @@ class Cell:
         self._holder = f"{plan.name}-holder"
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
+        self._view: HostView | None = None
         self.worker = plan.name
         self.baseline = Reading()
 
@@ -65,8 +67,8 @@ class Cell:
         with translated():
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
                 api.create_volume(volume["Name"], volume["Driver"], volume["DriverOpts"], volume["Labels"])
-            api.create_container_from_config(policy.holder_options(self.plan), self._holder)
-            api.start(self._holder)
+            holder = api.create_container_from_config(policy.holder_options(self.plan), self._holder)["Id"]
+            api.start(holder)
         if bell is not None:
             bell.raise_if_rung()
         with translated():
@@ -75,22 +77,31 @@ class Cell:
         self._attachment = Attachment(api, self.worker)
         with translated():
             api.start(self.worker)
-            self._limit_processes()
-            found = api.inspect_container(self.worker)
-        if found["State"]["Running"]:  # one that has ended already is told apart below
-            policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
+            process = api.inspect_container(holder)["State"]["Pid"]
+        self._view = HostView.open(process, holder, policy.FOLDERS.inputs, policy.FOLDERS.outputs)
         self._await_ready(bell)
+        with translated():
+            self._limit()
+            found = api.inspect_container(self.worker)
+        if not found["State"]["Running"]:
+            raise Gone(self.worker)
+        policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
         self._group = ControlGroup.find(found["State"]["Pid"], self.worker)
         self.baseline = self.read_usage()
 
-    def _limit_processes(self) -> None:
-        """To what the policy says, where the launcher needed more; the check that follows sees that it holds."""
-        limit = policy.worker_options(self.plan)["HostConfig"]["PidsLimit"]
-        if limit < policy.LAUNCH_PROCESSES:
+    def _limit(self) -> None:
+        """To what the policy says, where launching and warming up had more or less; the check that follows sees it."""
+        asked, launched = policy.worker_options(self.plan), policy.launch_options(self.plan)
+        changed = {
+            name: asked["HostConfig"][name]
+            for name in policy.CHANGED_ONCE_WARM
+            if asked["HostConfig"][name] != launched["HostConfig"][name]
+        }
+        if changed:
             api = self._engine.api
-            # Not update_container: the client knows every limit but this one.
+            # Not update_container: the client knows not every one of them.
             url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
-            api.post(url, json={"PidsLimit": limit}, timeout=60).close()
+            api.post(url, json=changed, timeout=60).close()
 
     def _await_ready(self, bell: Bell | None) -> None:
         ready = WorkerLine("ready")
@@ -153,6 +164,9 @@ class Cell:
         if self.ended:
             raise Gone("The sandbox was ended from outside before its program started; resume the run.")
         try:
+            if self._view is not None:
+                self._view.put(inputs)
+                return
             packed = pack(inputs)
         except OSError as error:
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
@@ -208,6 +222,12 @@ class Cell:
 
     def collect(self, intake: Intake) -> None:
         """Take in what lies in the output folder. The worker must be dead."""
+        if self._view is not None:
+            try:
+                self._view.take(intake)
+            except OSError as error:
+                raise EngineLost(f"The sandbox's outputs cannot be read ({error.strerror}); resume the run.") from None
+            return
         api = self._engine.api
         url = f"{api.base_url}/v{api.api_version}/containers/{self._holder}/archive"
         path = {"path": f"{policy.FOLDERS.outputs}/."}
@@ -224,6 +244,8 @@ class Cell:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
         if self._attachment is not None:
             self._attachment.close()
+        if self._view is not None:
+            self._view.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),
