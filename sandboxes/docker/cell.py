@@ -20,6 +20,7 @@ from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.engine import Engine, translated
+from sandboxes.docker.first_process import FirstProcess
 from sandboxes.docker.host_view import HostView
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module
@@ -31,6 +32,7 @@ READY_SECONDS = 120.0
 DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
+KILL_SECONDS = 10.0
 KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
@@ -46,6 +48,8 @@ class Cell:
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
         self._view: HostView | None = None
+        self._first: FirstProcess | None = None
+        self._end: PlaceEnd | None = None
         self.worker = plan.name
         self.baseline = Reading()
 
@@ -86,6 +90,7 @@ class Cell:
         if not found["State"]["Running"]:
             raise Gone(self.worker)
         policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
+        self._first = FirstProcess.open(found["State"]["Pid"], self.worker)
         self._group = ControlGroup.find(found["State"]["Pid"], self.worker)
         self.baseline = self.read_usage()
 
@@ -195,7 +200,12 @@ class Cell:
         )
 
     def kill(self) -> None:
-        """End every process of the worker's container."""
+        """End every process of the worker's container; where the kernel told us that it did, the engine is not asked."""
+        if self._first is not None and not self.ended:
+            out_of_memory = self._first.killed_for_memory()
+            if self._first.end(KILL_SECONDS):
+                self._end = PlaceEnd(exit_code=128 + signal.SIGKILL, out_of_memory=out_of_memory, from_outside=True)
+                return
         with contextlib.suppress(Gone), translated():
             self._engine.quick.kill(self.worker)
 
@@ -204,7 +214,9 @@ class Cell:
         return None
 
     def how_it_ended(self) -> PlaceEnd:
-        """Wait until the engine has seen the worker's container end, then ask how."""
+        """As we ended it ourselves; else wait until the engine has seen the worker's container end, and ask how."""
+        if self._end is not None:
+            return self._end
         with translated():
             self._engine.api.wait(self.worker, timeout=30, condition="not-running")
         state = self.state()
@@ -244,8 +256,9 @@ class Cell:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
         if self._attachment is not None:
             self._attachment.close()
-        if self._view is not None:
-            self._view.close()
+        for held in (self._view, self._first):
+            if held is not None:
+                held.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),
