@@ -2,8 +2,8 @@
 
 Overhead is wall time less training, which is what the script itself says its main block took, imports not counted.
 
-- Bare: `docker run --rm` from its start to its end: making the container, starting Python, the script's imports, its end,
-  removing the container. The artifact goes to a mounted folder, so it costs nothing to fetch.
+- Bare: `docker run --rm` from its start to its end: making the container, starting Python, the script's imports, its
+  end, removing the container. The artifact goes to a mounted folder, so it costs nothing to fetch.
 - Loop: from the end of one experiment to the end of the next: proposing, checking and committing the edit, taking a
   place, putting the inputs, the program's start and end, killing, fetching and hashing the artifact, the same again for
   the place that predicts and its answer (tens of megabytes), every event on disk, deciding, tables. Less the computing

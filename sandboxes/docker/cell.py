@@ -200,7 +200,7 @@ class Cell:
         )
 
     def kill(self) -> None:
-        """End every process of the worker's container; where the kernel told us that it did, the engine is not asked."""
+        """End every process of the worker's container; the engine is asked only where the kernel cannot be."""
         if self._first is not None and not self.ended:
             out_of_memory = self._first.killed_for_memory()
             if self._first.end(KILL_SECONDS):
