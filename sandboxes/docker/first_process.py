@@ -26,7 +26,7 @@ class FirstProcess:
 
     @classmethod
     def open(cls, process: int, container: str, groups: Path = GROUPS) -> FirstProcess | None:
-        """The process with that id, believed only where its control group names the container."""
+        """The process with that id, believed only where it is process 1 of that container, by its control group."""
         try:
             handle = os.pidfd_open(process)
         except (OSError, AttributeError):  # absent before Linux 5.3, and elsewhere
@@ -34,7 +34,7 @@ class FirstProcess:
         try:
             # After the handle was taken: were the id given anew in between, the handle would be of a dead process.
             found = _memory_events(process, container, groups)
-            if found is None or _kills(*found) is None:
+            if found is None or _kills(*found) is None or not _is_first(process):
                 raise PermissionError(container)
             signal.pidfd_send_signal(handle, 0)
         except OSError:
@@ -66,6 +66,15 @@ class FirstProcess:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def _is_first(process: int) -> bool:
+    """Whether it is process 1 of a process namespace below ours, so that all others there die with it."""
+    for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("NSpid:"):
+            numbers = line.split()[1:]
+            return len(numbers) > 1 and numbers[-1] == "1"
+    return False
 
 
 def _memory_events(process: int, container: str, groups: Path) -> tuple[Path, str] | None:
