@@ -136,7 +136,7 @@ def main() -> None:
         task = timed_task(folder)
         sandbox = build("sandboxes", Component(name="docker"))
         try:
-            _, prepared = prepare(task, sandbox, read_source(task), "benchmark")
+            _, prepared, _ = prepare(task, sandbox, read_source(task), "benchmark")
         finally:
             sandbox.close()
         image, data = sandboxes.image.wanted_tag(), prepared.folder / "train"

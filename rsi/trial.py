@@ -110,8 +110,7 @@ class TrialRunner:
             TrialTrained(
                 trial=trial,
                 execution=execution,
-                stdout=self.recorder.keep_stream(outcome.stdout),
-                stderr=self.recorder.keep_stream(outcome.stderr),
+                **self.recorder.keep_outcome(outcome),
                 artifact=files,
             )
         )
@@ -196,8 +195,7 @@ class TrialRunner:
                 challenge=challenge.name,
                 challenge_digest=challenge.digest(),
                 execution=outcome.execution,
-                stdout=self.recorder.keep_stream(outcome.stdout),
-                stderr=self.recorder.keep_stream(outcome.stderr),
+                **self.recorder.keep_outcome(outcome),
                 answer=digest,
                 malformed=malformed,
                 scores=scores,

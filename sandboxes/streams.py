@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import time
 
+from rsi.course import Stream, StreamOrder
 from rsi.execution import Watch
+from sandboxes.arrivals import Arrivals
 
-Stream = Literal["stdout", "stderr"]
+__all__ = ["Stream", "Streams", "WorkerLine"]
 
 LINE_BYTES = 8192
 """A line of the worker's is far shorter; anything longer after its mark is the program's own output."""
@@ -61,6 +63,12 @@ class Streams:
         self._trailer = WorkerLine(nonce)
         self._kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self.seen: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._arrivals = Arrivals()
+        self._began = time.monotonic()
+
+    def begin(self, at: float) -> None:
+        """The program starts: times are counted from here, on the monotonic clock."""
+        self._began = at
 
     def feed(self, name: Stream, data: bytes) -> None:
         """Take what arrived on one stream."""
@@ -90,6 +98,15 @@ class Streams:
         """Bytes that were seen and did not fit."""
         return sum(self.seen.values()) - sum(len(kept) for kept in self._kept.values())
 
+    def cut(self, name: Stream) -> int:
+        """Bytes of one stream that were seen and did not fit."""
+        return self.seen[name] - len(self._kept[name])
+
+    @property
+    def order(self) -> StreamOrder:
+        """In which order what was kept arrived."""
+        return self._arrivals.order()
+
     def _record(self, name: Stream, data: bytes) -> None:
         if not data:
             return
@@ -97,5 +114,8 @@ class Streams:
         taken = data[: max(0, room)]
         self.seen[name] += len(data)
         self._kept[name] += taken
-        if taken and self._watch is not None:
+        if not taken:
+            return
+        self._arrivals.add(time.monotonic() - self._began, name, len(taken))
+        if self._watch is not None:
             self._watch(name, taken)

@@ -72,8 +72,9 @@ _Result = TypeVar("_Result")
 Procedure = Generator[tuple[TryRemoval | TrainWithout, ...], tuple[Removal | Trained, ...], _Result]
 
 _NEAREST = 8
-"""An edit that does not come out alone is tried together with so many later ones, before it is joined to the next."""
+"""An edit that does not come out alone is first tried together with so many later ones, then with all others."""
 _FOR_THE_ENDING = 3
+"""Trials kept for seeing that the code trains without what is to be taken out."""
 
 
 def resume(procedure: Procedure[_Result], answers: Sequence[Removal | Trained]) -> Asks | _Result:
@@ -130,14 +131,18 @@ def joined(units: Sequence[Edits], chosen: Sequence[bool], edits: Edits) -> Edit
 
 
 def _partner(parts: list[Edits], stuck: int, known: dict[Edits, bool], edits: Edits) -> Procedure[int]:
-    later = range(stuck + 1, min(len(parts), stuck + 1 + _NEAREST))
-    unions = {position: _ordered({*parts[stuck], *parts[position]}, edits) for position in later}
-    asked = tuple(TryRemoval(edits=union) for union in unions.values() if union not in known)
-    if asked:
-        answers = yield asked
-        known |= {answer.ask.edits: isinstance(answer, Removal) and answer.applies for answer in answers}
-    fitting = (position for position, union in unions.items() if known[union])
-    return next(fitting, stuck + 1 if stuck + 1 < len(parts) else stuck - 1)
+    """The part to join it to: the nearest later one with which it comes out, however far off that was kept."""
+    later = range(stuck + 1, len(parts))
+    for near in (later[:_NEAREST], later[_NEAREST:]):
+        unions = {position: _ordered({*parts[stuck], *parts[position]}, edits) for position in near}
+        asked = tuple(TryRemoval(edits=union) for union in unions.values() if union not in known)
+        if asked:
+            answers = yield asked
+            known |= {answer.ask.edits: isinstance(answer, Removal) and answer.applies for answer in answers}
+        fitting = next((position for position, union in unions.items() if known[union]), None)
+        if fitting is not None:
+            return fitting
+    return stuck + 1 if stuck + 1 < len(parts) else stuck - 1
 
 
 def _ordered(some: set[int], edits: Edits) -> Edits:

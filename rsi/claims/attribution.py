@@ -112,10 +112,11 @@ def least_trials(edits: int) -> int:
 
 def next_step(plan: AttributionPlan, answers: Sequence[Answer]) -> Asks | Attribution:
     """What to train, or the result, given every answer so far (in any order)."""
-    return resume(_attribute(plan), answers)
+    return resume(procedure(plan), answers)
 
 
-def _attribute(plan: AttributionPlan) -> Procedure[Attribution]:
+def procedure(plan: AttributionPlan) -> Procedure[Attribution]:
+    """The questions one after another, for who can answer at once; `next_step` is the same for who keeps a record."""
     units = yield from find_units(plan.edits)
     trained: list[Trained] = []
     refused: set[Edits] = set()

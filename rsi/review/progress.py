@@ -28,6 +28,7 @@ _COLOURS = {
     ExperimentStatus.CRASHED: ("#cf222e", "x", "crashed"),
     ExperimentStatus.REFUSED: ("#bf8700", "x", "refused"),
     ExperimentStatus.UNDECIDED: ("#bf8700", "s", "undecided"),
+    ExperimentStatus.REAPPLIED: ("#0969da", "o", "won, and tried again on a newer incumbent"),
 }
 
 

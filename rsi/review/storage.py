@@ -39,6 +39,8 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
     match body:
         case e.RunStarted():
             yield body.task, "task"
+        case e.DataPrepared():
+            yield from _beside_execution(body)
         case e.ExperimentProposed():
             provenance = body.provenance
             named = ((body.edit, "edit"), (provenance.prompt, "prompt"), (provenance.answer, "proposer's answer"))
@@ -51,18 +53,21 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
         case e.CallSettled():
             yield body.answer, "model's answer"
         case e.TrialTrained():
-            yield body.stdout, "stdout"
-            yield body.stderr, "stderr"
+            yield from _beside_execution(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialAnswered():
-            yield body.stdout, "stdout"
-            yield body.stderr, "stderr"
+            yield from _beside_execution(body)
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
         case e.RunResumed():
             if body.torn_tail:
                 yield body.torn_tail, "torn tail"
+
+
+def _beside_execution(body: e.DataPrepared | e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
+    kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"))
+    return ((digest, role) for digest, role in kept if digest)
 
 
 class BlobIndex:
@@ -126,7 +131,7 @@ class BlobIndex:
 def _of_use(state: RunState, reference: Reference) -> bool:
     trial = state.trials[reference.trial]
     experiment = state.experiments[trial.started.experiment]
-    if trial.started.role == "confirm":
+    if trial.started.role != "measure":
         return not trial.over
     if experiment.closed is None:
         return True

@@ -7,21 +7,24 @@ import json
 import signal
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from rsi.course import Listing
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import ExitKind
 from sandboxes.bell import Bell
 from sandboxes.docker import policy
+from sandboxes.docker.archive_listing import list_archive
 from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.engine import Engine, translated
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module
+from sandboxes.listing import list_folder
 from sandboxes.outputs import Intake
 from sandboxes.place import Gone, PlaceEnd, Reading
 from sandboxes.streams import Stream, WorkerLine
@@ -30,6 +33,7 @@ READY_SECONDS = 120.0
 DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
+FIRST_LOOK_SECONDS = 0.01
 KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
@@ -80,7 +84,7 @@ class Cell:
         if found["State"]["Running"]:  # one that has ended already is told apart below
             policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
         self._await_ready(bell)
-        self._group = ControlGroup.find(found["State"]["Pid"], self.worker)
+        self._group = ControlGroup.find(found["State"]["Pid"], self.worker, policy.WRITABLE)
         self.baseline = self.read_usage()
 
     def _limit_processes(self) -> None:
@@ -176,9 +180,20 @@ class Cell:
             raise Gone(self.worker)
         return Reading(
             cpu_seconds=cpu / 1e9,
-            memory_bytes=memory.get("max_usage") or memory.get("usage") or 0,
-            processes=stats.get("pids_stats", {}).get("current") or 0,
+            memory_bytes=memory.get("usage"),
+            peak_memory_bytes=memory.get("max_usage"),
+            processes=stats.get("pids_stats", {}).get("current"),
         )
+
+    @property
+    def first_look_seconds(self) -> float:
+        """Soon where looking is reading a few of the kernel's files; an engine elsewhere is asked no oftener."""
+        return POLL_SECONDS if self._group is None else FIRST_LOOK_SECONDS
+
+    def list_scratch(self) -> Listing | None:
+        """Names, kinds and sizes below the scratch folder, through the host's /proc; None where that is not ours."""
+        root = self._group.root() if self._group is not None else None
+        return None if root is None else list_folder(f"{root}{policy.FOLDERS.scratch}")
 
     def kill(self) -> None:
         """End every process of the worker's container."""
@@ -208,6 +223,18 @@ class Cell:
 
     def collect(self, intake: Intake) -> None:
         """Take in what lies in the output folder. The worker must be dead."""
+        with self._archive() as chunks:
+            unpack(chunks, intake)
+
+    def list_outputs(self) -> Listing | None:
+        """What lies in the output folder, contents hashed as far as they could have come out."""
+        limits = self.plan.shape.limits
+        with self._archive() as chunks:
+            return list_archive(chunks, limits.disk_bytes, limits.artifact_bytes)
+
+    @contextlib.contextmanager
+    def _archive(self) -> Iterator[Iterator[bytes]]:
+        """The output folder as a tar stream."""
         api = self._engine.api
         url = f"{api.base_url}/v{api.api_version}/containers/{self._holder}/archive"
         path = {"path": f"{policy.FOLDERS.outputs}/."}
@@ -216,7 +243,7 @@ class Cell:
             if response.status_code != HTTPStatus.OK:
                 raise EngineLost("The engine no longer has the sandbox's outputs; resume the run.")
             try:
-                unpack(response.iter_content(READ_BYTES), intake)
+                yield response.iter_content(READ_BYTES)
             except tarfile.TarError as error:
                 raise EngineLost(f"The engine's archive of the outputs broke off ({error}); resume the run.") from None
 

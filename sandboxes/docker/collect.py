@@ -53,7 +53,7 @@ def unpack(chunks: Iterable[bytes], intake: Intake) -> None:
     Nothing is written to disk and nothing is read that the intake has not admitted. tarfile.TarError where the
     stream breaks off.
     """
-    source = _Chunks(chunks)
+    source = Chunks(chunks)
     with tarfile.open(fileobj=source, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
         for member in archive:
             intake.entry()
@@ -71,7 +71,7 @@ def unpack(chunks: Iterable[bytes], intake: Intake) -> None:
             intake.take(name, data)
 
 
-class _Chunks(io.RawIOBase):
+class Chunks(io.RawIOBase):
     """A readable over an iterator of chunks; holds one chunk at a time."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -79,9 +79,11 @@ class _Chunks(io.RawIOBase):
         self._left = memoryview(b"")  # slices of it copy nothing
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """As of a file."""
         parts: list[memoryview] = []
         missing = size if size >= 0 else 1 << 62
         while missing > 0:

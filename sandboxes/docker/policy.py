@@ -10,6 +10,8 @@ from rsi.records import Record
 from sandboxes.invocation import Folders, base_environment
 
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
+WRITABLE = (FOLDERS.outputs, FOLDERS.scratch, "/dev/shm")  # noqa: S108
+"""All that a program can write to; each is a file system of its own, in memory."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
 INPUT_BYTES = 2048 * MIB

@@ -20,8 +20,10 @@ import pytest
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
 from rsi.protocols import Sandbox
-from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, job, limits
+from rsi.testing.execution_record import check_record
+from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, cpu_seconds, job, limits
 from sandboxes.docker import DockerSandbox, owner, policy
+from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.sweep import sweep
 
 pytestmark = pytest.mark.docker
@@ -53,8 +55,13 @@ def left_behind() -> list[str]:
         client.close()
 
 
+BYTES = {"read_bytes", "written_bytes", "device_read_bytes", "device_written_bytes"}
+
+
 class TestDockerSandbox(SandboxConformance):
     isolates = True
+    # What the host's /proc tells of another user's processes, it tells root.
+    measures = SandboxConformance.measures | (BYTES | {"peak_stored_bytes"} if os.geteuid() == 0 else set())
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -173,7 +180,7 @@ os.wait()
     execution = completed(sandbox.run(job(code, memory_bytes=160 * MIB)))
     assert execution.exit_code == 0
     assert execution.out_of_memory
-    assert execution.usage.peak_memory_bytes >= 150 * MIB
+    assert (execution.usage.peak_memory_bytes or 0) >= 150 * MIB
 
 
 def test_one_process_is_a_limit_that_can_be_had(sandbox: DockerSandbox) -> None:
@@ -201,9 +208,31 @@ def test_the_kernels_own_count_agrees_with_the_engines(sandbox: DockerSandbox) -
         read = group.read()
         assert read.cpu_seconds == pytest.approx(asked.cpu_seconds, rel=0.05)
         assert read.memory_bytes == pytest.approx(asked.memory_bytes, rel=0.05)
+        assert read.peak_memory_bytes == pytest.approx(asked.peak_memory_bytes, rel=0.05)
         assert read.processes == asked.processes == 1
     finally:
         cell.destroy()
+
+
+def test_an_engine_elsewhere_leaves_the_same_record_with_less_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ControlGroup, "find", classmethod(lambda *_: None))  # as where the process is not ours to see
+    sandbox = DockerSandbox(pool=1)
+    leave = "open(os.environ['RSI_OUT'] + '/left', 'w').write('x' * 70)"
+    asked = job(f"import os, time\n{leave}\ntime.sleep(0.5)\nraise SystemExit(3)")
+    try:
+        outcome = sandbox.run(asked)
+    finally:
+        sandbox.close()
+    check_record(asked, outcome)
+    usage, course = outcome.execution.usage, outcome.course
+    assert (outcome.execution.kind, outcome.execution.exit_code) == (ExitKind.CRASHED, 3)
+    assert usage.cpu_seconds is not None
+    assert (usage.peak_memory_bytes or 0) > 0
+    assert (usage.written_bytes, usage.peak_stored_bytes, usage.device_read_bytes) == (None, None, None)
+    assert course is not None
+    assert course.outputs is not None
+    assert [(file.path, file.size) for file in course.outputs.files] == [("left", 70)]
+    assert course.scratch is None
 
 
 def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) -> None:
@@ -211,7 +240,7 @@ def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) ->
     outcome = sandbox.run(asked)
     execution = completed(outcome)
     assert outcome.stdout == b"1\n"
-    assert execution.usage.cpu_seconds < 0.5  # importing takes more than one
+    assert cpu_seconds(execution) < 0.5  # importing takes more than one
 
 
 # --- places, warm and lost ------------------------------------------------------------------------------------
@@ -307,6 +336,11 @@ def test_a_container_that_vanishes_in_the_middle_is_lost_with_what_was_seen(api:
         assert outcome.execution.kind is ExitKind.LOST, outcome.execution.detail
         assert outcome.stdout == b"started\n"
         assert outcome.execution.exit_code is None
+        check_record(asked, outcome)
+        assert outcome.course is not None
+        assert outcome.course.series is not None
+        assert outcome.course.series.seconds, "what was seen until then is kept"
+        assert outcome.execution.usage.cpu_seconds is not None
     finally:
         sandbox.close()
         runner.join()
