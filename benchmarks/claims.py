@@ -4,6 +4,7 @@
 
 milestones.error     share of false passes at level 0.05 with 40 pairs at most, looked at after every pair
 milestones.pairs     pairs until a pass: median and ninth decile, and the share that passed within 40
+milestones.oracle    median pairs of a test that knows gain and variance, for a gain of 1 and unpaired seeds
 run.false_claims     share of runs with any false pass, over five milestones each, three of them without a gain
 estimate.coverage    of the 95% interval from fresh pairs, after a pass
 correlation.coverage of the 95% interval for the pairing's correlation
@@ -108,6 +109,16 @@ def milestone_pairs(runs: int) -> list[dict[str, float]]:
                     }
                 )
     return [{key: value if math.isfinite(value) else -1.0 for key, value in row.items()} for row in rows]
+
+
+def oracle_pairs(runs: int) -> dict[str, float]:
+    """Median pairs until Wald's test passes that knows the variance and a gain of one seed noise, by level."""
+    gain = 1 / math.sqrt(2)
+    paths = np.cumsum(gain + np.random.default_rng(6).standard_normal((runs, 4 * PAIRS)), axis=1)
+    evidence = gain * paths - np.arange(1, 4 * PAIRS + 1) * gain**2 / 2
+    return {
+        f"{alpha:g}": float(np.median(np.argmax(evidence >= -math.log(alpha), axis=1) + 1)) for alpha in (0.05, 0.025)
+    }
 
 
 def run_errors(runs: int) -> float:
@@ -293,7 +304,11 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="a tenth of the runs, for a first look")
     share = 10 if arguments.parse_args().quick else 1
     figures = {
-        "milestones": {"error": milestone_errors(3000 // share), "pairs": milestone_pairs(1000 // share)},
+        "milestones": {
+            "error": milestone_errors(3000 // share),
+            "pairs": milestone_pairs(1000 // share),
+            "oracle": oracle_pairs(5000),
+        },
         "run": {"false_claims": run_errors(3000 // share)},
         "estimate": {"coverage": coverages(5000 // share)},
         "correlation": {"coverage": correlation_coverage(2000 // share)},
