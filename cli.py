@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from rich.console import Console
@@ -34,6 +35,8 @@ task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.
 app.add_typer(task_app, name="task")
 image_app = typer.Typer(no_args_is_help=True, help="Build, show, carry and remove the sandbox image.")
 app.add_typer(image_app, name="image")
+sandbox_app = typer.Typer(no_args_is_help=True, help="Look after what sandboxes leave at the engine.")
+app.add_typer(sandbox_app, name="sandbox")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
@@ -84,13 +87,13 @@ def main() -> None:
 
 
 def _check_shadowing() -> None:
-    """Refuse to run with another distribution's `tasks`, `evals` or `sandboxes`: their names are common."""
+    """Refuse to run with another distribution's `tasks`, `evals` and the like: their names are common."""
     import importlib.util
 
     from rsi.errors import EnvironmentFault
 
     here = Path(__file__).resolve().parent
-    for name in ("rsi", "sandboxes", "tasks", "evals"):
+    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
             where = spec.origin if spec else "nowhere"
@@ -148,7 +151,9 @@ def run(
     experiments: Experiments = None,
     hours: Hours = None,
     confirm: Annotated[int, typer.Option(min=0, max=100, help="Fresh seeds for baseline and best at the end.")] = 0,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Confirmation trials side by side.")] = 1,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
+    ] = None,
     data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
     training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
@@ -180,7 +185,7 @@ def run(
     from rsi import runs
     from rsi.configuration import Component, Retention, RunConfiguration
     from rsi.errors import UsageError
-    from rsi.session import start
+    from rsi.session import side_by_side, start
     from rsi.task import load_task
 
     if not 16 <= disk_quota * 1024 <= 1e12:
@@ -189,7 +194,8 @@ def run(
         raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
-    spec = load_task(task).spec.verifier
+    loaded = load_task(task).spec
+    spec = loaded.verifier
     configuration = RunConfiguration(
         task=task,
         proposer=_proposer(
@@ -210,7 +216,7 @@ def run(
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
         confirm=confirm,
-        parallel=parallel,
+        parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,
@@ -307,6 +313,7 @@ def resume(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
@@ -314,7 +321,7 @@ def resume(
 
     given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
     more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    with reopen(runs.find(name), _say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -412,10 +419,12 @@ def list_(
 def show(
     name: RunName,
     experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
+    output: Annotated[bool, typer.Option("--output", help="With all that its programs printed, in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
     from rsi import runs
+    from rsi.errors import UsageError
     from rsi.review.experiment import experiment_json, show_experiment
     from rsi.review.show import show_run
     from rsi.review.summary import summarise
@@ -425,7 +434,9 @@ def show(
         if as_json:
             _print_json(experiment_json(run_, experiment))
         else:
-            show_experiment(run_, experiment, _console())
+            show_experiment(run_, experiment, _console(), output=output)
+    elif output:
+        raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
     elif as_json:
         _print_json(summarise(run_))
     else:
@@ -495,6 +506,47 @@ def replay(
     else:
         again.render(report, _console())
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[str, typer.Option(help="Names or path.py:Class, by commas; oracle knows the truth.")] = "",
+    noise: Annotated[str, typer.Option(help="Seed noise in mean helpful effects, by commas.")] = "0.5,1,2,4",
+    runs: Annotated[int, typer.Option(min=2, help="For each policy and noise.")] = 20,
+    trials: Annotated[int, typer.Option(min=2, help="For each run, whatever they are for.")] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed, the same result.")] = 0,
+    surface: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NUMBER", help="Of the truth: shared=0.5, drift=0.01, tail=0.5, …")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the result there: .png, .svg or .pdf.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a processor.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare policies over simulated trials whose truth is known: the real loop, nothing trained."""
+    from rsi import plugins
+    from simulated import study as studies
+    from simulated.table import table
+
+    names = [name for name in policy.split(",") if name] or [*plugins.names("policies"), studies.ORACLE]
+    study = studies.of_words(names, noise, surface or [], runs=runs, trials=trials, seed=seed)
+    results = studies.compare(study, workers, _progress() if sys.stderr.isatty() else None)
+    if picture is not None:
+        from simulated.picture import draw
+
+        draw(results, picture)
+    if as_json:
+        _print_json(results)
+    else:
+        _console().print(table(results))
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Tells on one line of the terminal how far it is."""
+
+    def tell(done: int, whole: int) -> None:
+        print(f"\r{done} of {whole} runs", end="\n" if done == whole else "", file=sys.stderr, flush=True)
+
+    return tell
 
 
 @app.command()
@@ -666,6 +718,25 @@ def image_remove(tag: str) -> None:
     from sandboxes.image import remove
 
     remove(tag)
+
+
+# --- what sandboxes leave -------------------------------------------------------------------------------------------
+
+
+@sandbox_app.command("prune")
+def sandbox_prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove containers, volumes and folders of killed runs; what a living run uses stays, and images do."""
+    from sandboxes import prune
+
+    report = prune.prune(dry_run=dry_run)
+    if as_json:
+        _print_json(prune.as_json(report))
+    else:
+        prune.render(report, _console())
+    raise typer.Exit(3 if report.failed else 0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from rsi.configuration import Budget
 from rsi.events import ExperimentProposed
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
-from rsi.records import Brief, Comparison, Decision, Proposal, Verdict
+from rsi.history import History
+from rsi.records import Brief, Comparison, Decision, Plan, Proposal, Verdict
 
 
 class Exhausted(Exception):
@@ -128,10 +129,18 @@ class Verifier(Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Turns measurements into a decision. Pure."""
+    """Turns measurements into decisions.
+
+    Pure and deterministic: the same comparison and history give the same answer, from this object or a new one, so
+    that `rsi verify` derives every decision again. It may remember what it computed, never what it saw.
+    """
 
     name: str
 
-    def decide(self, comparison: Comparison) -> Decision:
+    def decide(self, comparison: Comparison, history: History) -> Decision:
         """Keep, discard, or measure more."""
+        ...
+
+    def plan(self, history: History) -> Plan:
+        """What a new experiment should be, or that a milestone comes first; asked whenever one could begin."""
         ...

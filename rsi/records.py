@@ -151,17 +151,58 @@ class Direction(StrEnum):
     MAXIMIZE = "maximize"
 
 
+class Guard(Record):
+    """A measurement that must not get worse: a non-inferiority condition with a margin of its own."""
+
+    metric: str
+    direction: Direction = Direction.MINIMIZE
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """How much worse than the incumbent counts as no worse, in the guard's own units."""
+    noise: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Standard deviation over seeds, where the run has not yet measured it; None where nothing is known."""
+
+    def gain(self, candidate: float, incumbent: float) -> float:
+        """How much better the candidate is, in the guard's units; positive is better."""
+        return _gain(self.direction, candidate, incumbent)
+
+
 class Objective(Record):
-    """The measurement being optimised."""
+    """The measurement being optimised, what it may cost in code, and what must not suffer for it."""
 
     metric: str
     direction: Direction = Direction.MINIMIZE
     noise: float = Field(default=0.02, gt=0)
     """Standard deviation over seeds, where the run has not yet measured it."""
+    guards: tuple[Guard, ...] = ()
+    token_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Objective units that an added syntax-tree token must earn; None is `noise` / 4000."""
+    equivalence: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """A difference that does not matter where the code gets shorter, in objective units; None is `noise` / 4."""
+
+    @model_validator(mode="after")
+    def _guards_apart(self) -> Objective:
+        metrics = [self.metric, *(guard.metric for guard in self.guards)]
+        if len(metrics) != len(set(metrics)):
+            raise ValueError("the objective and its guards are different metrics, each named once")
+        return self
+
+    @property
+    def price_of_token(self) -> float:
+        """Objective units; by default 40 added tokens (a few lines) must earn a hundredth of the seed noise."""
+        return self.noise / 4000 if self.token_price is None else self.token_price
+
+    @property
+    def equivalence_margin(self) -> float:
+        """Objective units within which shorter code counts as equivalent."""
+        return self.noise / 4 if self.equivalence is None else self.equivalence
 
     def gain(self, candidate: float, incumbent: float) -> float:
         """How much better the candidate is, in the objective's units; positive is better."""
-        return incumbent - candidate if self.direction is Direction.MINIMIZE else candidate - incumbent
+        return _gain(self.direction, candidate, incumbent)
+
+
+def _gain(direction: Direction, candidate: float, incumbent: float) -> float:
+    return incumbent - candidate if direction is Direction.MINIMIZE else candidate - incumbent
 
 
 class Observation(Record):
@@ -169,7 +210,7 @@ class Observation(Record):
 
     trial: str
     seed: int
-    measurements: dict[str, float]
+    measurements: dict[str, FiniteFloat]
 
 
 class Arm(Record):
@@ -185,12 +226,20 @@ class Arm(Record):
 
 
 class Comparison(Record):
-    """All that a policy may look at; recorded, so that the decision can be derived again."""
+    """The experiment that a policy decides on; recorded, so that the decision can be derived again."""
 
     objective: Objective
     candidate: Arm
     incumbent: Arm
+    """The candidate's parent: the code that its edit was made from, or applied to."""
+    added_tokens: int = 0
+    """Syntax-tree tokens of the candidate less those of its parent."""
+    trials_left: int | None = None
+    """Of the run's budget, what the search may still spend; None without a limit."""
+    again: int | None = None
+    """The earlier experiment whose same edit is tried anew on a later incumbent."""
     experiments_left: int | None = None
+    """Recorded by runs of before 0.2; no policy looks at it."""
 
 
 class Keep(Record):
@@ -222,6 +271,34 @@ class Measure(Record):
 Decision = Annotated[Keep | Discard | Measure, Field(discriminator="kind")]
 
 
+class Propose(Record):
+    """The next experiment is a fresh proposal."""
+
+    kind: Literal["propose"] = "propose"
+    rule: str
+    reason: str
+
+
+class TryAgain(Record):
+    """The next experiment is an earlier edit, applied to the present incumbent and measured anew."""
+
+    kind: Literal["try_again"] = "try_again"
+    rule: str
+    reason: str
+    experiment: int = Field(ge=1)
+
+
+class Certify(Record):
+    """A milestone comes first: the incumbent against the last certified one, on the holdout."""
+
+    kind: Literal["certify"] = "certify"
+    rule: str
+    reason: str
+
+
+Plan = Annotated[Propose | TryAgain | Certify, Field(discriminator="kind")]
+
+
 # --- what a proposer may know ---------------------------------------------------------------------------------
 
 
@@ -238,6 +315,8 @@ class ExperimentStatus(StrEnum):
     """The edit could not be applied, was outside the editable files, or had been tried before; nothing ran."""
     UNDECIDED = "undecided"
     """A verifier failed or the engine was lost: no score, no keep."""
+    REAPPLIED = "reapplied"
+    """It won against its parent, which was no longer the incumbent: its edit is tried on the new one."""
 
 
 class HistoryEntry(Record):
@@ -303,3 +382,8 @@ class Brief(Record):
     training: str = ""
     """What a training may use, in a sentence."""
     left: Allowance = Allowance()
+    pending: tuple[HistoryEntry, ...] = ()
+    """Experiments that are under way beside this one, without any number."""
+    turn: int = 1
+    """Which of the proposer's own proposals is asked for, from 1: experiments that carry an earlier edit over to a new
+    incumbent are nobody's turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import secrets
@@ -23,7 +24,7 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import SandboxDescription, Watch
+from rsi.execution import Limits, Outcome, SandboxDescription, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preflight import require_modules, require_room
@@ -61,7 +62,13 @@ class Session:
 
     def _anchor(self, event: Event, state: RunState) -> None:
         """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
-        if event.kind in {"experiment.closed", "confirmation.finished", "run.paused", "run.finished"}:
+        if event.kind in {
+            "experiment.closed",
+            "milestone.closed",
+            "confirmation.finished",
+            "run.paused",
+            "run.finished",
+        }:
             anchors.record(state.run.run, event.seq, event.hash)
 
     def close(self) -> None:
@@ -85,7 +92,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         require_room(task, description)
         require_modules(task, parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
-        prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
             run=run_id,
             configuration=configuration,
@@ -102,22 +109,31 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         if not anchors.record(run_id, 0, run.recorder.state.head):
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
-            run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+            _record_prepared(run, prepared, made)
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
+def resume(
+    folder: Path,
+    say: Say,
+    budget: Budget | None = None,
+    *,
+    trusted: bool = False,
+    attribute: int | None = None,
+    image: str = "",
+) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
     therefore not resumed unless the user says that it is `trusted`. UsageError for that, and where it is finished
-    and no further budget is given, or its data has changed.
+    and no further budget is given, or its data has changed. EnvironmentFault where its image is not there; `image`
+    names another one, by the user's own word, which is recorded.
     """
     with ExitStack() as stack:
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        if state.finished is not None and budget is None:
+        if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
                 "--max-cost, --max-tokens or --max-calls."
@@ -127,25 +143,38 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
-        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, state.run.sandbox))
+        before = state.sandbox or state.run.sandbox
+        recorded = before.model_copy(update={"image_digest": image} if image else {})
+        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
-        _same_image(state.run.sandbox, description)
+        changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
-        prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
                 f"The data of {state.run.run} cannot be made again as it was; its source or prepare.py has changed. "
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
+        run.recorder.record(
+            RunResumed(
+                sandbox=description,
+                versions=versions(),
+                budget=more,
+                attribute=attribute,
+                torn_tail=torn_tail,
+                other_image=changed,
+            )
+        )
+        if changed:
+            say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
-            run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+            _record_prepared(run, prepared, made)
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
 class _Parts:
@@ -170,7 +199,7 @@ class _Parts:
             )
         require_models_usable(self.proposer, task, budget)
 
-    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
+    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack, say: Say) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
         trials = TrialRunner(
             recorder=run.recorder,
@@ -190,6 +219,7 @@ class _Parts:
             policy=self.policy,
             sandbox=self.sandbox,
             executor=executor,
+            say=say,
         )
         if isinstance(self.proposer, AsksModels):
             self.proposer.attach(
@@ -202,6 +232,14 @@ class _Parts:
                 )
             )
         return Session(run, loop, stack)
+
+
+def side_by_side(limits: Limits) -> int:
+    """How many trials of those limits this machine's processors and memory hold at once; at least one, at most 64."""
+    processors = len(os.sched_getaffinity(0)) // max(1, math.ceil(limits.cpus))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Half of it is left for places that are made ready ahead, the engine, and this program.
+    return max(1, min(processors, memory // 2 // limits.memory_bytes, 64))
 
 
 def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
@@ -282,22 +320,31 @@ def versions() -> dict[str, str]:
 
 def _prepare(
     task: Task, sandbox: Sandbox, configuration: RunConfiguration, run: str, say: Say
-) -> tuple[DataPrepared | None, PreparedData | None]:
+) -> tuple[DataPrepared | None, PreparedData | None, Outcome | None]:
     if task.spec.data is None:
         if configuration.data:
             raise UsageError(f"{task.spec.name} brings its own data; --data cannot replace it.")
-        return None, None
-    prepared, data = prepare(task, sandbox, read_source(task, configuration.data), run)
+        return None, None, None
+    prepared, data, made = prepare(task, sandbox, read_source(task, configuration.data), run)
     if prepared.execution is not None:
         say(f"Prepared the data of {task.spec.name} in {prepared.execution.usage.wall_seconds:.1f} s.")
-    return prepared, data
+    return prepared, data, made
 
 
-def _same_image(recorded: SandboxDescription, found: SandboxDescription) -> None:
-    if recorded.name != found.name:
-        raise IntegrityError(f"The run used the sandbox {recorded.name!r}, this is {found.name!r}.")
-    if recorded.image_digest != found.image_digest:
+def _record_prepared(run: runs.OpenRun, prepared: DataPrepared, made: Outcome | None) -> None:
+    """With what was seen of the preparation, where the data was not found in the cache."""
+    recorder = run.recorder
+    kept = {} if made is None else recorder.keep_outcome(made)
+    recorder.record(prepared.model_copy(update=kept))
+
+
+def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:
+    """Whether it is another image than before, which only the user's own word allows."""
+    if before.name != found.name:
+        raise IntegrityError(f"The run used the sandbox {before.name!r}, this is {found.name!r}.")
+    if before.image_digest != found.image_digest and not allowed:
         raise EnvironmentFault(
-            f"The run used the image {recorded.image_digest}, which is not here; scores of another image would not "
-            "compare. Build or load that image, or start a new run."
+            f"The run used the image {before.image_digest}, which is not here, and scores of another would not "
+            "compare; build or load that image, start a new run, or name the other image with --image."
         )
+    return before.image_digest != found.image_digest

@@ -8,13 +8,21 @@ import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from rsi.durable import read_regular
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.execution import MIB, Limits
 from rsi.plugins import load, names, nearest
-from rsi.records import CodeFiles, Direction, Objective, Record
+from rsi.records import CodeFiles, Direction, Guard, Objective, Record
 
 LONGEST_FILE = 16 * MIB
 """Of any file of a task that is read as text."""
@@ -115,6 +123,22 @@ class ObjectiveSection(Record):
     metric: str
     direction: Direction = Direction.MINIMIZE
     noise: float = Field(default=0.02, gt=0)
+    """Standard deviation over seeds, until the run has measured it."""
+    guards: tuple[Guard, ...] = ()
+    """`[[objective.guards]]`: measurements that must not get worse by more than a margin."""
+    token_price: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """What an added syntax-tree token must earn; a 4000th of `noise` where it is not set."""
+    equivalence: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """A loss that does not matter where the code gets shorter; a quarter of `noise` where it is not set."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is left to its default, so that the digest of a task of before 0.2 is what it was."""
+        later = {"guards": (), "token_price": None, "equivalence": None}
+        values: dict[str, Any] = serialize(self)
+        return {
+            name: value for name, value in values.items() if name not in later or getattr(self, name) != later[name]
+        }
 
 
 class VerifierSection(Record):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import time
 
+from rsi.course import Stream, StreamOrder
 from rsi.execution import Watch
+from sandboxes.arrivals import Arrivals
 
-Stream = Literal["stdout", "stderr"]
+__all__ = ["Stream", "Streams", "WorkerLine"]
 
 LINE_BYTES = 8192
 """A line of the worker's is far shorter; anything longer after its mark is the program's own output."""
@@ -58,22 +60,34 @@ class Streams:
     def __init__(self, nonce: str, limit: int, watch: Watch | None = None) -> None:
         self._limit = limit
         self._watch = watch
-        self._trailer = WorkerLine(nonce)
+        self._last: dict[Stream, WorkerLine] = {"stdout": WorkerLine(nonce), "stderr": WorkerLine(nonce)}
         self._kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self.seen: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._arrivals = Arrivals()
+        self._began = time.monotonic()
+
+    def begin(self, at: float) -> None:
+        """The program starts: times are counted from here, on the monotonic clock."""
+        self._began = at
 
     def feed(self, name: Stream, data: bytes) -> None:
         """Take what arrived on one stream."""
-        self._record(name, self._trailer.feed(data) if name == "stderr" else data)
+        self._record(name, self._last[name].feed(data))
 
     def finish(self) -> None:
         """Nothing more will arrive."""
-        self._record("stderr", self._trailer.rest())
+        for name, line in self._last.items():
+            self._record(name, line.rest())
 
     @property
     def trailer(self) -> bytes | None:
         """The worker's last line without its mark, once it is complete."""
-        return self._trailer.found
+        return self._last["stderr"].found
+
+    @property
+    def complete(self) -> bool:
+        """Whether the worker has told that nothing more comes on either stream."""
+        return all(line.found is not None for line in self._last.values())
 
     @property
     def stdout(self) -> bytes:
@@ -90,6 +104,15 @@ class Streams:
         """Bytes that were seen and did not fit."""
         return sum(self.seen.values()) - sum(len(kept) for kept in self._kept.values())
 
+    def cut(self, name: Stream) -> int:
+        """Bytes of one stream that were seen and did not fit."""
+        return self.seen[name] - len(self._kept[name])
+
+    @property
+    def order(self) -> StreamOrder:
+        """In which order what was kept arrived."""
+        return self._arrivals.order()
+
     def _record(self, name: Stream, data: bytes) -> None:
         if not data:
             return
@@ -97,5 +120,8 @@ class Streams:
         taken = data[: max(0, room)]
         self.seen[name] += len(data)
         self._kept[name] += taken
-        if taken and self._watch is not None:
+        if not taken:
+            return
+        self._arrivals.add(time.monotonic() - self._began, name, len(taken))
+        if self._watch is not None:
             self._watch(name, taken)

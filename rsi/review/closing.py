@@ -55,7 +55,7 @@ def program() -> str:
 
 def became(summary: RunSummary) -> str:
     """`12 experiments: three kept, seven discarded, two crashed`."""
-    words = ("kept", "discarded", "rejected", "crashed", "refused", "undecided")
+    words = ("kept", "discarded", "rejected", "crashed", "refused", "undecided", "reapplied")
     counted = [f"{getattr(summary, word)} {word}" for word in words if getattr(summary, word)]
     proposed = count(summary.experiments, "experiment")
     return proposed[0].upper() + proposed[1:] + (f" ({', '.join(counted)})" if counted else "")

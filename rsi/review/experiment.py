@@ -6,14 +6,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from rsi.errors import IntegrityError, UsageError
-from rsi.execution import Execution
 from rsi.records import Measure, Scored
+from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
-from rsi.review.wording import STYLES, count, duration, one_line, safe, say, size
+from rsi.review.wording import STYLES, count, safe, say
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import ExperimentState, TrialState
@@ -22,8 +21,11 @@ LONGEST_DIFF = 400
 """Lines of a diff shown on a screen; `rsi diff` shows all of it."""
 
 
-def show_experiment(run: ReadRun, number: int, console: Console) -> None:
-    """Tell everything about one experiment; UsageError where the run has none of that number."""
+def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool = False) -> None:
+    """Tell everything about one experiment; UsageError where the run has none of that number.
+
+    What its programs printed is told where `output` asks for it.
+    """
     entry = find(run, number)
     proposed = entry.proposed
     title = Text(f"experiment {number}  ", style="bold")
@@ -36,12 +38,16 @@ def show_experiment(run: ReadRun, number: int, console: Console) -> None:
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
     _show_diff(run, entry, console)
-    for name in (*entry.trials, *_confirming(run, number)):
+    names = (*entry.trials, *_confirming(run, number))
+    for name in names:
         _show_trial(run.state.trials[name], console)
     _show_decisions(entry, console)
     if entry.closed is not None:
         _field(console, "became", f"{entry.closed.status.value}: {entry.closed.reason}")
-    _show_executions(run, number, console)
+    executions = executions_of(run, names)
+    show_executions(executions, console)
+    if output:
+        show_printed(run, executions, console)
 
 
 def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
@@ -57,6 +63,7 @@ def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
         "diff": _diff_text(run, entry),
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
+        "executions": [kept.as_json(run) for kept in executions_of(run, names)],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
         "decisions": [decided.model_dump(mode="json") for decided in entry.decisions],
         "closed": entry.closed.model_dump(mode="json") if entry.closed else None,
@@ -150,31 +157,6 @@ def _show_decisions(entry: ExperimentState, console: Console) -> None:
         decision = decided.decision
         more = f", {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
         _field(console, "decided", f"{decision.kind}{more} by {decision.rule}: {decision.reason}")
-
-
-def _show_executions(run: ReadRun, number: int, console: Console) -> None:
-    rows = [(n, x) for n, x in run.state.executions() if n and run.state.trials[n].started.experiment == number]
-    if not rows:
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in ("trial", "ran", "ended", "wall", "CPU", "memory", "output"):
-        table.add_column(header, no_wrap=True)
-    for name, execution in rows:
-        table.add_row(*(Text(one_line(cell, 60)) for cell in _execution_cells(name, execution)))
-    console.print(table)
-
-
-def _execution_cells(name: str, execution: Execution) -> tuple[str, ...]:
-    usage, limits = execution.usage, execution.limits
-    return (
-        name,
-        execution.purpose,
-        execution.kind.value,
-        f"{duration(usage.wall_seconds)} of {limits.wall_seconds:g}",
-        f"{duration(usage.cpu_seconds)} of {limits.cpu_seconds:g}",
-        f"{size(usage.peak_memory_bytes)} of {size(limits.memory_bytes)}",
-        size(execution.stdout_bytes + execution.stderr_bytes),
-    )
 
 
 def _harmless(value: Any) -> Any:

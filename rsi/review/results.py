@@ -29,7 +29,7 @@ def write_results(folder: Path, state: RunState) -> Path:
 def _row(state: RunState, entry: ExperimentState) -> tuple[str, ...]:
     """Autoresearch writes 0 where nothing was measured, and knows three ways to end."""
     trials = [state.trials[name] for name in entry.trials]
-    memory = max((t.trained.execution.usage.peak_memory_bytes for t in trials if t.trained), default=0)
+    memory = max((t.trained.execution.usage.peak_memory_bytes or 0 for t in trials if t.trained), default=0)
     value = state.mean(entry.proposed.experiment)
     commit = entry.committed.commit[:7] if entry.committed else "-"
     metric = "0.000000" if value is None else f"{value:.6f}"

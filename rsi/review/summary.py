@@ -96,6 +96,8 @@ class RunSummary(Record):
     rejected: int
     refused: int
     undecided: int
+    reapplied: int
+    """Won against a parent that was no longer the incumbent; counted again as the experiment that carried them over."""
     direction: str
     baseline: Value
     best: Value
@@ -153,6 +155,7 @@ def summarise(run: ReadRun) -> RunSummary:
         rejected=state.count(ExperimentStatus.REJECTED),
         refused=state.count(ExperimentStatus.REFUSED),
         undecided=state.count(ExperimentStatus.UNDECIDED),
+        reapplied=state.count(ExperimentStatus.REAPPLIED),
         direction=started.objective.direction.value,
         baseline=_value(state, 0),
         best=_value(state, state.incumbent),

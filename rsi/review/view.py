@@ -82,7 +82,7 @@ def _line(state: RunState, entry: ExperimentState) -> Line:
 
 def spent(state: RunState) -> str:
     """The budget, as far as it is used: `7 of 14 experiments, 3 min 20 s of 1 h 00 min`."""
-    proposed, limit = max(0, len(state.experiments) - 1), state.budget
+    proposed, limit = state.proposals, state.budget
     experiments = f"{proposed} of {limit.experiments} experiments" if limit.experiments else f"{proposed} experiments"
     time = duration(state.session_seconds())
     return f"{experiments}, {time}" + (f" of {duration(limit.hours * 3600)}" if limit.hours else "") + _paid(state)
@@ -105,7 +105,7 @@ def seconds_left(state: RunState) -> float | None:
     limit, used = state.budget, state.session_seconds()
     bounds = []
     if limit.experiments is not None and closed:
-        bounds.append(max(0, limit.experiments + 1 - closed) * used / closed)
+        bounds.append(max(0, limit.experiments + 1 + state.own - closed) * used / closed)
     if limit.hours is not None:
         bounds.append(max(0.0, limit.hours * 3600 - used))
     if not bounds:

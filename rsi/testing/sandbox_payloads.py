@@ -137,3 +137,36 @@ with open("mark", "w") as scratch, open(os.environ["RSI_OUT"] + "/mark", "w") as
 time.sleep(0.3)
 print("used" if used else "fresh", open(os.environ["RSI_OUT"] + "/mark").read())
 """
+
+READS_AND_WRITES = """
+import os
+path = os.path.join(os.environ["RSI_OUT"], "big")
+if os.fork() == 0:  # gone at once: nobody could have looked while it ran
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(5):
+            file.write(bytes(1 << 20))
+    os._exit(0)
+os.wait()
+with open(path, "rb", buffering=0) as file:
+    while file.read(1 << 20):
+        pass
+"""
+"""Five MiB written by a short child and read back by the program."""
+
+TURNS = """
+import sys, time
+for stream, word in ((sys.stdout, "one"), (sys.stderr, "two"), (sys.stdout, "three")):
+    print(word, file=stream, flush=True)
+    time.sleep(0.2)
+"""
+
+UNENDING = """
+import os, sys, time
+print("in", flush=True)
+with open(os.path.join(os.environ["RSI_OUT"], "half"), "wb") as file:
+    file.write(bytes(1 << 20))
+time.sleep(0.2)
+print("err", file=sys.stderr, flush=True)
+while True:
+    pass
+"""

@@ -60,7 +60,7 @@ class Engine:
             except (docker.errors.DockerException, OSError) as error:
                 for client in clients:
                     client.close()
-                raise EnvironmentFault(_no_engine(error)) from None
+                raise _no_engine(error) from None
             except EnvironmentFault:
                 for client in clients:
                     client.close()
@@ -68,16 +68,28 @@ class Engine:
             self.information = information
             self._clients = clients
 
+    def check(self) -> None:
+        """Ask the engine now: EngineLost where it no longer answers, EnvironmentFault where it lost the image."""
+        self.connect()
+        with translated():
+            self.quick.ping()
+        self.require_image()
+
+    def require_image(self) -> None:
+        """EnvironmentFault unless the very image that was found when the connection was made is still there."""
+        try:
+            with translated():
+                self.quick.inspect_image(self.image_digest)
+        except Gone:
+            raise EnvironmentFault(_no_image(self.image_digest)) from None
+
     def _find_image(self, client: Any) -> dict[str, Any]:
         import docker  # noqa: PLC0415
 
         try:
             return dict(client.api.inspect_image(self.image))
         except docker.errors.ImageNotFound:
-            raise EnvironmentFault(
-                f"The engine has no image {self.image}; run `make setup` or `rsi image build` to make it, or "
-                "bring it with `rsi image load`."
-            ) from None
+            raise EnvironmentFault(_no_image(self.image)) from None
 
     @property
     def api(self) -> Any:
@@ -117,10 +129,23 @@ def _knock(host: str) -> None:
             visitor.connect(host.removeprefix("unix://"))
 
 
-def _no_engine(error: Exception) -> str:
+def _no_image(name: str) -> str:
+    if name.startswith("sha256:"):
+        return (
+            f"The engine has no image {name}, in which this run's scores were measured; load a copy of it "
+            "(`rsi image load`) or build it again with `rsi image build`, then resume, or name another with "
+            "`rsi resume RUN --image`."
+        )
+    return (
+        f"The engine has no image {name}; run `make setup` or `rsi image build` to make it, or bring it with "
+        "`rsi image load`."
+    )
+
+
+def _no_engine(error: Exception) -> EnvironmentFault:
     if "Permission denied" in str(error) or "PermissionError" in str(error):
-        return "You may not use the Docker engine's socket; join the group `docker` or run as root."
-    return "No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`."
+        return EnvironmentFault("You may not use the Docker engine's socket; join the group `docker` or run as root.")
+    return EngineLost("No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`.")
 
 
 @contextlib.contextmanager

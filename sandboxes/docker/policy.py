@@ -11,6 +11,8 @@ from sandboxes.docker.fit import Hardware
 from sandboxes.invocation import Folders, base_environment
 
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
+WRITABLE = (FOLDERS.outputs, FOLDERS.scratch, "/dev/shm")  # noqa: S108
+"""All that a program can write to; each is a file system of its own, in memory."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
 INPUT_BYTES = 2048 * MIB
@@ -21,6 +23,10 @@ HOLDER_MEMORY_BYTES = 64 * MIB
 HOLDER_USER = "65534:65534"
 LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
+LEASE_LABEL = "rsi.lease"
+"""On a holder: the cell lives as long as this container does."""
+CPU_SHARES, WARMING_CPU_SHARES = 1024, 128
+"""Where the machine's processors are contended: while a place warms up, programs that run get eight times as much."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -97,7 +103,11 @@ def probe_options() -> dict[str, Any]:
 
 
 def holder_options(plan: CellPlan) -> dict[str, Any]:
-    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
+    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing.
+
+    It is also the lease: it lives exactly as long as its owner holds its standard input open, on whichever machine and
+    in whichever namespace that owner is. A cell whose holder has ended has no owner.
+    """
     host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=LAUNCH_PROCESSES)
     host["Mounts"] = [
         _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
@@ -105,9 +115,12 @@ def holder_options(plan: CellPlan) -> dict[str, Any]:
     ]
     return {
         "Image": plan.image,
-        "Entrypoint": ["sleep", "infinity"],
+        "Entrypoint": ["cat"],
         "User": HOLDER_USER,
-        "Labels": plan.labels,
+        "Labels": {**plan.labels, LEASE_LABEL: "stdin"},
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
         "NetworkDisabled": True,
         "HostConfig": host,
@@ -119,6 +132,7 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     limits = plan.shape.limits
     host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
+    host["CpuShares"] = CPU_SHARES
     host["ShmSize"] = SHARED_MEMORY_BYTES
     host |= plan.hardware.host_options()
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
@@ -149,10 +163,11 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
 
 
 def launch_options(plan: CellPlan) -> dict[str, Any]:
-    """What the worker's container is made with; its process limit is lowered to the policy's once it has started."""
+    """What the worker's container is made with; what differs becomes the policy's once its imports are done."""
     options = worker_options(plan)
     host = options["HostConfig"]
-    return {**options, "HostConfig": {**host, "PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}}
+    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES), "CpuShares": WARMING_CPU_SHARES}
+    return {**options, "HostConfig": {**host, **launch}}
 
 
 def process_limit(plan: CellPlan) -> int:
@@ -241,6 +256,8 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         )
 
 
+CHANGED_ONCE_WARM = ("PidsLimit", "CpuShares")
+"""In which `launch_options` differs; nothing of a candidate's runs before they are what the policy says."""
 CHECKED_APART = ("DeviceRequests", "MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
 """Engines give these back in other words or another order."""
 MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")

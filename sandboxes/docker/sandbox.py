@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
@@ -21,6 +22,9 @@ from sandboxes.docker.sweep import sweep
 from sandboxes.invocation import check_job
 from sandboxes.outcome import Attempt
 from sandboxes.place import Gone
+
+RECENT_USERS = 1024
+"""Only the living must differ, and of so many cells the oldest is long dead; remembering more would grow for ever."""
 
 
 class DockerSandbox:
@@ -41,12 +45,12 @@ class DockerSandbox:
         self._pool_size = pool
         self._pool: Pool | None = None
         self._lock = threading.Lock()
-        self._users: set[int] = set()
+        self._users: deque[int] = deque()
         self._belfry = Belfry()
 
     def describe(self) -> SandboxDescription:
-        """The engine, the image and the protections; EnvironmentFault where nothing can run."""
-        self._engine.connect()
+        """The engine, the image and the protections; EnvironmentFault where nothing can run, EngineLost for now."""
+        self._engine.check()
         options = dict(policy.PROTECTIONS)
         if not self._engine.swap_is_limited:
             options["swap"] = "not limited: this engine's machine cannot"
@@ -114,7 +118,8 @@ class DockerSandbox:
 
     def _make(self, shape: Shape, bell: Bell, labels: Mapping[str, str] | None = None) -> Cell:
         self._engine.connect()
-        return Cell.make(self._engine, self._plan(shape, labels or {}), bell)
+        pool = self._pool
+        return Cell.make(self._engine, self._plan(shape, labels or {}), bell, pool.destroy if pool else None)
 
     def _plan(self, shape: Shape, labels: Mapping[str, str]) -> policy.CellPlan:
         identity = secrets.token_hex(6)
@@ -131,11 +136,11 @@ class DockerSandbox:
     def _draw_user(self) -> int:
         users = self._engine.users
         with self._lock:
-            if 2 * len(self._users) > len(users):
-                self._users.clear()  # the oldest are long dead; only the living must differ
+            while len(self._users) >= min(RECENT_USERS, len(users) // 2):
+                self._users.popleft()
             while (user := secrets.choice(users)) in self._users:
                 pass
-            self._users.add(user)
+            self._users.append(user)
             return user
 
     def _run(self, attempt: Attempt, pool: Pool) -> Outcome:

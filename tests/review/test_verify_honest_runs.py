@@ -16,13 +16,13 @@ from rsi.session import resume
 from rsi.state import RunState
 
 PATIENT = """
-from rsi.records import Discard, Keep, Measure
+from rsi.records import Discard, Keep, Measure, Propose
 
 
 class Patient:
     name = "patient"
 
-    def decide(self, comparison):
+    def decide(self, comparison, history):
         metric = comparison.objective.metric
         candidate, incumbent = comparison.candidate.values(metric), comparison.incumbent.values(metric)
         if len(candidate) < 3:
@@ -31,6 +31,9 @@ class Patient:
             return Measure(rule=self.name, reason="and the other", arm="incumbent", trials=2)
         better = max(candidate) < min(incumbent)
         return (Keep if better else Discard)(rule=self.name, reason="three each")
+
+    def plan(self, history):
+        return Propose(rule=self.name, reason="always")
 """
 
 
