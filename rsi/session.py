@@ -112,7 +112,9 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         return parts.session(run, task, data, stack.pop_all())
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
+def resume(
+    folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False, attribute: int | None = None
+) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
@@ -123,7 +125,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        if state.finished is not None and budget is None:
+        if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
                 "--max-cost, --max-tokens or --max-calls."
@@ -145,7 +147,9 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
+        run.recorder.record(
+            RunResumed(sandbox=description, versions=versions(), budget=more, attribute=attribute, torn_tail=torn_tail)
+        )
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:

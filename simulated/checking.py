@@ -44,6 +44,10 @@ class Trusting:
         """One hunk a file: the lines between the first and the last that differ."""
         return "".join(_hunk(path, old.get(path, ""), new[path]) for path in sorted(new) if new[path] != old.get(path))
 
+    def null_edit(self, code: CodeFiles, seed: int) -> Edit | None:  # noqa: ARG002 - the protocol names them
+        """None: simulated code has no random stream of its own; the surface holds edits that do nothing."""
+        return None
+
     def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
         """The change from `before` to `after` as an edit of `onto`."""
         try:

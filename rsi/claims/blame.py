@@ -114,13 +114,15 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
     least = min(plan.trials, 2 * len(units) + 2)
     draws = random.Random(plan.seed)  # noqa: S311 - no secret is drawn
     while len(trained) < plan.trials:
-        if len(trained) >= least and _expected_loss(posterior) < _ENOUGH * plan.noise:
+        if len(trained) >= least and float(_losses(posterior).sum()) < _ENOUGH * plan.noise:
             break
         shares = [min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE) for share in _useless(posterior)]
         numbers = [[draws.random() for _ in units] for _ in range(_ATTEMPTS)]
         opposite = [[1 - number for number in row] for row in numbers]
         first = yield from draw_removal(units, numbers, shares, refused, order)
         second = yield from draw_removal(units, opposite, shares, refused, order)
+        if first == second:
+            second = yield from draw_removal(units, [_turned(units, first, posterior)], shares, refused, order)
         slot = trained[-1].ask.slot + 1 if trained else 0
         pair = (first,) if first == second or plan.trials - len(trained) < 2 else (first, second)
         answers = yield tuple(TrainWithout(edits=subset, slot=slot) for subset in pair)
@@ -204,15 +206,23 @@ def _whitened(
     return np.array(rows).reshape(len(values), len(units) + 1), np.array(values)
 
 
+def _turned(units: Sequence[Edits], subset: Edits, beliefs: _Beliefs) -> list[float]:
+    """Numbers that draw this subset with its most doubtful unit turned: in for out, out for in."""
+    losses = _losses(beliefs)
+    doubtful = int(np.argmax(losses))
+    return [float((unit[0] in subset) == (position == doubtful)) for position, unit in enumerate(units)]
+
+
 def _useless(beliefs: _Beliefs) -> list[float]:
     """The probability that each unit is worth less than its margin."""
     standard = (beliefs.margin - beliefs.mean) / beliefs.sd
     return [0.5 * math.erfc(-value / math.sqrt(2)) for value in standard]
 
 
-def _expected_loss(beliefs: _Beliefs) -> float:
-    """What deciding now is expected to lose against knowing every effect: Σ sd (φ(z) − |z| Φ(−|z|))."""
+def _losses(beliefs: _Beliefs) -> NDArray[np.float64]:
+    """What deciding on each unit now is expected to lose against knowing its effect: sd (φ(z) − |z| Φ(−|z|))."""
     standard = np.abs(beliefs.mean - beliefs.margin) / beliefs.sd
     density = np.exp(-(standard**2) / 2) / math.sqrt(2 * math.pi)
     beyond = np.array([0.5 * math.erfc(value / math.sqrt(2)) for value in standard])
-    return float(np.sum(beliefs.sd * (density - standard * beyond)))
+    losses: NDArray[np.float64] = beliefs.sd * (density - standard * beyond)
+    return losses

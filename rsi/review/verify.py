@@ -62,6 +62,7 @@ class Counts(Record):
     refusals: int = 0
     confirmations: int = 0
     milestones: int = 0
+    ablations: int = 0
     dropped: int = 0
     """Blobs whose absence is on record."""
     anchors: int = 0

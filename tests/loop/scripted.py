@@ -110,6 +110,18 @@ class Restless(Careful):
         return super().decide(comparison, history)
 
 
+class Keeping:
+    """A policy that keeps whatever gives a score."""
+
+    name = "keeping"
+
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
+        return Keep(rule="keeping", reason="always")
+
+    def plan(self, history):  # type: ignore[no-untyped-def]
+        return Propose(rule="keeping", reason="always")
+
+
 class Raising:
     """A verifier that fails itself."""
 
