@@ -33,8 +33,10 @@ app = typer.Typer(
 )
 task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.")
 app.add_typer(task_app, name="task")
-image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
+image_app = typer.Typer(no_args_is_help=True, help="Build, show, carry and remove the sandbox image.")
 app.add_typer(image_app, name="image")
+sandbox_app = typer.Typer(no_args_is_help=True, help="Look after what sandboxes leave at the engine.")
+app.add_typer(sandbox_app, name="sandbox")
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
@@ -143,6 +145,8 @@ def run(
     source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
     policy: Annotated[str, typer.Option(help="What to keep: greedy, or path.py:Class.")] = "greedy",
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
+    runtime: Annotated[str, typer.Option(help="Of the engine's, instead of its default: runsc for gVisor.")] = "",
+    gpus: Annotated[str, typer.Option(help="all, a number, or device=0,1; with the image of RSI_TORCH=cuda.")] = "",
     verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
     experiments: Experiments = None,
     hours: Hours = None,
@@ -208,7 +212,7 @@ def run(
             answer_tokens=answer_tokens,
         ),
         policy=Component(name=policy),
-        sandbox=Component(name=sandbox),
+        sandbox=_sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
         confirm=confirm,
@@ -309,6 +313,7 @@ def resume(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
@@ -316,7 +321,7 @@ def resume(
 
     given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
     more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    with reopen(runs.find(name), _say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -332,6 +337,17 @@ def _budget(
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{flag} must be more than 0.")
     return Budget(experiments=experiments, hours=hours, cost_usd=cost, tokens=tokens, calls=calls)
+
+
+def _sandbox(name: str, **hardware: str) -> Component:
+    """A sandbox by name; what is said about hardware is for one that has a say in it."""
+    from rsi.configuration import Component
+    from rsi.errors import UsageError
+
+    chosen = {option: value for option, value in hardware.items() if value}
+    if chosen and name == "process":
+        raise UsageError("--runtime and --gpus go with --sandbox docker.")
+    return Component(name=name, options=dict(chosen))
 
 
 def _proposer(
@@ -603,11 +619,84 @@ def task_import(
 
 
 @image_app.command("build")
-def image_build(force: Annotated[bool, typer.Option("--force", help="Even where it is there.")] = False) -> None:
+def image_build(
+    force: Annotated[bool, typer.Option("--force", help="Even where it is there.")] = False,
+    task: Annotated[str, typer.Option(help="Also the image with the packages that this task asks for.")] = "",
+) -> None:
     """Build the image that sandboxes run, from a registry's Python image or from Debian's packages."""
-    from sandboxes.image import build
+    from sandboxes.image import build, digest
+    from sandboxes.image.extras import ensure_extras
 
-    print(build(force=force, say=_say))
+    asked = _asked_packages(task)
+    found = build(force=force, say=_say)
+    print(digest(ensure_extras(*asked, _say)) if any(asked) else found)
+
+
+def _asked_packages(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The Python and Debian packages that a task asks for; none without a task."""
+    from rsi.task import load_task
+
+    if not task:
+        return (), ()
+    section = load_task(task).spec.image
+    return section.python, section.debian
+
+
+@image_app.command("show")
+def image_show(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A tag or digest; by default the wanted one.")] = "",
+    task: Annotated[str, typer.Option(help="The image of this task.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is in an image: every Debian and Python package with its version, and what it was made from."""
+    from rsi.sanitize import for_terminal
+    from sandboxes.image import extras_tag
+    from sandboxes.image.show import details, lines
+
+    found = details(name or extras_tag(*_asked_packages(task)))
+    if as_json:
+        print(found.model_dump_json(indent=2, by_alias=True))
+        return
+    for line in lines(found):
+        print(for_terminal(line))
+
+
+@image_app.command("save")
+def image_save(
+    file: Annotated[Path, typer.Argument(help="Where to write it; must not be there yet.")],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A tag; by default the wanted one.")] = "",
+    task: Annotated[str, typer.Option(help="The image of this task.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write an image to a file, for a machine without a registry or internet; remember the digest that is printed."""
+    from sandboxes.image import extras_tag
+    from sandboxes.image.transport import save
+
+    saved = save(name or extras_tag(*_asked_packages(task)), file, _say)
+    if as_json:
+        _print_json({"schema": 1, "file": str(file), **saved.model_dump(mode="json", by_alias=True)})
+        return
+    print(f"{file}: {saved.tag}, {saved.bytes / 2**20:.0f} MiB, sha256 {saved.sha256}")
+    print(f"On the other machine: rsi image load {file.name} --digest {saved.digest}")
+
+
+@image_app.command("load")
+def image_load(
+    file: Annotated[Path, typer.Argument(help="What `rsi image save` wrote.")],
+    digest: Annotated[str, typer.Option(help="What `rsi image save` printed, brought by another way.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check a file against the image's digest, then have the engine load it; nothing else in it is loaded."""
+    from sandboxes.image import wanted_tag
+    from sandboxes.image.transport import load
+
+    loaded = load(file, digest, _say)
+    if loaded.tag != wanted_tag() and loaded.manifest.parent != wanted_tag():
+        _say(f"This version of rsi runs {wanted_tag()}; set RSI_IMAGE={loaded.tag} to use the loaded one.")
+    if as_json:
+        _print_json({"schema": 1, "file": str(file), **loaded.model_dump(mode="json", by_alias=True)})
+        return
+    print(f"{loaded.tag} {loaded.digest}")
 
 
 @image_app.command("list")
@@ -629,6 +718,25 @@ def image_remove(tag: str) -> None:
     from sandboxes.image import remove
 
     remove(tag)
+
+
+# --- what sandboxes leave -------------------------------------------------------------------------------------------
+
+
+@sandbox_app.command("prune")
+def sandbox_prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove containers, volumes and folders of killed runs; what a living run uses stays, and images do."""
+    from sandboxes import prune
+
+    report = prune.prune(dry_run=dry_run)
+    if as_json:
+        _print_json(prune.as_json(report))
+    else:
+        prune.render(report, _console())
+    raise typer.Exit(3 if report.failed else 0)
 
 
 if __name__ == "__main__":

@@ -365,6 +365,8 @@ class RunResumed(Record):
     """Trials for finding out which of the kept edits matter, where the user asks for that."""
     torn_tail: Digest | None = None
     """Blob with what a crash had left of an unfinished line."""
+    other_image: bool = False
+    """The user said that the run goes on in an image other than the one its scores were measured in so far."""
 
 
 class RunFinished(Record):

@@ -148,6 +148,8 @@ class Execution(Record):
     usage: Usage
     setup_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the request to the start of the program: what a warm place saves."""
+    setup_cpu_seconds: float | None = Field(default=None, ge=0, le=1e9)
+    """CPU time that making its place ready took, imports included, whenever that was; None where nobody measured."""
     collect_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the end of the program until its files were on the host."""
     stdout_bytes: int = 0
@@ -184,6 +186,9 @@ class SandboxDescription(Record):
     engine: str = ""
     options: dict[str, str] = {}
     """The protections in force, as a reader of a policy would name them."""
+    machine_cpus: float = Field(default=0.0, ge=0)
+    """Of the machine that runs the code; 0 where it is not known."""
+    machine_memory_bytes: int = Field(default=0, ge=0)
 
 
 Watch = Callable[[str, bytes], None]

@@ -16,7 +16,7 @@ from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
 from rsi.edits import Refusal
-from rsi.errors import EnvironmentFault, IntegrityError, RsiError
+from rsi.errors import IntegrityError, RsiError
 from rsi.events import (
     AblationCut,
     ExperimentClosed,
@@ -29,6 +29,7 @@ from rsi.events import (
     RunPaused,
 )
 from rsi.execution import ExitKind, Job, Outcome, Watch
+from rsi.patience import Patience
 from rsi.proposing import BASELINE, record_again, record_null, record_proposal, record_removal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
@@ -49,9 +50,6 @@ from rsi.trial import Steps, TrialRunner
 
 CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
 """Failures of the code itself; reaching any other limit rejects the experiment."""
-
-LOSSES_UNTIL_PAUSE = 3
-"""One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
 
 
 def declined_words(comment: str) -> str:
@@ -90,6 +88,7 @@ class Loop:
         executor: Executor,
         watch: Callable[[str], Watch] | None = None,
         approve: Approve | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.recorder = recorder
         self.state = recorder.state
@@ -104,7 +103,7 @@ class Loop:
         self.lanes = Lanes(self._execute, executor, self.state.run.configuration.parallel)
         self._began = time.monotonic()
         self._stop = threading.Event()
-        self._lost_in_a_row = 0
+        self._patience = Patience(sandbox.describe, self._stop.wait, say or (lambda _sentence: None))
         self._ended = ""
         self._told = briefing.Told()
 
@@ -340,24 +339,14 @@ class Loop:
 
     def _heed_failures(self, ended: Sequence[str]) -> None:
         """Pause for a failure that says nothing about the candidate, unless trying again may help."""
-        failures = [self.state.trials[trial].failed for trial in ended]
-        kinds = {failed.kind for failed in failures if failed is not None}
-        if ExitKind.INTERRUPTED in kinds:
+        trials = [self.state.trials[trial] for trial in ended]
+        if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        if not ended:
-            return
-        halt = audits.halt(self.state) if any(self.state.trials[t].started.role == "audit" for t in ended) else None
+        halt = audits.halt(self.state) if any(trial.started.role == "audit" for trial in trials) else None
         if halt is not None:
             raise Pause(halt, 1)
-        self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
-        if self._lost_in_a_row == 0:
-            return
-        try:
-            self.sandbox.describe()
-        except EnvironmentFault as fault:
-            raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
-        if self._lost_in_a_row >= LOSSES_UNTIL_PAUSE:
-            raise Pause(f"{self._lost_in_a_row} trials in a row were lost; see `rsi doctor`, then resume", 3)
+        if wrong := self._patience.heed(trials, self.lanes.names):
+            raise Pause(wrong, 3)
 
     def _execute(self, name: str, job: Job) -> Outcome:
         return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)

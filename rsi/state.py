@@ -13,7 +13,7 @@ from rsi.claims.ablation import Asks
 from rsi.claims.blame import TakeBack
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
-from rsi.execution import Execution, ExitKind
+from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.history import Past
 from rsi.records import (
     Allowance,
@@ -146,6 +146,10 @@ class RunState:
 
     def __init__(self) -> None:  # noqa: PLR0915 - a field a line
         self.started: e.RunStarted | None = None
+        self.sandbox: SandboxDescription | None = None
+        """What trials run in now."""
+        self.other_images: tuple[tuple[int, str], ...] = ()
+        """Where the user changed the image: the event and the new digest."""
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
         self._open: dict[int, None] = {}
@@ -234,7 +238,7 @@ class RunState:
     def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
-                self.started = body
+                self.started, self.sandbox = body, body.sandbox
                 self.budget = body.configuration.budget
                 self.allowance = self._left(0)
                 self.first_time = self._session_start = event.time
@@ -349,6 +353,9 @@ class RunState:
                 if self._session_start:  # the session before was killed: it lasted until its last event
                     self.earlier_seconds += seconds_between(self._session_start, self.last_time)
                 self.paused = self.finished = None
+                self.sandbox = body.sandbox
+                if body.other_image:
+                    self.other_images = (*self.other_images, (event.seq, body.sandbox.image_digest))
                 if body.budget is not None:
                     self.budget, self.confirmation = body.budget, None
                 self._session_start = event.time

@@ -145,13 +145,15 @@ class Supervisor:
             self._drain()
             return self._place.how_it_ended()
         except EngineLost as error:
-            self._stop(ExitKind.LOST, str(error))
+            if self._stopped in (None, ExitKind.TIMED_OUT):
+                # Who hears nothing of an engine does not know whether the program ended in time.
+                self._stopped, self._reason = ExitKind.LOST, str(error)
         except Gone:
             pass
         return PlaceEnd(from_outside=True)
 
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS
-        while not self._place.ended and time.monotonic() < until:
+        while not self._streams.complete and not self._place.ended and time.monotonic() < until:
             for stream, data in self._place.receive(until - time.monotonic()):
                 self._streams.feed(stream, data)

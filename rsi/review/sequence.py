@@ -233,8 +233,8 @@ def _decided(state: RunState, body: e.PolicyDecided) -> str:
 
 
 def _resumed(state: RunState, body: e.RunResumed) -> str:
-    began, now = state.run.sandbox, body.sandbox
-    if (began.name, began.image_digest) != (now.name, now.image_digest):
+    before, now = state.sandbox or state.run.sandbox, body.sandbox
+    if before.name != now.name or (before.image_digest != now.image_digest and not body.other_image):
         return "it goes on in another sandbox or image, whose scores would not compare"
     return ""
 

@@ -235,6 +235,11 @@ class _Examination:
     def _remarks(self) -> Iterator[str]:
         started = self.state.run
         yield from marks(started.grounded, started.sandbox.isolates)
+        for seq, digest in self.state.other_images:
+            yield (
+                f"From event {seq} on the user had trials run in another image ({one_line(digest, 80)}), whose scores "
+                "may not compare with those before."
+            )
         if not self.anchors:
             yield (
                 "No head of this run was written down on this machine, so neither a cut-off end nor a record written "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ from sandboxes.bell import Bell, Interrupted
 from sandboxes.docker.cell import Cell
 
 THREADS = 4
+"""For what is not waited for: removing, renaming, sweeping."""
+MAKERS = max(2, min(8, os.cpu_count() or 2))
+"""More places warming up than there are processors only make the first one, which is waited for, come later."""
 PATIENCE_SECONDS = 0.05
 
 
@@ -29,11 +33,13 @@ class Pool:
         self._undead: list[Cell] = []
         self._closing = Bell()
         self._closed = False
+        self._makers = ThreadPoolExecutor(max_workers=MAKERS, thread_name_prefix="rsi-maker")
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="rsi-cell")
 
     def warm(self, shapes: Sequence[Shape]) -> None:
         """Have one cell for each mention, as far as the size goes; those of other shapes make room."""
         wanted = list(shapes)[: self._size]
+        self._bury_again()
         with self._lock:
             if self._closed:
                 return
@@ -52,7 +58,7 @@ class Pool:
             for shape in wanted:
                 if missing[shape] > 0:
                     missing[shape] -= 1
-                    self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
+                    self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
 
     def take(self, shape: Shape, bell: Bell) -> Cell | None:
         """A cell of exactly that shape, waiting for one that is being made; None where there is none."""
@@ -79,7 +85,7 @@ class Pool:
         with self._lock:
             waiting = sum(one == shape for one, _ in self._waiting)
             if waiting < self._wanted[shape] and len(self._waiting) < self._size and not self._closed:
-                self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
+                self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
 
     @staticmethod
     def _await(future: Future[Cell], bell: Bell) -> Cell:
@@ -94,9 +100,21 @@ class Pool:
     def bury(self, cell: Cell) -> None:
         """Destroy it in the background."""
         with contextlib.suppress(RuntimeError):  # the interpreter or the pool is ending: do it here
-            self._threads.submit(self._destroy, cell)
+            self._threads.submit(self.destroy, cell)
             return
-        self._destroy(cell)
+        self.destroy(cell)
+
+    def destroy(self, cell: Cell) -> None:
+        """Destroy it now; where the engine would not, again later."""
+        if not cell.destroy():
+            with self._lock:
+                self._undead.append(cell)
+
+    def _bury_again(self) -> None:
+        with self._lock:
+            undead, self._undead = self._undead, []
+        for cell in undead:
+            self.bury(cell)
 
     def in_background(self, work: Callable[[], object]) -> None:
         """Run something that may fail, is not waited for before `close`, and whose result nobody needs."""
@@ -111,6 +129,7 @@ class Pool:
         self._closing.ring()
         for _, future in waiting:
             self._dismiss(future)
+        self._makers.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         for cell in [*self._undead]:
             self._undead.remove(cell)
@@ -124,7 +143,3 @@ class Pool:
     def _bury_result(self, future: Future[Cell]) -> None:
         with contextlib.suppress(Exception, CancelledError):  # a cell that failed to be made has cleaned up itself
             self.bury(future.result())
-
-    def _destroy(self, cell: Cell) -> None:
-        if not cell.destroy():
-            self._undead.append(cell)
