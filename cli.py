@@ -16,13 +16,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rsi import flags
+from rsi.flags import (
+    Alpha,
+    AnswerTokens,
+    ApiBase,
+    AsJson,
+    Certify,
+    CertifyShare,
+    Confirm,
+    Critique,
+    EditForm,
+    Effort,
+    Experiments,
+    History,
+    Hours,
+    MaxCalls,
+    MaxCost,
+    MaxTokens,
+    Model,
+    NullEdits,
+    Policy,
+    PolicyOption,
+    PromptTokens,
+    Repairs,
+    RunName,
+    Trials,
+    Unisolated,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
     from rich.console import Console
 
-    from rsi.configuration import Budget, Component
     from rsi.session import Session
 
 app = typer.Typer(
@@ -35,31 +63,6 @@ task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.
 app.add_typer(task_app, name="task")
 image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
 app.add_typer(image_app, name="image")
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
-Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
-Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
-_MODELS = "Language models (--proposer llm)"
-Model = Annotated[list[str] | None, typer.Option(help="As litellm names it; several compete.", rich_help_panel=_MODELS)]
-ApiBase = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A server of your own (Ollama, vLLM, …): one for all models or one each.", rich_help_panel=_MODELS
-    ),
-]
-Repairs = Annotated[int, typer.Option(help="Rounds to mend an edit that does not apply.", rich_help_panel=_MODELS)]
-Effort = Annotated[str, typer.Option(help="none, minimal, low, medium, high or xhigh.", rich_help_panel=_MODELS)]
-History = Annotated[int, typer.Option(help="Experiments told in full, besides the table.", rich_help_panel=_MODELS)]
-Critique = Annotated[int, typer.Option(help="Rounds of criticising its own edit.", rich_help_panel=_MODELS)]
-EditForm = Annotated[str, typer.Option(help="search-replace, unified-diff or whole-file.", rich_help_panel=_MODELS)]
-PromptTokens = Annotated[int, typer.Option(help="Of a prompt, about; history is cut to it.", rich_help_panel=_MODELS)]
-AnswerTokens = Annotated[
-    int, typer.Option(help="Of an answer; room for thinking comes on top.", rich_help_panel=_MODELS)
-]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars, never passed.", rich_help_panel=_MODELS)]
-MaxTokens = Annotated[int | None, typer.Option(help="Input and output tokens, never passed.", rich_help_panel=_MODELS)]
-MaxCalls = Annotated[int | None, typer.Option(help="Requests, repeated ones included.", rich_help_panel=_MODELS)]
 
 
 def main() -> None:
@@ -141,12 +144,18 @@ def run(
     task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
     proposer: Annotated[str, typer.Option(help="mutate, random, replay, or path.py:Class.")] = "mutate",
     source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
-    policy: Annotated[str, typer.Option(help="What to keep: greedy, or path.py:Class.")] = "greedy",
+    policy: Policy = flags.DEFAULT_POLICY,
+    policy_option: PolicyOption = None,
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
     verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
     experiments: Experiments = None,
     hours: Hours = None,
-    confirm: Annotated[int, typer.Option(min=0, max=100, help="Fresh seeds for baseline and best at the end.")] = 0,
+    trials: Trials = None,
+    certify: Certify = True,
+    alpha: Alpha = 0.05,
+    certify_share: CertifyShare = 0.15,
+    null_edits: NullEdits = 0.0,
+    confirm: Confirm = 0,
     parallel: Annotated[
         int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
     ] = None,
@@ -168,18 +177,11 @@ def run(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
-    unsafe_no_isolation: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-no-isolation",
-            help="Let a model's code run in a sandbox that does not isolate.",
-            rich_help_panel=_MODELS,
-        ),
-    ] = False,
+    unsafe_no_isolation: Unisolated = False,
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Component, Retention, RunConfiguration
+    from rsi.configuration import Budget, Component, Retention, RunConfiguration
     from rsi.errors import UsageError
     from rsi.session import side_by_side, start
     from rsi.task import load_task
@@ -194,7 +196,7 @@ def run(
     spec = loaded.verifier
     configuration = RunConfiguration(
         task=task,
-        proposer=_proposer(
+        proposer=flags.proposer(
             proposer,
             {"source": source} if source else {},
             model,
@@ -207,10 +209,11 @@ def run(
             prompt_tokens=prompt_tokens,
             answer_tokens=answer_tokens,
         ),
-        policy=Component(name=policy),
+        policy=flags.policy(policy, policy_option),
         sandbox=Component(name=sandbox),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
-        budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
+        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
+        **flags.claims(certify=certify, alpha=alpha, certify_share=certify_share, null_edits=null_edits),
         confirm=confirm,
         parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",
@@ -241,7 +244,7 @@ def propose(
     max_calls: MaxCalls = None,
 ) -> None:
     """Print one proposal and train nothing; what it cost is on record as a run of its own."""
-    from rsi.configuration import Component, RunConfiguration
+    from rsi.configuration import Budget, Component, RunConfiguration
     from rsi.dry_run import propose_once
     from rsi.review.experiment import show_experiment
     from rsi.task import load_task
@@ -249,11 +252,11 @@ def propose(
     settings = {"repairs": repairs, "effort": effort, "critique": critique, "edit_format": edit_format}
     configuration = RunConfiguration(
         task=task,
-        proposer=_proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
-        policy=Component(name="greedy"),
+        proposer=flags.proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
+        policy=Component(name=flags.DEFAULT_POLICY),
         sandbox=Component(name="docker"),
         verifier=Component(**load_task(task).spec.verifier.model_dump()),
-        budget=_budget(1, None, max_cost, max_tokens, max_calls),
+        budget=flags.budget(1, None, None, max_cost, max_tokens, max_calls) or Budget(),
         proposal_only=True,
     )
     show_experiment(propose_once(configuration), 1, _console())
@@ -305,6 +308,7 @@ def resume(
     name: RunName,
     experiments: Experiments = None,
     hours: Hours = None,
+    trials: Trials = None,
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
@@ -314,38 +318,10 @@ def resume(
     from rsi import runs
     from rsi.session import resume as reopen
 
-    given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
-    more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
+    more = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
     with reopen(runs.find(name), _say, more, trusted=trust) as session:
         code = _go(session)
     raise typer.Exit(code)
-
-
-def _budget(
-    experiments: int | None, hours: float | None, cost: float | None, tokens: int | None, calls: int | None
-) -> Budget:
-    """The limits of a run; one that is not more than 0 is told by its flag."""
-    from rsi.configuration import Budget
-    from rsi.errors import UsageError
-
-    for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be more than 0.")
-    return Budget(experiments=experiments, hours=hours, cost_usd=cost, tokens=tokens, calls=calls)
-
-
-def _proposer(
-    name: str, options: dict[str, Any], model: list[str] | None, api_base: list[str] | None, **settings: Any
-) -> Component:
-    """A proposer by name; what is said about models is for one that asks them."""
-    from rsi.configuration import Component
-    from rsi.errors import UsageError
-
-    if name == "llm":
-        options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
-    elif model or api_base:
-        raise UsageError("--model and --api-base go with --proposer llm.")
-    return Component(name=name, options=options)
 
 
 def _go(session: Session) -> int:

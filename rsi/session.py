@@ -126,7 +126,7 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         if state.finished is not None and budget is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
-                "--max-cost, --max-tokens or --max-calls."
+                "--trials, --max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
         if configuration.proposal_only:
@@ -257,15 +257,29 @@ def _randomness(seed: int | None) -> str:
 def build(group: plugins.Group, component: Component) -> Any:
     """An implementation by name, constructed with its options; UsageError for options that it does not take."""
     factory = plugins.load(group, component.name)
+    _check_options(factory, component)
     try:
         return factory(**component.options)
-    except TypeError as error:
-        reason = str(error).rpartition("__init__() ")[2]
-        raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
     except RsiError:
         raise
     except Exception as error:  # a plug-in's own code
         raise UsageError(f"{component.name} cannot be made: {type(error).__name__}: {error}; mend it.") from error
+
+
+def _check_options(factory: Any, component: Component) -> None:
+    """UsageError for options that the factory does not take, or lacks; one without a signature judges itself."""
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(**component.options)
+    except ValueError:
+        return
+    except TypeError as error:
+        names = [name for name, kind in signature.parameters.items() if kind.kind is not kind.VAR_KEYWORD]
+        for option in component.options:
+            if option not in names:
+                known = plugins.nearest(option, names)
+                raise UsageError(f"{component.name} has no option {option!r}: {known}") from None
+        raise UsageError(f"{component.name}: {error}; mend its options (for a verifier, in task.toml).") from None
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:
