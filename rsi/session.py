@@ -277,7 +277,7 @@ def _check_options(factory: Any, component: Component) -> None:
         names = [name for name, kind in signature.parameters.items() if kind.kind is not kind.VAR_KEYWORD]
         for option in component.options:
             if option not in names:
-                known = plugins.nearest(option, names)
+                known = plugins.nearest(option, names) if names else "it takes none."
                 raise UsageError(f"{component.name} has no option {option!r}: {known}") from None
         raise UsageError(f"{component.name}: {error}; mend its options (for a verifier, in task.toml).") from None
 

@@ -142,7 +142,8 @@ def _draw_staircase(axes: Any, steps: list[tuple[int, float]], certified: int | 
     until = steps[-1][0] if certified is None else certified
     style: dict[str, Any] = {"where": "post", "color": _COLOURS[ExperimentStatus.KEPT][0]}
     whole = [step for step in steps if step[0] <= until]
-    axes.step(*zip(*whole, strict=True), linewidth=1.5, **style)
+    if whole:
+        axes.step(*zip(*whole, strict=True), linewidth=1.5, **style)
     hoped = [step for step in steps if step[0] >= until]
     if len(hoped) > 1:
         label = {} if certified is None else {"label": "provisional"}
