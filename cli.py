@@ -6,13 +6,12 @@ inside the commands, so that `rsi --help` answers at once.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +28,7 @@ from rsi.flags import (
     EditForm,
     Effort,
     Experiments,
+    Gpus,
     History,
     Hours,
     MaxCalls,
@@ -41,15 +41,15 @@ from rsi.flags import (
     PromptTokens,
     Repairs,
     RunName,
+    Runtime,
     Trials,
     Unisolated,
 )
+from rsi.output import console, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-
-    from rich.console import Console
 
     from rsi.session import Session
 
@@ -59,10 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Improve the code that trains a small model: edits proposed, trained in a sandbox, scored out of their reach.",
 )
-task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.")
-app.add_typer(task_app, name="task")
-image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
-app.add_typer(image_app, name="image")
 
 
 def main() -> None:
@@ -74,11 +70,12 @@ def main() -> None:
 
     try:
         _check_shadowing()
+        _add_groups()
         app()
     except RsiError as error:
         if debug:
             raise
-        _say(f"rsi: {error}")
+        say(f"rsi: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -101,23 +98,14 @@ def _check_shadowing() -> None:
             raise EnvironmentFault(f"The module {name!r} comes from {where}, not from rsi; use a virtual environment.")
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _add_groups() -> None:
+    """The commands of the other packages, once it is known that they are this distribution's."""
+    from sandboxes.commands import image_app, sandbox_app
+    from tasks.commands import task_app
 
-    # A program that reads a pipe wants whole lines; a person's terminal has a width of its own.
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
-
-
-def _print_json(value: Any) -> None:
-    text = value.model_dump_json(indent=2) if hasattr(value, "model_dump_json") else json.dumps(value, indent=2)
-    print(text)
-
-
-def _say(sentence: str) -> None:
-    """On standard error; names and words from elsewhere may be in it, so nothing in it acts on a terminal."""
-    from rsi.sanitize import for_terminal
-
-    print(for_terminal(" ".join(sentence.split("\n"))), file=sys.stderr)
+    app.add_typer(task_app, name="task")
+    app.add_typer(image_app, name="image")
+    app.add_typer(sandbox_app, name="sandbox")
 
 
 def _version(wanted: bool) -> None:
@@ -147,6 +135,8 @@ def run(
     policy: Policy = flags.DEFAULT_POLICY,
     policy_option: PolicyOption = None,
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
+    runtime: Runtime = "",
+    gpus: Gpus = "",
     verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
     experiments: Experiments = None,
     hours: Hours = None,
@@ -210,7 +200,7 @@ def run(
             answer_tokens=answer_tokens,
         ),
         policy=flags.policy(policy, policy_option),
-        sandbox=Component(name=sandbox),
+        sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
         **flags.claims(certify=certify, alpha=alpha, certify_share=certify_share, null_edits=null_edits),
@@ -223,7 +213,7 @@ def run(
         approve=approve,
         unsafe_no_isolation=unsafe_no_isolation,
     )
-    with start(configuration, _say) as session:
+    with start(configuration, say) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -259,7 +249,7 @@ def propose(
         budget=flags.budget(1, None, None, max_cost, max_tokens, max_calls) or Budget(),
         proposal_only=True,
     )
-    show_experiment(propose_once(configuration), 1, _console())
+    show_experiment(propose_once(configuration), 1, console())
 
 
 @app.command()
@@ -298,7 +288,7 @@ def estimate(
     loaded = load_task(task)
     told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
     if as_json:
-        _print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
+        print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
     else:
         print("\n".join(in_words(entry) for entry in told))
 
@@ -313,13 +303,14 @@ def resume(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
     from rsi.session import resume as reopen
 
     more = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    with reopen(runs.find(name), say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -331,7 +322,7 @@ def _go(session: Session) -> int:
     from rsi.review.progress import Charts
     from rsi.review.screen import PlainLines, for_console
 
-    console = _console()
+    terminal = console()
     presses: list[float] = []
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -345,14 +336,14 @@ def _go(session: Session) -> int:
     try:
         # A question needs the terminal to itself.
         asks = session.run.recorder.state.run.configuration.approve
-        with PlainLines(console) if asks else for_console(console) as screen, Charts(session.run.folder) as charts:
-            approve = Approval(console, lambda: session.loop.stopping) if asks else None
+        with PlainLines(terminal) if asks else for_console(terminal) as screen, Charts(session.run.folder) as charts:
+            approve = Approval(terminal, lambda: session.loop.stopping) if asks else None
             code = session.go([screen.listener, charts.listener], screen.watch, approve)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     session.run.close()
-    closing(runs.read(session.run.folder), console)
+    closing(runs.read(session.run.folder), terminal)
     return code
 
 
@@ -370,9 +361,9 @@ def list_(
 
     rows = list_runs(folder or runs.runs_folder())
     if as_json:
-        _print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
+        print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
     else:
-        render(rows, _console())
+        render(rows, console())
 
 
 @app.command()
@@ -392,15 +383,15 @@ def show(
     run_ = runs.read(runs.find(name))
     if experiment is not None:
         if as_json:
-            _print_json(experiment_json(run_, experiment))
+            print_json(experiment_json(run_, experiment))
         else:
-            show_experiment(run_, experiment, _console(), output=output)
+            show_experiment(run_, experiment, console(), output=output)
     elif output:
         raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
     elif as_json:
-        _print_json(summarise(run_))
+        print_json(summarise(run_))
     else:
-        show_run(run_, _console())
+        show_run(run_, console())
 
 
 @app.command()
@@ -413,7 +404,7 @@ def diff(
     from rsi import runs
     from rsi.review.diff import print_diff
 
-    print_diff(runs.read(runs.find(name)), experiment, against, _console())
+    print_diff(runs.read(runs.find(name)), experiment, against, console())
 
 
 @app.command()
@@ -427,7 +418,7 @@ def log(
     from rsi import runs
     from rsi.review.log import print_log
 
-    print_log(runs.read(runs.find(name)), _console(), kind=kind, experiment=experiment, as_json=as_json)
+    print_log(runs.read(runs.find(name)), console(), kind=kind, experiment=experiment, as_json=as_json)
 
 
 @app.command()
@@ -444,9 +435,9 @@ def verify(
 
     report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins, head=head)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        check.render(report, _console())
+        check.render(report, console())
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -462,9 +453,9 @@ def replay(
 
     report = again.replay(runs.find(name), trust_paths=trust_paths)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        again.render(report, _console())
+        again.render(report, console())
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -495,9 +486,9 @@ def simulate(
 
         draw(results, picture)
     if as_json:
-        _print_json(results)
+        print_json(results)
     else:
-        _console().print(table(results))
+        console().print(table(results))
 
 
 def _progress() -> Callable[[int, int], None]:
@@ -516,95 +507,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     checks = diagnose()
     if as_json:
-        _print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
+        print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
     else:
-        render(checks, _console())
+        render(checks, console())
     raise typer.Exit(0 if all(check.ok or not check.needed for check in checks) else 3)
-
-
-# --- tasks --------------------------------------------------------------------------------------------------------
-
-
-@task_app.command("list")
-def task_list() -> None:
-    """List the registered tasks."""
-    from rsi import plugins
-    from rsi.task import load_task
-
-    for name in plugins.names("tasks"):
-        task = load_task(name)
-        print(f"{name:12} {task.spec.title}  ({task.folder})")
-
-
-@task_app.command("new")
-def task_new(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, - and _.")],
-    folder: Annotated[Path, typer.Option(help="Where to make the task's folder.")] = Path(),
-) -> None:
-    """Make a working skeleton of a task."""
-    from tasks.skeleton import make
-
-    made = make(name, folder)
-    print(f"Made {made}. Next: rsi task check {made} --sandbox docker")
-
-
-@task_app.command("check")
-def task_check(
-    path: Annotated[str, typer.Argument(help="A task's folder or registered name.")],
-    sandbox: Annotated[str, typer.Option(help="docker, or process.")] = "docker",
-) -> None:
-    """Run one trial of a task and say what is wrong."""
-    from rsi.checking import check_task
-
-    report = check_task(path, sandbox, _say)
-    print(report.text)
-    raise typer.Exit(0 if report.ok else 1)
-
-
-@task_app.command("import")
-def task_import(
-    path: Annotated[Path, typer.Argument(help="A repository with an editable train.py that prints `name: value`.")],
-    metric: Annotated[str, typer.Option(help="The name of the printed metric.")] = "val_bpb",
-    into: Annotated[Path | None, typer.Option(help="Where to make the task; by default NAME-task here.")] = None,
-    maximize: Annotated[bool, typer.Option("--maximize", help="Higher is better.")] = False,
-) -> None:
-    """Wrap an autoresearch-style repository as a task; its metric is the candidate's own word, and marked so."""
-    from tasks.importing import import_repository
-
-    made = import_repository(path, metric, into, maximize=maximize)
-    print(f"Made {made}, UNGROUNDED: its number comes from the code itself. Next: rsi task check {made}")
-
-
-# --- the sandbox image --------------------------------------------------------------------------------------------
-
-
-@image_app.command("build")
-def image_build(force: Annotated[bool, typer.Option("--force", help="Even where it is there.")] = False) -> None:
-    """Build the image that sandboxes run, from a registry's Python image or from Debian's packages."""
-    from sandboxes.image import build
-
-    print(build(force=force, say=_say))
-
-
-@image_app.command("list")
-def image_list(as_json: AsJson = False) -> None:
-    """List the sandbox images on this engine."""
-    from sandboxes.image import list_images
-
-    images = list_images()
-    if as_json:
-        _print_json({"schema": 1, "images": [image.model_dump(mode="json") for image in images]})
-        return
-    for image in images:
-        print(f"{image.tag:32} {image.bytes / 2**20:7.0f} MiB  {image.digest}  {'in use' if image.wanted else ''}")
-
-
-@image_app.command("remove")
-def image_remove(tag: str) -> None:
-    """Remove a sandbox image."""
-    from sandboxes.image import remove
-
-    remove(tag)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Told:
             touched.update(dict.fromkeys(self._children.get(parent, ())))
         for number in sorted(touched):
             experiment = state.experiments[number]
-            if number == 0 or not experiment.closed:
+            if number == 0 or not experiment.closed or experiment.proposed.null:
                 continue
             if number not in self._entries:
                 self._children.setdefault(experiment.proposed.parent, []).append(number)
@@ -68,7 +68,7 @@ def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles, told:
         seed=Secret(key=state.run.randomness).derive("proposer", number).seed(),
         left=state.allowance,
         turn=state.proposals + 1,
-        pending=tuple(_under_way(x, get_blob) for x in state.open_experiments()),
+        pending=tuple(_under_way(x, get_blob) for x in state.open_experiments() if not x.proposed.null),
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from rsi.edits import CheckedEdit, Refusal
 from rsi.edits.checker import Checker, Confined
+from rsi.edits.transplant import as_edit
 from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
+from rsi.evidence import Secret
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
+from rsi.removal import without
 from rsi.state import ExperimentState, RunState
 from rsi.storage import CodeStore
 from rsi.task import Task
@@ -32,7 +35,8 @@ class Candidates:
         checked = self._check(experiment)
         if isinstance(checked, Refusal):
             return checked.reason
-        if self.recorder.state.was_tried(checked.tree_digest):
+        own = bool(proposed.removes) or proposed.null  # the loop's own experiments may repeat what was tried
+        if self.recorder.state.was_tried(checked.tree_digest) and not own:
             return "the same code, up to formatting, was tried before"
         parents, diff = [], None
         if proposed.experiment > 0:
@@ -58,6 +62,24 @@ class Candidates:
         state = self.recorder.state
         parent = state.experiments[experiment].proposed.parent
         return self.checker.transplant(self.code(parent), self.code(experiment), self.code(state.incumbent))
+
+    def null_edit(self, number: int) -> Edit | None:
+        """An edit of the incumbent that does nothing but move its random stream, for the experiment of that number."""
+        state = self.recorder.state
+        seed = Secret(key=state.run.randomness).derive("null edit", number).seed()
+        return self.checker.null_edit(self.code(state.incumbent), seed)
+
+    def without(self, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
+        """An experiment's code without some of the kept edits that it builds on."""
+        state = self.recorder.state
+        changes = [(self.code(state.experiments[edit].proposed.parent), self.code(edit)) for edit in edits]
+        return without(self.code(base), changes, self.checker.transplant, self.checker.inspect)
+
+    def removal(self, edits: tuple[int, ...]) -> Edit | Refusal:
+        """The same as an edit of the incumbent."""
+        code = self.code(self.recorder.state.incumbent)
+        left = self.without(self.recorder.state.incumbent, edits)
+        return left if isinstance(left, Refusal) else as_edit(left, code)
 
     def keep(self, experiment: int) -> str:
         """The commit for the branch of improvements: the candidate's tree, the ledger's head in its message.

@@ -82,6 +82,8 @@ class RunConfiguration(Record):
     """Of the trials and hours: set aside for milestones, so that a run can certify what it ends with."""
     shared_seeds: bool = False
     """Trials but the first of each experiment share their seeds, slot by slot (see `rsi.seeds`)."""
+    holdout_questions: int = Field(default=0, ge=0, le=10_000)
+    """How many kept experiments may be asked about the holdout besides milestones, to see how far dev is ahead."""
     null_share: float = Field(default=0.0, ge=0, le=0.5)
     """How often an edit that changes nothing is slipped in, to see how often the policy keeps one."""
 

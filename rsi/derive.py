@@ -143,15 +143,17 @@ def _past(state: RunState, number: int) -> Past:
     experiment = state.experiments[number]
     scored = experiment.status in _WITH_VALUES
     metric = state.run.objective.metric
+    undecided = number == 0 or bool(experiment.proposed.removes)  # nobody decided on these
     seen = experiment.decisions[-1].comparison if scored and experiment.decisions else None
     return Past(
         experiment=number,
         parent=experiment.proposed.parent,
         again=experiment.proposed.again,
         kept=experiment.status is ExperimentStatus.KEPT,
+        taken_back=number in state.taken_back,
         scored=scored,
         added_tokens=_added_tokens(state, number),
-        candidate=seen.candidate.values(metric) if seen else state.arm(0).values(metric) if number == 0 else (),
+        candidate=seen.candidate.values(metric) if seen else state.arm(number).values(metric) if undecided else (),
         reference=seen.incumbent.values(metric) if seen else (),
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from rsi.claims.attribution import Attribution, AttributionPlan
+from rsi.claims.blame import BlamePlan, TakeBack
 from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
@@ -152,9 +154,9 @@ class CallDeclined(Record):
     reason: str
 
 
-Role = Literal["measure", "confirm", "certify", "estimate"]
-"""What a trial is for: measuring an experiment, a comparison on fresh seeds without a test, a milestone's test, or the
-estimate that follows a test that was passed."""
+Role = Literal["measure", "confirm", "certify", "estimate", "ablate", "audit"]
+"""What a trial is for: measuring an experiment, a comparison on fresh seeds without a test, a milestone's test, the
+estimate that follows one that was passed, seeing what kept edits are worth, or how far dev is ahead of the holdout."""
 
 
 class TrialStarted(Record):
@@ -167,6 +169,12 @@ class TrialStarted(Record):
     role: Role
     milestone: int | None = None
     """Which one it belongs to, for the roles `certify` and `estimate`."""
+    ablation: int | None = None
+    """Which one it belongs to, for the role `ablate`."""
+    without: tuple[int, ...] = ()
+    """Kept edits that the experiment's code is trained without."""
+    weights_of: str | None = None
+    """For the role `audit`, which trains nothing: the trial whose weights are asked."""
     split: Split
     seed: int
 
@@ -273,6 +281,38 @@ class MilestoneClosed(Record):
     failed or a trial gave no score."""
 
 
+class AblationBegun(Record):
+    """Kept edits are to be taken out of the incumbent, to see what they are worth."""
+
+    ablation: int
+    """From 1."""
+    base: int
+    """The incumbent that they are taken out of."""
+    milestone: int | None
+    """The one that failed and is to be explained; None for the attribution at the end."""
+    plan: BlamePlan | AttributionPlan
+    """All that the questions depend on besides the answers."""
+
+
+class AblationCut(Record):
+    """Whether the code can be made without some edits."""
+
+    ablation: int
+    edits: tuple[int, ...]
+    applies: bool
+    reason: str = ""
+    """Why not."""
+    diff: Digest | None = None
+    """Blob with the unified diff from the base to the code without them; None where there is none."""
+
+
+class AblationClosed(Record):
+    """What the ablation found."""
+
+    ablation: int
+    result: Annotated[TakeBack | Attribution, Field(discriminator="kind")]
+
+
 class ExperimentClosed(Record):
     """What became of an experiment."""
 
@@ -321,8 +361,12 @@ class RunResumed(Record):
     versions: dict[str, str]
     budget: Budget | None = None
     """Replaces the earlier one where the user gave more; the confirmation is then made again."""
+    attribute: int | None = None
+    """Trials for finding out which of the kept edits matter, where the user asks for that."""
     torn_tail: Digest | None = None
     """Blob with what a crash had left of an unfinished line."""
+    other_image: bool = False
+    """The user said that the run goes on in an image other than the one its scores were measured in so far."""
 
 
 class RunFinished(Record):
@@ -353,6 +397,9 @@ BODIES: dict[str, type[Record]] = {
     "milestone.begun": MilestoneBegun,
     "milestone.tested": MilestoneTested,
     "milestone.closed": MilestoneClosed,
+    "ablation.begun": AblationBegun,
+    "ablation.cut": AblationCut,
+    "ablation.closed": AblationClosed,
     "confirmation.finished": ConfirmationFinished,
     "blobs.dropped": BlobsDropped,
     "run.paused": RunPaused,

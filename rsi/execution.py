@@ -184,6 +184,9 @@ class SandboxDescription(Record):
     engine: str = ""
     options: dict[str, str] = {}
     """The protections in force, as a reader of a policy would name them."""
+    machine_cpus: float = Field(default=0.0, ge=0)
+    """Of the machine that runs the code; 0 where it is not known."""
+    machine_memory_bytes: int = Field(default=0, ge=0)
 
 
 Watch = Callable[[str, bytes], None]

@@ -31,6 +31,9 @@ Policy = Annotated[str, typer.Option(help="What to keep: a registered name, or p
 PolicyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the policy; as often as there are options.")
 ]
+Runtime = Annotated[str, typer.Option(help="Of the engine's, instead of its default: runsc for gVisor.")]
+Gpus = Annotated[str, typer.Option(help="all, a number, or device=0,1; with the image of RSI_TORCH=cuda.")]
+
 Certify = Annotated[
     bool, typer.Option(help="Test the gain on the holdout, on fresh seeds, at milestones.", rich_help_panel=_TESTS)
 ]
@@ -133,6 +136,17 @@ def proposer(
     elif model or api_base:
         raise UsageError("--model and --api-base go with --proposer llm.")
     return Component(name=name, options=options)
+
+
+def sandbox(name: str, **hardware: str) -> Component:
+    """A sandbox by name; what is said about hardware is for one that has a say in it."""
+    from rsi.configuration import Component
+    from rsi.errors import UsageError
+
+    chosen = {option: value for option, value in hardware.items() if value}
+    if chosen and name == "process":
+        raise UsageError("--runtime and --gpus go with --sandbox docker.")
+    return Component(name=name, options=dict(chosen))
 
 
 def policy(name: str, given: list[str] | None) -> Component:

@@ -11,25 +11,26 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from rsi import briefing, confirmation, milestones, retention, schedule
+from rsi import audits, briefing, confirmation, milestones, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
-from rsi.errors import EnvironmentFault, RsiError
+from rsi.edits import Refusal
+from rsi.errors import IntegrityError, RsiError
 from rsi.events import (
+    AblationCut,
     ExperimentClosed,
     MilestoneClosed,
     MilestoneTested,
     PolicyDecided,
     PolicyPlanned,
     ProposalReviewed,
-    Role,
     RunFinished,
     RunPaused,
-    TrialStarted,
 )
 from rsi.execution import ExitKind, Job, Outcome, Watch
-from rsi.proposing import BASELINE, record_again, record_proposal
+from rsi.patience import Patience
+from rsi.proposing import BASELINE, record_again, record_null, record_proposal, record_removal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
 from rsi.records import (
@@ -41,8 +42,7 @@ from rsi.records import (
     Rejected,
     VerifierError,
 )
-from rsi.schedule import Step, budget_left, next_step, plan_holds
-from rsi.seeds import seed
+from rsi.schedule import Step, budget_left, draws_null, next_step, plan_holds
 from rsi.side_by_side import Lanes
 from rsi.state import RETRIED, ExperimentState
 from rsi.task import Task
@@ -51,13 +51,17 @@ from rsi.trial import Steps, TrialRunner
 CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
 """Failures of the code itself; reaching any other limit rejects the experiment."""
 
-LOSSES_UNTIL_PAUSE = 3
-"""One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
-
 
 def declined_words(comment: str) -> str:
     """The reason of an experiment that a person did not want trained."""
     return "a person said no" + (f": {comment}" if comment else "")
+
+
+def kept_by_rule(experiment: ExperimentState) -> str:
+    """Why an experiment that is scored is kept without asking the policy; empty for all that the policy decides on."""
+    if experiment.proposed.experiment == 0:
+        return "the baseline"
+    return "taken out of the incumbent, as the ablation found" if experiment.proposed.removes else ""
 
 
 class Pause(Exception):
@@ -84,6 +88,7 @@ class Loop:
         executor: Executor,
         watch: Callable[[str], Watch] | None = None,
         approve: Approve | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.recorder = recorder
         self.state = recorder.state
@@ -98,7 +103,7 @@ class Loop:
         self.lanes = Lanes(self._execute, executor, self.state.run.configuration.parallel)
         self._began = time.monotonic()
         self._stop = threading.Event()
-        self._lost_in_a_row = 0
+        self._patience = Patience(sandbox.describe, self._stop.wait, say or (lambda _sentence: None))
         self._ended = ""
         self._told = briefing.Told()
 
@@ -156,6 +161,8 @@ class Loop:
                 self._plan()
             case schedule.CarryOver(experiment):
                 record_again(self.recorder, experiment, self.candidates.carried_over(experiment))
+            case schedule.Remove(edits):
+                record_removal(self.recorder, edits, self.candidates.removal(edits))
             case schedule.Commit(experiment):
                 self._commit(self.state.experiments[experiment])
             case schedule.Review(experiment):
@@ -165,10 +172,8 @@ class Loop:
 
     def _train(self, step: schedule.Training) -> None:
         match step:
-            case schedule.Start(experiment, slot, role):
-                self._begin(self._start_trial(experiment, slot, role), self.trials.screen)
-            case schedule.StartPair(milestone, experiment, slot, role):
-                self._begin(self._start_pair(milestone, experiment, slot, role), self.trials.screen)
+            case schedule.Start() | schedule.StartPair() | schedule.StartWithout() | schedule.StartAudit():
+                self._begin(self._start(step), self.trials.screen)
             case schedule.Screen(trial):
                 self._begin(trial, self.trials.screen)
             case schedule.Check(trial):
@@ -180,6 +185,10 @@ class Loop:
                 self.recorder.record(milestones.begin(self.state))
             case schedule.Milestone(body):
                 self._record_milestone(body)
+            case schedule.BeginAblation(body) | schedule.CloseAblation(body):
+                self.recorder.record(body)
+            case schedule.Cut(ablation, edits):
+                self._cut(ablation, edits)
             case schedule.Conclude():
                 self._conclude()
 
@@ -200,6 +209,12 @@ class Loop:
 
     def _plan(self) -> None:
         """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""
+        number = len(self.state.experiments)
+        if draws_null(self.state, number):
+            edit = self.candidates.null_edit(number)
+            if edit is not None:
+                record_null(self.recorder, edit)
+                return
         plan = self.policy.plan(history(self.state))
         if plan_holds(self.state, plan):
             self.recorder.record(PolicyPlanned(plan=plan))
@@ -256,7 +271,9 @@ class Loop:
         number = experiment.proposed.experiment
         if number == 0:
             self._require_objective()
-            self._close(experiment, ExperimentStatus.KEPT, "the baseline")
+        ruled = kept_by_rule(experiment)
+        if ruled:
+            self._close(experiment, ExperimentStatus.KEPT, ruled)
             return
         comparison = compare(self.state, number)
         last = experiment.decisions[-1] if experiment.decisions else None
@@ -282,41 +299,11 @@ class Loop:
                 2,
             )
 
-    def _start_trial(self, experiment: int, slot: int, role: Role) -> str:
-        measure = role == "measure"
-        trials = (
-            self.state.experiments[experiment].trials if measure else confirmation.trials_of(self.state, experiment)
-        )
-        trial = f"{experiment}.{'' if measure else 'c'}{len(trials) + 1}"
-        self.recorder.record(
-            TrialStarted.model_validate(
-                {
-                    "trial": trial,
-                    "experiment": experiment,
-                    "slot": slot,
-                    "role": role,
-                    "split": "dev" if measure else "holdout",
-                    "seed": seed(self.state, role, experiment, slot),
-                }
-            )
-        )
-        return trial
-
-    def _start_pair(self, milestone: int, experiment: int, slot: int, role: Role) -> str:
-        entry = self.state.milestones[milestone - 1]
-        trial = milestones.trial_name(self.state, entry, experiment)
-        self.recorder.record(
-            TrialStarted(
-                trial=trial,
-                experiment=experiment,
-                slot=slot,
-                role=role,
-                milestone=milestone,
-                split="holdout",
-                seed=seed(self.state, role, experiment, slot, milestone),
-            )
-        )
-        return trial
+    def _start(self, step: schedule.Starting) -> str:
+        """Write down that a trial begins, and with which seed; returns its name."""
+        body = schedule.started(self.state, step)
+        self.recorder.record(body)
+        return body.trial
 
     def _record_milestone(self, body: MilestoneTested | MilestoneClosed) -> None:
         self.recorder.record(body)
@@ -324,29 +311,42 @@ class Loop:
             self.trials.forget(self.state.milestones[body.milestone - 1].trials)
             retention.enforce(self.recorder, self.state.run.configuration.retention)
 
+    def _cut(self, number: int, edits: tuple[int, ...]) -> None:
+        """Record whether the base can be made without some edits, and how it differs then."""
+        base = self.state.ablations[number - 1].begun.base
+        left = self.candidates.without(base, edits)
+        if isinstance(left, Refusal):
+            cut = AblationCut(ablation=number, edits=edits, applies=False, reason=left.reason)
+        else:
+            diff = self.recorder.keep_text(self.candidates.checker.diff(self.candidates.code(base), left))
+            cut = AblationCut(ablation=number, edits=edits, applies=True, diff=diff)
+        self.recorder.record(cut)
+
+    def _code(self, trial: str) -> CodeFiles:
+        started = self.state.trials[trial].started
+        if not started.without:
+            return self.candidates.code(started.experiment)
+        left = self.candidates.without(started.experiment, started.without)
+        if isinstance(left, Refusal):
+            raise IntegrityError(f"Trial {trial} cannot be made again: {left.reason}")
+        return left
+
     def _begin(self, trial: str, steps: Callable[[str, CodeFiles], Steps]) -> None:
-        code = self.candidates.code(self.state.trials[trial].started.experiment)
+        code = self._code(trial)
         self.sandbox.warm(self.trials.shapes() * self.state.run.configuration.parallel)
         if not self.lanes.begin(trial, steps(trial, code)):
             self._heed_failures([trial])
 
     def _heed_failures(self, ended: Sequence[str]) -> None:
         """Pause for a failure that says nothing about the candidate, unless trying again may help."""
-        failures = [self.state.trials[trial].failed for trial in ended]
-        kinds = {failed.kind for failed in failures if failed is not None}
-        if ExitKind.INTERRUPTED in kinds:
+        trials = [self.state.trials[trial] for trial in ended]
+        if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        if not ended:
-            return
-        self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
-        if self._lost_in_a_row == 0:
-            return
-        try:
-            self.sandbox.describe()
-        except EnvironmentFault as fault:
-            raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
-        if self._lost_in_a_row >= LOSSES_UNTIL_PAUSE:
-            raise Pause(f"{self._lost_in_a_row} trials in a row were lost; see `rsi doctor`, then resume", 3)
+        halt = audits.halt(self.state) if any(trial.started.role == "audit" for trial in trials) else None
+        if halt is not None:
+            raise Pause(halt, 1)
+        if wrong := self._patience.heed(trials, self.lanes.names):
+            raise Pause(wrong, 3)
 
     def _execute(self, name: str, job: Job) -> Outcome:
         return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)

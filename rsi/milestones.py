@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from rsi.claims.estimate import estimate
 from rsi.claims.milestone import AnotherPair, MilestonePlan, Passed, level, next_step
 from rsi.claims.noise import PairNoise, pair_noise
-from rsi.derive import reserved
+from rsi.derive import LEAST_RESERVED, reserved
 from rsi.events import MilestoneBegun, MilestoneClosed, MilestoneTested, Role
 from rsi.records import Certify
 from rsi.state import RETRIED, MilestoneState, RunState
@@ -30,9 +30,15 @@ UNSCORED = "a trial gave no score, so nothing is claimed"
 
 def due_at_the_end(state: RunState) -> bool:
     """Whether what the run ends with is still to be certified."""
-    configuration = state.run.configuration
-    tried = any(m.begun.candidate == state.incumbent and m.closed is not None for m in state.milestones)
-    return configuration.certify and state.incumbent != state.certified and not tried
+    return state.run.configuration.certify and untried(state)
+
+
+def untried(state: RunState) -> bool:
+    """Whether the incumbent's code is another than the last certified, and no milestone has looked at it yet."""
+    here, there = (state.experiments[number].committed for number in (state.incumbent, state.certified))
+    if here is None or there is None or here.tree_digest == there.tree_digest:
+        return False
+    return all(m.begun.candidate != state.incumbent for m in state.milestones)
 
 
 def planned(state: RunState) -> bool:
@@ -68,7 +74,11 @@ def _affordable(state: RunState, *, last: bool) -> tuple[int, int]:
     if limit is None:
         return TEST_PAIRS, ESTIMATE_PAIRS
     spent = sum(len(milestone.trials) for milestone in state.milestones)
-    left = limit - len(state.trials) if last else (reserved(configuration, limit) - spent) // 2
+    left = limit - len(state.trials)
+    if not last:
+        left = min(left, reserved(configuration, limit) - spent) // 2
+    elif left > 2 * LEAST_RESERVED:
+        left = left * 2 // 3  # where this one fails, what is to blame may be taken back and another one made
     pairs = max(4, min(left // 2, TEST_PAIRS + ESTIMATE_PAIRS))
     estimate_pairs = max(2, min(pairs // 4, ESTIMATE_PAIRS))
     return pairs - estimate_pairs, estimate_pairs
@@ -77,6 +87,8 @@ def _affordable(state: RunState, *, last: bool) -> tuple[int, int]:
 def due(state: RunState, milestone: MilestoneState) -> Iterator[tuple[int, int, Role]]:
     """(experiment, slot, role) still to be trained, both arms of a slot together so that a drifting machine is fair."""
     if milestone.closed is not None or tested(state, milestone) is not None:
+        return
+    if milestone.tested is not None and not milestone.tested.passed:
         return
     if milestone.tested is None:
         slots = range(len(differences(state, milestone, "certify")) + max(1, state.run.configuration.parallel // 2))

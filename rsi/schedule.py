@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from rsi import confirmation, milestones, records
+from rsi import ablations, audits, confirmation, milestones, records
+from rsi.claims.calibration import slips_in
 from rsi.derive import trials_left
-from rsi.events import MilestoneClosed, MilestoneTested, Role
+from rsi.events import AblationBegun, AblationClosed, MilestoneClosed, MilestoneTested, Role, TrialStarted
+from rsi.evidence import Secret
 from rsi.records import Certify, Keep, TryAgain
-from rsi.state import RETRIED, ExperimentState, RunState, TrialState
+from rsi.seeds import seed
+from rsi.state import RETRIED, AblationState, ExperimentState, RunState, TrialState
 
 UnderWay = Callable[[str], bool]
 """Whether the trial of that name is under way."""
@@ -104,13 +108,59 @@ class Milestone:
 
 
 @dataclass(frozen=True)
+class StartWithout:
+    """Begin an ablation's trial."""
+
+    ablation: int
+    without: tuple[int, ...]
+    slot: int
+
+
+@dataclass(frozen=True)
+class StartAudit:
+    """Ask kept weights about the holdout."""
+
+    experiment: int
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Propose the incumbent without some kept edits."""
+
+    edits: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BeginAblation:
+    """Write down which edits are looked at, and how."""
+
+    body: AblationBegun
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Find out whether the code can be made without some edits."""
+
+    ablation: int
+    edits: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CloseAblation:
+    """Write down what an ablation found."""
+
+    body: AblationClosed
+
+
+@dataclass(frozen=True)
 class Conclude:
     """State what the confirmation showed."""
 
 
-Experimenting = ProposeBaseline | Plan | CarryOver | Commit | Review | Decide
-Training = Start | StartPair | Screen | Check
-Claiming = BeginMilestone | Milestone | Conclude
+Experimenting = ProposeBaseline | Plan | CarryOver | Remove | Commit | Review | Decide
+Training = Start | StartPair | StartWithout | StartAudit | Screen | Check
+Starting = Start | StartPair | StartWithout | StartAudit
+Claiming = BeginMilestone | Milestone | BeginAblation | Cut | CloseAblation | Conclude
 Step = Experimenting | Training | Claiming
 
 
@@ -160,11 +210,36 @@ def _claim(state: RunState, under_way: UnderWay, *, ended: bool) -> Step | None:
             return None
         body = milestones.tested(state, current) or milestones.closed(state, current)
         return Milestone(body) if body is not None else None
-    if milestones.planned(state) or milestones.due_at_the_end(state):
-        return BeginMilestone()
+    if (ablation := state.open_ablation()) is not None:
+        return _ablate(state, ablation, under_way)
+    if (claim := _next_claim(state)) is not None:
+        return claim
     if not confirmation.wanted(state) or any(map(under_way, state.confirming)):
         return None
     return Conclude() if next(_due(state, under_way, ended=ended), None) is None else None
+
+
+def _next_claim(state: RunState) -> Step | None:
+    """What failed is explained, and what is worth nothing taken out, before anything is claimed again."""
+    if state.to_remove:
+        return Remove(state.to_remove)
+    ablation = ablations.wanted(state)
+    if ablation is not None and ablation.milestone is not None:
+        return BeginAblation(ablation)
+    if milestones.planned(state) or milestones.due_at_the_end(state):
+        return BeginMilestone()
+    return BeginAblation(ablation) if ablation is not None else None
+
+
+def _ablate(state: RunState, ablation: AblationState, under_way: UnderWay) -> Step | None:
+    number = ablation.begun.ablation
+    cuts = ablations.cuts_due(state, ablation)
+    if cuts:
+        return Cut(number, cuts[0])
+    if any(map(under_way, ablation.trials)):
+        return None
+    found = ablations.step(state, ablation)
+    return CloseAblation(found) if isinstance(found, AblationClosed) else None
 
 
 # --- trials -------------------------------------------------------------------------------------------------------
@@ -178,6 +253,9 @@ def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Train
             yield from _due_of_eldest(state, experiment, under_way)
         else:
             yield from _due_of(state, experiment, under_way)
+    open_audits = [trial for trial in state.audits.values() if not state.trials[trial].over]
+    yield from _going_on(state, open_audits, under_way)
+    yield from (StartAudit(experiment) for experiment in audits.due(state))
     if eldest is None and _prepare(state, ended=ended) is None:
         yield from _due_for_claims(state, under_way)
 
@@ -188,7 +266,11 @@ def _due_for_claims(state: RunState, under_way: UnderWay) -> Iterator[Training]:
         yield from _going_on(state, current.trials, under_way)
         number = current.begun.milestone
         yield from (StartPair(number, *place) for place in milestones.due(state, current))
-    elif not (milestones.planned(state) or milestones.due_at_the_end(state)) and confirmation.wanted(state):
+    elif (ablation := state.open_ablation()) is not None:
+        yield from _going_on(state, ablation.trials, under_way)
+        number = ablation.begun.ablation
+        yield from (StartWithout(number, ask.edits, ask.slot) for ask in ablations.trials_due(state, ablation))
+    elif _next_claim(state) is None and confirmation.wanted(state):
         yield from _going_on(state, state.confirming, under_way)
         yield from (Start(experiment, slot, "confirm") for experiment, slot in confirmation.owed(state))
 
@@ -220,9 +302,38 @@ def _going_on(state: RunState, trials: Sequence[str], under_way: UnderWay) -> It
     yield from (Screen(trial) for trial in trials if not state.trials[trial].over and not under_way(trial))
 
 
+def started(state: RunState, step: Starting) -> TrialStarted:
+    """The event by which a trial begins: its name, its split, its seed."""
+    match step:
+        case Start(experiment, slot, role):
+            trials = state.experiments[experiment].trials
+            measure = role == "measure"
+            number = len(trials) if measure else len(confirmation.trials_of(state, experiment))
+            trial = f"{experiment}.{'' if measure else 'c'}{number + 1}"
+            belongs: dict[str, Any] = {"split": "dev" if measure else "holdout"}
+        case StartPair(milestone, experiment, slot, role):
+            trial = milestones.trial_name(state, state.milestones[milestone - 1], experiment)
+            belongs = {"milestone": milestone, "split": "holdout"}
+        case StartWithout(ablation, edits, slot):
+            entry = state.ablations[ablation - 1]
+            trial, experiment, role = ablations.trial_name(entry), entry.begun.base, "ablate"
+            belongs = {"ablation": ablation, "without": edits, "split": "dev"}
+        case StartAudit(experiment):
+            trained = audits.audited_trial(state, experiment)
+            assert trained is not None
+            again = sum(1 for t in state.trials.values() if t.started.weights_of == trained)
+            trial, slot, role = f"{experiment}.h{again + 1}", 0, "audit"
+            belongs = {"weights_of": trained, "split": "holdout", "seed": state.trials[trained].started.seed}
+    if role == "audit":
+        return TrialStarted(trial=trial, experiment=experiment, slot=slot, role=role, **belongs)
+    drawn = seed(state, role, experiment, slot, belongs.get("milestone") or belongs.get("ablation"))
+    return TrialStarted(trial=trial, experiment=experiment, slot=slot, role=role, seed=drawn, **belongs)
+
+
 def check_due(state: RunState, experiment: ExperimentState) -> TrialState | None:
     """The trial of a winner on which the checks before a keep are still to be made."""
-    if not isinstance(experiment.decision, Keep) or experiment.proposed.parent != state.incumbent:
+    wins = isinstance(experiment.decision, Keep) or bool(experiment.proposed.removes)
+    if not wins or experiment.proposed.parent != state.incumbent:
         return None
     trials = (state.trials[trial] for trial in experiment.trials)
     scored = next((trial for trial in trials if trial.observation() is not None), None)
@@ -234,7 +345,8 @@ def check_due(state: RunState, experiment: ExperimentState) -> TrialState | None
 
 def may_open(state: RunState) -> bool:
     """Whether the window has room for another experiment; the baseline is measured before anything is proposed."""
-    if state.open_milestone() is not None or milestones.planned(state):
+    claiming = state.open_milestone() is not None or state.open_ablation() is not None or milestones.planned(state)
+    if claiming or state.to_remove or ablations.blame_wanted(state):
         return False
     return 0 not in state.open_numbers() and len(state.open_numbers()) < state.run.configuration.lookahead
 
@@ -251,11 +363,17 @@ def budget_left(state: RunState) -> bool:
     return budget.hours is None or state.session_seconds() < share * budget.hours * 3600
 
 
+def draws_null(state: RunState, number: int) -> bool:
+    """Whether an edit that changes nothing is slipped in as the experiment of that number."""
+    seed = Secret(key=state.run.randomness).derive("null", number).seed()
+    return slips_in(seed, state.run.configuration.null_share)
+
+
 def plan_holds(state: RunState, plan: records.Plan) -> bool:
     """Whether what the policy wants instead of a fresh proposal can be had."""
     match plan:
         case Certify():
-            return state.run.configuration.certify and state.incumbent != state.certified
+            return state.run.configuration.certify and milestones.untried(state)
         case TryAgain(experiment=number):
             entry = state.experiments.get(number)
             tried = any(x.proposed.again == number and x.proposed.parent == state.incumbent for x in _of(state))

@@ -7,17 +7,17 @@ from rsi.evidence import Secret
 from rsi.state import RunState
 
 
-def seed(state: RunState, role: Role, experiment: int, slot: int, milestone: int | None = None) -> int:
-    """The seed of a place.
+def seed(state: RunState, role: Role, experiment: int, slot: int, part: int | None = None) -> int:
+    """The seed of a place; `part` is the number of the milestone or ablation that it belongs to.
 
     The first trial of an experiment has a seed of its own, so that no code can be fitted to the seed it will meet.
     Later ones share theirs with every other experiment, slot by slot: pairs, from which the run sees whether sharing
-    lowers the noise of a difference. Both arms of a milestone's pair, or of a confirmation, share a seed that is used
-    nowhere else.
+    lowers the noise of a difference. Both arms of a milestone's pair or a confirmation, and the trials of an ablation
+    in one slot, share a seed that is used nowhere else.
     """
     secret = Secret(key=state.run.randomness)
-    if milestone is not None:
-        return secret.derive(role, milestone, slot).seed()
+    if part is not None:
+        return secret.derive(role, part, slot).seed()
     if role == "confirm":
         return secret.derive("confirm", slot).seed()
     if slot > 0 and state.run.configuration.shared_seeds:

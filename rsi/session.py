@@ -24,11 +24,12 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, Limits, Outcome, SandboxDescription, Shape, Watch
+from rsi.execution import Limits, Outcome, SandboxDescription, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
+from rsi.preflight import require_modules, require_room
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Approve, AsksModels, Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -85,11 +86,11 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
     with ExitStack() as stack:
         task = load_task(configuration.task)
-        parts = _Parts(configuration, stack)
+        parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
-        if not description.isolates:
-            _require_imports(task, parts.sandbox)
+        require_room(task, description)
+        require_modules(task, parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -109,21 +110,30 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
             _record_prepared(run, prepared, made)
-        return parts.session(run, task, data, stack.pop_all())
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
+def resume(
+    folder: Path,
+    say: Say,
+    budget: Budget | None = None,
+    *,
+    trusted: bool = False,
+    attribute: int | None = None,
+    image: str = "",
+) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
     therefore not resumed unless the user says that it is `trusted`. UsageError for that, and where it is finished
-    and no further budget is given, or its data has changed.
+    and no further budget is given, or its data has changed. EnvironmentFault where its image is not there; `image`
+    names another one, by the user's own word, which is recorded.
     """
     with ExitStack() as stack:
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        if state.finished is not None and budget is None:
+        if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
                 "--trials, --max-cost, --max-tokens or --max-calls."
@@ -133,11 +143,14 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
-        parts = _Parts(configuration, stack, state.run.sandbox)
+        before = state.sandbox or state.run.sandbox
+        recorded = before.model_copy(update={"image_digest": image} if image else {})
+        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
-        _same_image(state.run.sandbox, description)
+        changed = _changed_image(before, description, allowed=bool(image))
+        require_room(task, description)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -145,21 +158,29 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
+        run.recorder.record(
+            RunResumed(
+                sandbox=description,
+                versions=versions(),
+                budget=more,
+                attribute=attribute,
+                torn_tail=torn_tail,
+                other_image=changed,
+            )
+        )
+        if changed:
+            say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
             _record_prepared(run, prepared, made)
-        return parts.session(run, task, data, stack.pop_all())
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
 class _Parts:
     """The four implementations, built from their names."""
 
-    def __init__(
-        self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
-    ) -> None:
-        sandbox = configuration.sandbox if recorded is None else _with_image(configuration.sandbox, recorded)
+    def __init__(self, configuration: RunConfiguration, stack: ExitStack, sandbox: Component) -> None:
         self.configuration = configuration
         self.verifier: Verifier = build("verifiers", configuration.verifier)
         self.proposer: Proposer = build("proposers", configuration.proposer)
@@ -178,7 +199,7 @@ class _Parts:
             )
         require_models_usable(self.proposer, task, budget)
 
-    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
+    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack, say: Say) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
         trials = TrialRunner(
             recorder=run.recorder,
@@ -198,6 +219,7 @@ class _Parts:
             policy=self.policy,
             sandbox=self.sandbox,
             executor=executor,
+            say=say,
         )
         if isinstance(self.proposer, AsksModels):
             self.proposer.attach(
@@ -236,10 +258,19 @@ def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
         )
 
 
-def _require_imports(task: Task, sandbox: Sandbox) -> None:
-    """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
-    shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
-    sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+def _with_packages(component: Component, task: Task, say: Say) -> Component:
+    """The sandbox on an image that has the packages which the task asks for, unless an image was named."""
+    wanted = task.spec.image
+    if not (wanted.python or wanted.debian) or "image" in component.options:
+        return component
+    factory = plugins.load("sandboxes", component.name)
+    if not isinstance(factory, MakesImages):
+        raise UsageError(
+            f"{task.spec.name} asks for packages in its image ({', '.join((*wanted.python, *wanted.debian))}), and the "
+            f"sandbox {component.name} has no image; use --sandbox docker, or take [image] out of task.toml."
+        )
+    made = factory.image_with(wanted.python, wanted.debian, say)
+    return component.model_copy(update={"options": {**component.options, "image": made}})
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:
@@ -321,11 +352,13 @@ def _record_prepared(run: runs.OpenRun, prepared: DataPrepared, made: Outcome | 
     recorder.record(prepared.model_copy(update=kept))
 
 
-def _same_image(recorded: SandboxDescription, found: SandboxDescription) -> None:
-    if recorded.name != found.name:
-        raise IntegrityError(f"The run used the sandbox {recorded.name!r}, this is {found.name!r}.")
-    if recorded.image_digest != found.image_digest:
+def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:
+    """Whether it is another image than before, which only the user's own word allows."""
+    if before.name != found.name:
+        raise IntegrityError(f"The run used the sandbox {before.name!r}, this is {found.name!r}.")
+    if before.image_digest != found.image_digest and not allowed:
         raise EnvironmentFault(
-            f"The run used the image {recorded.image_digest}, which is not here; scores of another image would not "
-            "compare. Build or load that image, or start a new run."
+            f"The run used the image {before.image_digest}, which is not here, and scores of another would not "
+            "compare; build or load that image, start a new run, or name the other image with --image."
         )
+    return before.image_digest != found.image_digest

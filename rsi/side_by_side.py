@@ -31,9 +31,14 @@ class Lanes:
         """Whether anything is under way."""
         return bool(self._under_way)
 
+    @property
+    def names(self) -> list[str]:
+        """The trials that are under way."""
+        return [name for name, _ in self._under_way.values()]
+
     def holds(self, trial: str) -> bool:
         """Whether that trial is under way."""
-        return any(name == trial for name, _ in self._under_way.values())
+        return trial in self.names
 
     def begin(self, trial: str, steps: Steps) -> bool:
         """Go on with a trial until its first job runs; False where it needed none and has ended."""

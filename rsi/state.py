@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from rsi import events as e
 from rsi.chain import Event, Placed
+from rsi.claims.ablation import Asks
+from rsi.claims.blame import TakeBack
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
-from rsi.execution import Execution, ExitKind
+from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.history import Past
 from rsi.records import (
     Allowance,
@@ -130,11 +132,24 @@ class MilestoneState(Record):
     """Trials of the whole run by the time it closed."""
 
 
+class AblationState(Record):
+    """One ablation, as far as it has come."""
+
+    begun: e.AblationBegun
+    cuts: tuple[e.AblationCut, ...] = ()
+    trials: tuple[str, ...] = ()
+    closed: e.AblationClosed | None = None
+
+
 class RunState:
     """Folds events one by one; its parts are frozen records that are replaced, never changed."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a field a line
         self.started: e.RunStarted | None = None
+        self.sandbox: SandboxDescription | None = None
+        """What trials run in now."""
+        self.other_images: tuple[tuple[int, str], ...] = ()
+        """Where the user changed the image: the event and the new digest."""
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
         self._open: dict[int, None] = {}
@@ -147,9 +162,19 @@ class RunState:
         self.own = 0
         """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
+        self.audits: dict[int, str] = {}
+        """Experiment → its latest trial of the role `audit`."""
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
         self.milestones: list[MilestoneState] = []
+        self.ablations: list[AblationState] = []
+        self.attribute: int | None = None
+        """Trials that the user grants to find out which of the kept edits matter."""
+        self.to_remove: tuple[int, ...] = ()
+        """Kept edits that an ablation found the incumbent to be better without, until they are taken out."""
+        self.taken_back: set[int] = set()
+        self.asked: tuple[tuple[int, int], Asks | e.AblationClosed] | None = None
+        """What `rsi.ablations.step` last found, by ablation and number of answers."""
         self.certified = 0
         """The last experiment whose code was certified; the baseline needs no certificate."""
         self.planned: Plan | None = None
@@ -213,7 +238,7 @@ class RunState:
     def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
-                self.started = body
+                self.started, self.sandbox = body, body.sandbox
                 self.budget = body.configuration.budget
                 self.allowance = self._left(0)
                 self.first_time = self._session_start = event.time
@@ -224,6 +249,8 @@ class RunState:
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
                 self._open[body.experiment] = None
+                if body.removes:
+                    self.to_remove = ()
                 self.own += body.again is not None or bool(body.removes) or body.null
                 if body.again in self.to_reapply:
                     self.to_reapply.remove(body.again)
@@ -248,9 +275,15 @@ class RunState:
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
+                elif body.weights_of is not None:
+                    self.audits[body.experiment] = body.trial
+                    self._trial(body.trial, trained=self.trials[body.weights_of].trained)
                 elif body.milestone is not None:
                     entry = self.milestones[body.milestone - 1]
                     self._milestone(body.milestone, trials=(*entry.trials, body.trial))
+                elif body.ablation is not None:
+                    trials = self.ablations[body.ablation - 1].trials
+                    self._ablation(body.ablation, trials=(*trials, body.trial))
                 else:
                     experiment = self.experiments[body.experiment]
                     self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
@@ -281,6 +314,16 @@ class RunState:
                     self.certified = self.milestones[body.milestone - 1].begun.candidate
             case e.MilestoneClosed():
                 self._milestone(body.milestone, closed=body, spent=len(self.trials))
+            case e.AblationBegun():
+                if body.ablation != len(self.ablations) + 1:
+                    raise IntegrityError(f"Event {event.seq}: ablation {body.ablation} is out of order.")
+                self.ablations.append(AblationState(begun=body))
+            case e.AblationCut():
+                self._ablation(body.ablation, cuts=(*self.ablations[body.ablation - 1].cuts, body))
+            case e.AblationClosed():
+                self._ablation(body.ablation, closed=body)
+                result = body.result
+                self.to_remove = result.edits if isinstance(result, TakeBack) else result.take_out
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
                 del self._open[body.experiment]
@@ -289,6 +332,9 @@ class RunState:
                     self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:
                     self.incumbent = body.experiment
+                    removed = self.experiments[body.experiment].proposed.removes
+                    self.taken_back.update(removed)
+                    self.past = self.past if not removed else []
                 self.allowance = self._left(self.proposals)
             case e.ConfirmationFinished():
                 self.confirmation = body
@@ -307,9 +353,13 @@ class RunState:
                 if self._session_start:  # the session before was killed: it lasted until its last event
                     self.earlier_seconds += seconds_between(self._session_start, self.last_time)
                 self.paused = self.finished = None
+                self.sandbox = body.sandbox
+                if body.other_image:
+                    self.other_images = (*self.other_images, (event.seq, body.sandbox.image_digest))
                 if body.budget is not None:
                     self.budget, self.confirmation = body.budget, None
                 self._session_start = event.time
+                self.attribute = body.attribute
 
     def _decided(self, body: e.PolicyDecided) -> None:
         experiment = self.experiments[body.experiment]
@@ -325,6 +375,9 @@ class RunState:
 
     def _milestone(self, number: int, **update: object) -> None:
         self.milestones[number - 1] = self.milestones[number - 1].model_copy(update=update)
+
+    def _ablation(self, number: int, **update: object) -> None:
+        self.ablations[number - 1] = self.ablations[number - 1].model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
         self._unsettled.remove(reservation)
@@ -407,6 +460,11 @@ class RunState:
         last = self.milestones[-1] if self.milestones else None
         return last if last is not None and last.closed is None else None
 
+    def open_ablation(self) -> AblationState | None:
+        """The ablation under way, if there is one."""
+        last = self.ablations[-1] if self.ablations else None
+        return last if last is not None and last.closed is None else None
+
     def open_numbers(self) -> Collection[int]:
         """The numbers of the experiments under way, the eldest first."""
         return self._open.keys()
@@ -418,6 +476,10 @@ class RunState:
     def open_experiment(self) -> ExperimentState | None:
         """The eldest experiment under way, which is the next to be decided."""
         return next((self.experiments[number] for number in self._open), None)
+
+    def position(self, trial: str) -> int:
+        """How many trials had begun by the time that one did."""
+        return next(place for place, name in enumerate(self.trials, start=1) if name == trial)
 
     def slots(self, experiment: int) -> int:
         """How many of an experiment's trials count: all but those that say nothing about it."""
@@ -453,7 +515,7 @@ class RunState:
         if self.data is not None and self.data.execution is not None:
             yield "", self.data.execution
         for name, trial in self.trials.items():
-            if trial.trained is not None:
+            if trial.trained is not None and trial.started.weights_of is None:
                 yield name, trial.trained.execution
             for answered in trial.answered:
                 yield name, answered.execution

@@ -13,7 +13,7 @@ from typing import Literal
 
 from rsi import artifact
 from rsi.derive import derive_verdict, gather, reference_trial
-from rsi.errors import IntegrityError
+from rsi.errors import EnvironmentFault, IntegrityError
 from rsi.events import TrialAnswered, TrialFailed, TrialJudged, TrialTrained
 from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
@@ -133,6 +133,8 @@ class TrialRunner:
             try:
                 challenge = self._next_challenge(trial, purpose)
                 verdict = self.verdict(trial, purpose) if challenge is None else None
+            except EnvironmentFault:
+                raise  # a full disk is no verdict
             except Exception as error:  # whatever a verifier raises must not end the run, nor be a score
                 verdict = self._verifier_error(error)
             seconds += time.monotonic() - begin
@@ -185,6 +187,8 @@ class TrialRunner:
                 self._answers[trial, challenge.name] = answer
             except MalformedAnswer as wrong:
                 malformed = str(wrong)
+            except EnvironmentFault:
+                raise
             except Exception as raised:  # as in _ask
                 error = self._verifier_error(raised)
         seconds = time.monotonic() - begin

@@ -145,7 +145,9 @@ class Supervisor:
             self._drain()
             return self._place.how_it_ended()
         except EngineLost as error:
-            self._stop(ExitKind.LOST, str(error))
+            if self._stopped in (None, ExitKind.TIMED_OUT):
+                # Who hears nothing of an engine does not know whether the program ended in time.
+                self._stopped, self._reason = ExitKind.LOST, str(error)
         except Gone:
             pass
         return PlaceEnd(from_outside=True)

@@ -15,10 +15,11 @@ from typing import NamedTuple
 from rsi.edits.child import applied
 from rsi.edits.matching import split
 from rsi.edits.outcome import CheckedEdit, NotAnEdit, Refusal, RefusalCode
-from rsi.edits.transplant import carried_over
+from rsi.edits.transplant import as_edit
 from rsi.edits.tree import canonical, parse, summary
 from rsi.records import CodeFiles, Edit
 from simulated.code import PREFIX
+from simulated.merging import merged
 
 
 class Trusting:
@@ -43,9 +44,16 @@ class Trusting:
         """One hunk a file: the lines between the first and the last that differ."""
         return "".join(_hunk(path, old.get(path, ""), new[path]) for path in sorted(new) if new[path] != old.get(path))
 
+    def null_edit(self, code: CodeFiles, seed: int) -> Edit | None:  # noqa: ARG002 - the protocol names them
+        """None: simulated code has no random stream of its own; the surface holds edits that do nothing."""
+        return None
+
     def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
         """The change from `before` to `after` as an edit of `onto`."""
-        return carried_over(before, after, onto)
+        try:
+            return as_edit(merged(before, after, onto), onto)
+        except NotAnEdit as refusal:
+            return Refusal(code=refusal.code, reason=refusal.reason)
 
 
 def _check(edit: Edit, before: CodeFiles, max_bytes: int) -> CheckedEdit:

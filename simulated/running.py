@@ -82,6 +82,9 @@ class Plan(NamedTuple):
     regions: int = 128
     removals: float = 0.0
     parallel: int = 1
+    certify: bool = False
+    alpha: float = 0.05
+    certify_share: float = 0.15
     believed_noise: float | None = None
     """What `task.toml` says about the seed noise; None says the truth."""
 
@@ -160,6 +163,10 @@ def _started(plan: Plan, task_blob: str) -> RunStarted:
         verifier=Component(name="simulated"),
         budget=plan.budget,
         parallel=plan.parallel,
+        certify=plan.certify,
+        alpha=plan.alpha,
+        certify_share=plan.certify_share,
+        shared_seeds=True,
         seed=plan.seed,
     )
     return RunStarted(

@@ -48,6 +48,11 @@ class Study(Record):
     """Its seed and noise are set run by run."""
     regions: int = Field(default=128, ge=1)
     removals: float = Field(default=0.0, ge=0, le=1)
+    certify: bool = True
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    certify_share: float = Field(default=0.15, gt=0, lt=1)
+    attribution: int = Field(default=0, ge=0)
+    """Trials more, after each run, to find which of its edits matter; 0 leaves that out."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -159,12 +164,18 @@ def one_run(study: Study, job: tuple[float, Component, int]) -> Figures:
     seed = study.seed + number
     policy: Policy = Oracle() if component.name == ORACLE else build("policies", component)
     surface = study.surface.model_copy(update={"seed": seed, "noise": level * study.surface.mean_help})
-    plan = Plan(surface, policy, _budget(study.trials), seed=seed, regions=study.regions, removals=study.removals)
-    return figures_of(simulate(plan))
-
-
-def _budget(trials: int) -> Budget:
-    return Budget(experiments=trials - 1)
+    plan = Plan(
+        surface,
+        policy,
+        Budget(trials=study.trials),
+        seed=seed,
+        regions=study.regions,
+        removals=study.removals,
+        certify=study.certify,
+        alpha=study.alpha,
+        certify_share=study.certify_share,
+    )
+    return figures_of(simulate(plan), study.attribution)
 
 
 def _all(study: Study, jobs: Sequence[tuple[float, Component, int]], workers: int | None) -> Iterator[Figures]:

@@ -10,8 +10,11 @@ COLUMNS = {
     "true_gain": "true gain",
     "of_greedy": "of greedy's",
     "certified_gain": "certified",
+    "certified_of_true": "of true",
     "reported_minus_true": "reported less true",
     "false_claims": "false claims",
+    "attributed_of_true": "listed of true",
+    "attributed_idle": "listed idle",
     "provisional_minus_true": "provisional less true",
     "null_kept": "null kept",
     "trials_per_decision": "trials a decision",
@@ -32,7 +35,7 @@ def table(results: Results) -> Table:
 
 
 def _cell(name: str, estimate: Estimate, unit: float) -> str:
-    if name in {"false_claims", "null_kept"}:
+    if name in {"false_claims", "null_kept", "certified_of_true", "attributed_of_true", "attributed_idle"}:
         scale, digits, sign = 100.0, 0, "%"
     elif name in {"of_greedy", "trials_per_decision"}:
         scale, digits, sign = 1.0, 2, ""

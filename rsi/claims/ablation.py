@@ -72,7 +72,7 @@ _Result = TypeVar("_Result")
 Procedure = Generator[tuple[TryRemoval | TrainWithout, ...], tuple[Removal | Trained, ...], _Result]
 
 _NEAREST = 8
-"""An edit that does not come out alone is tried together with so many later ones, before it is joined to the next."""
+"""An edit that does not come out alone is first tried together with so many later ones, then with all others."""
 
 
 def resume(procedure: Procedure[_Result], answers: Sequence[Removal | Trained]) -> Asks | _Result:
@@ -103,7 +103,7 @@ def find_units(edits: Edits) -> Procedure[tuple[Edits, ...]]:
 
     A part that does not come out is joined to the nearest later one with which it does (later edits build on earlier
     ones), else to its neighbour. Every round leaves fewer parts; all edits together always come out, because that is
-    the code from before them.
+    the code from before them, which the loop checks out instead of undoing anything.
     """
     parts: list[Edits] = [(edit,) for edit in edits]
     known: dict[Edits, bool] = {}
@@ -129,14 +129,18 @@ def joined(units: Sequence[Edits], chosen: Sequence[bool], edits: Edits) -> Edit
 
 
 def _partner(parts: list[Edits], stuck: int, known: dict[Edits, bool], edits: Edits) -> Procedure[int]:
-    later = range(stuck + 1, min(len(parts), stuck + 1 + _NEAREST))
-    unions = {position: _ordered({*parts[stuck], *parts[position]}, edits) for position in later}
-    asked = tuple(TryRemoval(edits=union) for union in unions.values() if union not in known)
-    if asked:
-        answers = yield asked
-        known |= {answer.ask.edits: isinstance(answer, Removal) and answer.applies for answer in answers}
-    fitting = (position for position, union in unions.items() if known[union])
-    return next(fitting, stuck + 1 if stuck + 1 < len(parts) else stuck - 1)
+    """The part to join it to: the nearest later one with which it comes out, however far off that was kept."""
+    later = range(stuck + 1, len(parts))
+    for near in (later[:_NEAREST], later[_NEAREST:]):
+        unions = {position: _ordered({*parts[stuck], *parts[position]}, edits) for position in near}
+        asked = tuple(TryRemoval(edits=union) for union in unions.values() if union not in known)
+        if asked:
+            answers = yield asked
+            known |= {answer.ask.edits: isinstance(answer, Removal) and answer.applies for answer in answers}
+        fitting = next((position for position, union in unions.items() if known[union]), None)
+        if fitting is not None:
+            return fitting
+    return stuck + 1 if stuck + 1 < len(parts) else stuck - 1
 
 
 def _ordered(some: set[int], edits: Edits) -> Edits:
@@ -162,3 +166,12 @@ def draw_removal(
         refused.add(subset)
     alone = sorted(range(len(units)), key=lambda position: (-shares[position], position))
     return next((units[position] for position in alone if units[position] not in refused), ())
+
+
+def removable(units: Sequence[Edits], refused: set[Edits], edits: Edits) -> Procedure[Edits]:
+    """The edits of as many units as come out together, the first the most wanted out; `refused` ones crashed."""
+    for number in range(len(units), 0, -1):
+        subset = joined(units[:number], [True] * number, edits)
+        if subset not in refused and (yield from applies(subset)):
+            return subset
+    return ()

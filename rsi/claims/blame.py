@@ -9,8 +9,8 @@ with known noise:
 
 A subset holds each edit with the probability that it is to be taken back (Thompson sampling, Biometrika 25, 1933),
 never less than `_LEAST_SHARE`: the doubtful half the time, the useless mostly out, so that the code that will be built
-is the code that gets tested. Trials come in pairs under one seed with opposite subsets; `correlation` says how much of its
-luck such a pair shares. It ends when little is left to gain from knowing more, or with the budget.
+is the code that gets tested. Trials come in pairs under one seed with opposite subsets; `correlation` says how much of
+its luck such a pair shares. It ends when little is left to gain from knowing more, or with the budget.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from rsi.claims.ablation import (
     Procedure,
     Trained,
     TrainWithout,
-    applies,
     draw_removal,
     find_units,
-    joined,
+    removable,
     resume,
 )
 from rsi.errors import UsageError
@@ -115,13 +114,15 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
     least = min(plan.trials, 2 * len(units) + 2)
     draws = random.Random(plan.seed)  # noqa: S311 - no secret is drawn
     while len(trained) < plan.trials:
-        if len(trained) >= least and _expected_loss(posterior) < _ENOUGH * plan.noise:
+        if len(trained) >= least and float(_losses(posterior).sum()) < _ENOUGH * plan.noise:
             break
         shares = [min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE) for share in _useless(posterior)]
         numbers = [[draws.random() for _ in units] for _ in range(_ATTEMPTS)]
         opposite = [[1 - number for number in row] for row in numbers]
         first = yield from draw_removal(units, numbers, shares, refused, order)
         second = yield from draw_removal(units, opposite, shares, refused, order)
+        if first == second:
+            second = yield from draw_removal(units, [_turned(units, first, posterior)], shares, refused, order)
         slot = trained[-1].ask.slot + 1 if trained else 0
         pair = (first,) if first == second or plan.trials - len(trained) < 2 else (first, second)
         answers = yield tuple(TrainWithout(edits=subset, slot=slot) for subset in pair)
@@ -134,17 +135,12 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
 def _ending(
     plan: BlamePlan, units: tuple[Edits, ...], posterior: _Beliefs, trained: list[Trained], refused: set[Edits]
 ) -> Procedure[TakeBack]:
-    """Take back what is believed useless; of that, where it cannot be taken back together, the worst that can."""
     order = tuple(kept.edit for kept in plan.edits)
     worth = posterior.mean - posterior.margin
     useless = sorted((int(i) for i in np.flatnonzero(worth < 0)), key=lambda i: (worth[i], i))
-    while useless:
-        edits = joined(units, [i in useless for i in range(len(units))], order)
-        if edits not in refused and (yield from applies(edits)):
-            break
-        useless.pop()
+    taken_back = yield from removable([units[i] for i in useless], refused, order)
     return TakeBack(
-        edits=joined(units, [i in useless for i in range(len(units))], order),
+        edits=taken_back,
         entangled=tuple(unit for unit in units if len(unit) > 1),
         effects=tuple(
             Effect(edits=unit, mean=float(mean), sd=float(sd))
@@ -210,15 +206,23 @@ def _whitened(
     return np.array(rows).reshape(len(values), len(units) + 1), np.array(values)
 
 
+def _turned(units: Sequence[Edits], subset: Edits, beliefs: _Beliefs) -> list[float]:
+    """Numbers that draw this subset with its most doubtful unit turned: in for out, out for in."""
+    losses = _losses(beliefs)
+    doubtful = int(np.argmax(losses))
+    return [float((unit[0] in subset) == (position == doubtful)) for position, unit in enumerate(units)]
+
+
 def _useless(beliefs: _Beliefs) -> list[float]:
     """The probability that each unit is worth less than its margin."""
     standard = (beliefs.margin - beliefs.mean) / beliefs.sd
     return [0.5 * math.erfc(-value / math.sqrt(2)) for value in standard]
 
 
-def _expected_loss(beliefs: _Beliefs) -> float:
-    """What deciding now is expected to lose against knowing every effect: Σ sd (φ(z) − |z| Φ(−|z|))."""
+def _losses(beliefs: _Beliefs) -> NDArray[np.float64]:
+    """What deciding on each unit now is expected to lose against knowing its effect: sd (φ(z) − |z| Φ(−|z|))."""
     standard = np.abs(beliefs.mean - beliefs.margin) / beliefs.sd
     density = np.exp(-(standard**2) / 2) / math.sqrt(2 * math.pi)
     beyond = np.array([0.5 * math.erfc(value / math.sqrt(2)) for value in standard])
-    return float(np.sum(beliefs.sd * (density - standard * beyond)))
+    losses: NDArray[np.float64] = beliefs.sd * (density - standard * beyond)
+    return losses

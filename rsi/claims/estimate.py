@@ -54,12 +54,13 @@ def estimate(differences: Sequence[float], noise: PairNoise | None = None, confi
     if not varies(pairs):
         return Interval(estimate=mean, confidence=confidence, n=number, method="none: the differences do not vary")
     own = number - 1
-    squares = math.fsum((value - mean) ** 2 for value in pairs)
+    unit = max(*map(abs, pairs), noise.standard_deviation if noise is not None else 0.0)
+    squares = math.fsum(((value - mean) / unit) ** 2 for value in pairs)
     borrowed = min(noise.freedom, own) if noise is not None else 0.0
     if noise is not None:
-        squares += borrowed * noise.standard_deviation**2
+        squares += borrowed * (noise.standard_deviation / unit) ** 2
     freedom = own + borrowed
-    reach = _quantile((1 + confidence) / 2, freedom) * math.sqrt(squares / freedom / number)
+    reach = _quantile((1 + confidence) / 2, freedom) * math.sqrt(squares / freedom / number) * unit
     method = f"paired t, {borrowed:.3g} of {freedom:.3g} degrees of freedom from the run" if borrowed else "paired t"
     return Interval(estimate=mean, low=mean - reach, high=mean + reach, confidence=confidence, n=number, method=method)
 

@@ -137,11 +137,8 @@ def log_evidence(differences: Sequence[float], noise: PairNoise | None = None) -
     pairs = check_finite(differences, "The difference of pair")
     if len(pairs) < LEAST_PAIRS or not _spread(pairs):
         return 0.0
-    largest = max(map(abs, pairs))
-    scaled = [value / largest for value in pairs]
-    mean = math.fsum(scaled) / len(scaled)
-    squares = math.fsum((value - mean) ** 2 for value in scaled)
-    return _combined(len(pairs), mean, squares, _scaled(noise, largest))
+    mean, squares, prior = _summary(pairs, noise)
+    return _combined(len(pairs), mean, squares, prior)
 
 
 def _decided(plan: MilestonePlan, pairs: tuple[float, ...]) -> Passed | Failed | None:
@@ -166,32 +163,36 @@ def _futile(plan: MilestonePlan, pairs: tuple[float, ...]) -> bool:
 
     Stopping for futility can only lower the error: it turns possible passes into failures.
     """
-    number, largest = len(pairs), max(map(abs, pairs))
-    if largest == 0.0:
+    if not _spread(pairs):
         return False
-    scaled = [value / largest for value in pairs]
-    mean = math.fsum(scaled) / number
-    squares = math.fsum((value - mean) ** 2 for value in scaled)
+    number = len(pairs)
+    mean, squares, prior = _summary(pairs, plan.noise)
     hoped = mean + _HOPE * math.sqrt(squares / (number - 1) / number)
     if hoped <= 0:
         return True
-    noise = _scaled(plan.noise, largest)
     spread = squares / (number - 1)
     for total in range(number + 1, plan.most_pairs + 1):
         more = total - number
         shifted = (number * mean + more * hoped) / total
         between = number * more / total * (hoped - mean) ** 2
-        if _combined(total, shifted, squares + between + (more - 1) * spread, noise) >= -math.log(plan.level):
+        if _combined(total, shifted, squares + between + (more - 1) * spread, prior) >= -math.log(plan.level):
             return False
     return True
 
 
-def _scaled(noise: PairNoise | None, by: float) -> tuple[float, float]:
-    """(sum of squares, degrees of freedom) that the pooled noise counts for, in units of `by`."""
+def _summary(pairs: Sequence[float], noise: PairNoise | None) -> tuple[float, float, tuple[float, float]]:
+    """Mean and sum of squares of the pairs, and (sum of squares, degrees of freedom) that the pooled noise counts for.
+
+    All in units of the largest of them, so that no square overflows; the evidence does not depend on the unit.
+    """
+    unit = max(*map(abs, pairs), noise.standard_deviation if noise is not None else 0.0)
+    scaled = [value / unit for value in pairs]
+    mean = math.fsum(scaled) / len(scaled)
+    squares = math.fsum((value - mean) ** 2 for value in scaled)
     if noise is None:
-        return 0.0, 0.0
+        return mean, squares, (0.0, 0.0)
     freedom = min(noise.freedom, PRIOR_FREEDOM)
-    return freedom * (INFLATION * noise.standard_deviation / by) ** 2, freedom
+    return mean, squares, (freedom * (INFLATION * noise.standard_deviation / unit) ** 2, freedom)
 
 
 def _combined(number: int, mean: float, squares: float, prior: tuple[float, float]) -> float:

@@ -84,10 +84,11 @@ def pooled_noise(arms: Sequence[ArmValues], correlation: float = 0.0) -> PooledN
     if not noisy:
         return None
     freedom = sum(len(arm) - 1 for arm in noisy)
-    squares = math.fsum(_squares(tuple(arm.values())) for arm in noisy)
+    unit = max(abs(value) for arm in noisy for value in arm.values())
+    squares = math.fsum(_squares([value / unit for value in arm.values()]) for arm in noisy)
     shared = math.fsum(_overlap(first, second) for first, second in combinations(noisy, 2))
     return PooledNoise(
-        standard_deviation=math.sqrt(squares / freedom),
+        standard_deviation=math.sqrt(squares / freedom) * unit,
         freedom=freedom**2 / (freedom + 2 * correlation**2 * shared),
     )
 
@@ -161,13 +162,14 @@ def _shared(arms: Sequence[ArmValues]) -> _Shared | None:
     seeds = sorted({seed for arm in kept for seed in arm})
     if len(kept) < 2 or len(seeds) < 2:
         return None
+    unit = max(abs(value) for arm in kept for value in arm.values()) or 1.0
     column = {seed: index for index, seed in enumerate(seeds)}
     information = np.zeros((len(seeds), len(seeds)))
     projected = np.zeros(len(seeds))
     squares = 0.0
     for arm in kept:
         index = [column[seed] for seed in arm]
-        values = np.fromiter(arm.values(), dtype=np.float64)
+        values = np.fromiter(arm.values(), dtype=np.float64) / unit
         centred = values - values.mean()
         information[index, index] += 1.0
         information[np.ix_(index, index)] -= 1.0 / len(arm)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rsi import edits
+from rsi.claims.null_edit import null_edit
 from rsi.edits.outcome import CheckedEdit, Refusal
 from rsi.records import CodeFiles, Edit
 
@@ -29,6 +30,10 @@ class Checker(Protocol):
         """The change from `before` to `after` as an edit of `onto`."""
         ...
 
+    def null_edit(self, code: CodeFiles, seed: int) -> Edit | None:
+        """An edit that moves the random stream and does nothing else; None where the code has none to move."""
+        ...
+
 
 class Confined:
     """Everything in a killable child; what every run but a simulated one uses."""
@@ -48,3 +53,7 @@ class Confined:
     def transplant(self, before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
         """`rsi.edits.transplant`."""
         return edits.transplant(before, after, onto)
+
+    def null_edit(self, code: CodeFiles, seed: int) -> Edit | None:
+        """`rsi.claims.null_edit.null_edit`."""
+        return null_edit(code, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsi.loop import CRASHES, declined_words
+from rsi.loop import CRASHES, declined_words, kept_by_rule
 from rsi.records import Discard, ExperimentStatus, Keep, Measure, Rejected, Scored, VerifierError
 from rsi.state import RETRIED, ExperimentState, RunState
 
@@ -17,8 +17,9 @@ def due(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str 
     unscored = _without_score(state, entry)
     if unscored is not None:
         return unscored
-    if entry.proposed.experiment == 0 and state.observations(0):
-        return ExperimentStatus.KEPT, "the baseline"
+    ruled = kept_by_rule(entry)
+    if ruled and state.observations(entry.proposed.experiment):
+        return ExperimentStatus.KEPT, ruled
     return _by_decision(state, entry)
 
 

@@ -103,8 +103,11 @@ def write_picture(folder: Path, picture: Picture) -> Path:
     path, temporary = folder / "progress.png", folder / f".progress.png.{os.getpid()}"
     with disk_faults(path):
         temporary.unlink(missing_ok=True)
-        figure.savefig(temporary, format="png")
-        temporary.replace(path)
+        try:
+            figure.savefig(temporary, format="png")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)  # half a picture on a full disk
     return path
 
 

@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from rsi import confirmation, milestones, plugins
+from rsi import ablations, confirmation, milestones, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
+from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component
 from rsi.derive import compare, derive_verdict, gather, history, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
+from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
+from rsi.evidence import Secret
 from rsi.ledger import Event
+from rsi.proposing import null, removal
 from rsi.records import (
     CodeFiles,
     Edit,
@@ -30,11 +34,12 @@ from rsi.records import (
     Verdict,
     VerifierError,
 )
+from rsi.removal import without
 from rsi.review import rederive_calls as calls
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
-from rsi.schedule import plan_holds
+from rsi.schedule import draws_null, plan_holds
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -108,6 +113,11 @@ class Rederivation:
 
     def proposed(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
         """What is carried over to another incumbent is the earlier experiment's own change."""
+        if body.removes:
+            yield from self._removal(state, body)
+            return
+        if draws_null(state, body.experiment) and body.experiment > 0 and body.again is None:
+            yield from self._null(state, body)
         if body.again is None:
             yield from self._fresh(state, body)
             return
@@ -124,6 +134,56 @@ class Rederivation:
                 yield "commit", f"the edit of experiment {body.again} cannot be carried over: {edit.reason}"
         elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
             yield "commit", f"its edit is not the change that experiment {body.again} made"
+
+    def _removal(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """What is taken out is what the ablation found, by the edits that were kept."""
+        edits = {"edit": body.edit, "problem": body.problem}
+        if body != removal(state, body.removes).model_copy(update=edits):
+            yield "commit", "it is not told as what an ablation takes out"
+        if not self.verdicts:
+            return
+        code = self._code(state.commit_of(state.incumbent))
+        left = self._without(state, state.incumbent, body.removes)
+        edit = left if isinstance(left, Refusal) else as_edit(left, code)
+        if isinstance(edit, Refusal):
+            if body.problem != edit.reason:
+                yield "commit", f"the edits of {body.removes} cannot be taken out: {edit.reason}"
+        elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
+            yield "commit", f"its edit does not take out the edits of {body.removes}"
+
+    def _null(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        if not self.verdicts:
+            return
+        seed = Secret(key=state.run.randomness).derive("null edit", body.experiment).seed()
+        edit = null_edit(self._code(state.commit_of(state.incumbent)), seed)
+        if (edit is not None) != body.null:
+            yield "decision", "a null edit was drawn, and this is none" if edit else "no null edit could be made here"
+        elif edit is not None and (
+            body != null(state, body.edit or "") or Edit.model_validate_json(self.blobs.get(body.edit or "")) != edit
+        ):
+            yield "commit", "its edit is not the null edit that the run's secret gives"
+
+    def _without(self, state: RunState, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
+        def code(number: int) -> CodeFiles:
+            return self._code(state.commit_of(number))
+
+        changes = [(code(state.experiments[edit].proposed.parent), code(edit)) for edit in edits]
+        return without(code(base), changes, transplant, inspect_code)
+
+    def cut(self, state: RunState, body: e.AblationCut) -> Iterator[Claim]:
+        """Whether the code can be made without some edits follows from the commits."""
+        if not self.verdicts:
+            return
+        left = self._without(state, state.ablations[body.ablation - 1].begun.base, body.edits)
+        if isinstance(left, Refusal) == body.applies:
+            yield "ablation", f"the code can{'not' if body.applies else ''} be made without {body.edits}"
+
+    def ablated(self, state: RunState, body: e.AblationClosed) -> Iterator[Claim]:
+        """What an ablation found follows from its answers."""
+        current = state.open_ablation()
+        self.counts["ablations"] += 1
+        if current is None or ablations.step(state, current) != body:
+            yield "ablation", "what it found does not follow from its trials"
 
     def _fresh(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
         """A fresh proposal comes where the policy plans nothing else."""
@@ -157,7 +217,8 @@ class Rederivation:
                 yield "commit", "its tree digest is not that of the code"
             else:
                 self.notes["Tree digests were made by another version of Python and not compared."] = None
-        if checked.tree_digest in state.tried() and self._same_parser:
+        own = bool(entry.proposed.removes) or entry.proposed.null
+        if checked.tree_digest in state.tried() and self._same_parser and not own:
             yield "commit", "the same code was tried before"
         parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
         yield from self._same_commit(state, body.experiment, body.commit, parents, code)
@@ -348,6 +409,8 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.PolicyDecided: Rederivation.decided,
     e.ExperimentClosed: Rederivation.closed,
     e.PolicyPlanned: Rederivation.planned,
+    e.AblationCut: Rederivation.cut,
+    e.AblationClosed: Rederivation.ablated,
     e.MilestoneBegun: Rederivation.begun,
     e.MilestoneTested: Rederivation.tested,
     e.MilestoneClosed: Rederivation.estimated,

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rsi import confirmation, milestones
+from rsi import ablations, audits, confirmation, milestones
 from rsi import events as e
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
-from rsi.schedule import may_open, plan_holds
-from rsi.seeds import seed
+from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
 from rsi.state import ExperimentState, RunState, TrialState
 
 
@@ -40,20 +39,30 @@ def _eldest(state: RunState, number: int) -> ExperimentState | None:
 
 
 def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
-    if (
-        state.experiments
-        and not may_open(state)
-        and not (state.run.configuration.proposal_only and body.experiment == 1)
-    ):
+    alone = body.removes or (state.run.configuration.proposal_only and body.experiment == 1)
+    if state.experiments and not may_open(state) and not alone:
         return "the experiments before it are not closed"
+    if body.removes and state.open_numbers():
+        return "something else was under way"
     if body.experiment != len(state.experiments):
         return f"experiment {body.experiment} is out of order"
     if body.parent != state.incumbent:
         return f"its parent is experiment {body.parent}, but the incumbent was {state.incumbent}"
     if (body.edit is None) != (body.experiment == 0):
         return "the baseline has no edit, every other experiment has one"
+    return _own(state, body)
+
+
+def _own(state: RunState, body: e.ExperimentProposed) -> str:
+    """Why it cannot be the loop's own experiment that it says it is, or no one's but the proposer's."""
+    if body.null and not draws_null(state, body.experiment):
+        return "no null edit was drawn"
     due = state.planned.experiment if isinstance(state.planned, TryAgain) else next(iter(state.to_reapply), None)
-    if body.again != due:
+    if body.removes != state.to_remove:
+        return (
+            f"experiments {state.to_remove} were to be taken out" if state.to_remove else "nothing was to be taken out"
+        )
+    if body.again != due and not body.removes:
         return (
             "it is no winner that waits to be carried over"
             if due is None
@@ -67,13 +76,7 @@ def _started(state: RunState, body: e.TrialStarted) -> str:
         return f"trial {body.trial!r} began before"
     if body.experiment not in state.experiments:
         return f"there is no experiment {body.experiment}"
-    if body.split != ("dev" if body.role == "measure" else "holdout"):
-        return f"a trial to {body.role} is not measured on {body.split}"
-    if (body.milestone is not None) != (body.role in {"certify", "estimate"}):
-        return f"a trial to {body.role} belongs to another part of the run"
-    if body.milestone is not None:
-        return _pairing(state, body)
-    return _confirming(state, body) if body.role == "confirm" else _measuring(state, body)
+    return _ROLES[body.role](state, body)
 
 
 def _confirming(state: RunState, body: e.TrialStarted) -> str:
@@ -81,8 +84,7 @@ def _confirming(state: RunState, body: e.TrialStarted) -> str:
         return "no confirmation was due"
     if (body.experiment, body.slot) not in confirmation.owed(state):
         return f"no confirmation of experiment {body.experiment} was due in slot {body.slot}"
-    name = f"{body.experiment}.c{len(confirmation.trials_of(state, body.experiment)) + 1}"
-    return _drawn(state, body, name)
+    return _as_due(state, body, Start(body.experiment, body.slot, body.role))
 
 
 def _pairing(state: RunState, body: e.TrialStarted) -> str:
@@ -91,8 +93,22 @@ def _pairing(state: RunState, body: e.TrialStarted) -> str:
         return f"milestone {body.milestone} was not under way"
     if (body.experiment, body.slot, body.role) not in set(milestones.due(state, current)):
         return f"no trial of experiment {body.experiment} was due in slot {body.slot}"
-    name = milestones.trial_name(state, current, body.experiment)
-    return _drawn(state, body, name)
+    return _as_due(state, body, StartPair(current.begun.milestone, body.experiment, body.slot, body.role))
+
+
+def _auditing(state: RunState, body: e.TrialStarted) -> str:
+    if body.experiment not in set(audits.due(state)):
+        return f"no audit of experiment {body.experiment} was due"
+    return _as_due(state, body, StartAudit(body.experiment))
+
+
+def _ablating(state: RunState, body: e.TrialStarted) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation or state.open_numbers():
+        return f"ablation {body.ablation} was not under way"
+    if (body.without, body.slot) not in {(ask.edits, ask.slot) for ask in ablations.trials_due(state, current)}:
+        return f"no trial without {body.without} was due in slot {body.slot}"
+    return _as_due(state, body, StartWithout(current.begun.ablation, body.without, body.slot))
 
 
 def _planned(state: RunState, body: e.PolicyPlanned) -> str:
@@ -105,6 +121,26 @@ def _begun(state: RunState, _body: e.MilestoneBegun) -> str:
     if state.open_numbers() or state.open_milestone() is not None:
         return "something else was under way"
     return "" if milestones.planned(state) or milestones.due_at_the_end(state) else "no milestone was due"
+
+
+def _ablation_begun(state: RunState, body: e.AblationBegun) -> str:
+    if state.open_numbers() or state.open_milestone() is not None or state.open_ablation() is not None:
+        return "something else was under way"
+    return "" if ablations.wanted(state) == body else "no such ablation was due"
+
+
+def _cut(state: RunState, body: e.AblationCut) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation:
+        return f"ablation {body.ablation} was not under way"
+    return "" if body.edits in ablations.cuts_due(state, current) else "nobody asked for the code without these edits"
+
+
+def _ablation_closed(state: RunState, body: e.AblationClosed) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation:
+        return f"ablation {body.ablation} was not under way"
+    return "" if all(state.trials[trial].over for trial in current.trials) else "a trial of it is still under way"
 
 
 def _of_milestone(state: RunState, body: e.MilestoneTested | e.MilestoneClosed) -> str:
@@ -125,14 +161,18 @@ def _measuring(state: RunState, body: e.TrialStarted) -> str:
         return f"{state.run.configuration.parallel} trials are under way already"
     if body.slot != state.next_slot(body.experiment) or body.slot >= entry.wanted:
         return f"slot {body.slot} was not due"
-    return _drawn(state, body, f"{body.experiment}.{len(entry.trials) + 1}")
+    return _as_due(state, body, Start(body.experiment, body.slot, body.role))
 
 
-def _drawn(state: RunState, body: e.TrialStarted, name: str) -> str:
-    if body.trial != name:
-        return f"the trial is called {body.trial!r} instead of {name!r}"
-    due = seed(state, body.role, body.experiment, body.slot, body.milestone)
-    return "" if body.seed == due else f"its seed {body.seed} is not the one that the run's secret gives"
+def _as_due(state: RunState, body: e.TrialStarted, step: Starting) -> str:
+    due = started(state, step)
+    if body.trial != due.trial:
+        return f"the trial is called {body.trial!r} instead of {due.trial!r}"
+    if body.seed != due.seed:
+        return f"its seed {body.seed} is not the one that the run's secret gives"
+    if body.split != due.split:
+        return f"a trial to {body.role} is not measured on {body.split}"
+    return "" if body == due else "it belongs to another part of the run"
 
 
 def _answered(state: RunState, body: e.TrialAnswered) -> str:
@@ -163,7 +203,8 @@ def _questioned(state: RunState, trial: TrialState, purpose: str) -> str:
         return "" if trial.screened is None else f"trial {trial.started.trial} was judged before"
     screened = trial.screened is not None and isinstance(trial.screened.verdict, Scored)
     entry = state.experiments[trial.started.experiment]
-    if not screened or trial.checked is not None or not isinstance(entry.decision, Keep) or entry.closed is not None:
+    wins = isinstance(entry.decision, Keep) or bool(entry.proposed.removes)
+    if not screened or trial.checked is not None or not wins or entry.closed is not None:
         return f"trial {trial.started.trial} was not awaiting the checks before a keep"
     return ""
 
@@ -192,8 +233,8 @@ def _decided(state: RunState, body: e.PolicyDecided) -> str:
 
 
 def _resumed(state: RunState, body: e.RunResumed) -> str:
-    began, now = state.run.sandbox, body.sandbox
-    if (began.name, began.image_digest) != (now.name, now.image_digest):
+    before, now = state.sandbox or state.run.sandbox, body.sandbox
+    if before.name != now.name or (before.image_digest != now.image_digest and not body.other_image):
         return "it goes on in another sandbox or image, whose scores would not compare"
     return ""
 
@@ -239,11 +280,21 @@ def _finished(state: RunState, _body: e.RunFinished) -> str:
         return ""
     if state.open_experiment() is not None:
         return "an experiment is still open"
+    if state.open_ablation() is not None or state.to_remove:
+        return "an ablation is still open"
     if state.open_milestone() is not None or milestones.due_at_the_end(state):
         return "what the run ends with is not yet certified"
     return ""
 
 
+_ROLES: dict[e.Role, Callable[[RunState, e.TrialStarted], str]] = {
+    "measure": _measuring,
+    "confirm": _confirming,
+    "certify": _pairing,
+    "estimate": _pairing,
+    "ablate": _ablating,
+    "audit": _auditing,
+}
 _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.DataPrepared: _prepared,
     e.ExperimentProposed: _proposed,
@@ -256,6 +307,9 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.PolicyDecided: _decided,
     e.PolicyPlanned: _planned,
     e.ExperimentClosed: _closed,
+    e.AblationBegun: _ablation_begun,
+    e.AblationCut: _cut,
+    e.AblationClosed: _ablation_closed,
     e.MilestoneBegun: _begun,
     e.MilestoneTested: _of_milestone,
     e.MilestoneClosed: _of_milestone,

@@ -166,16 +166,22 @@ def reference_problems(
     expected = closed.commit if closed else None
     if kept != expected:
         sentence = f"the branch `kept` is at {kept or 'nothing'}, the record says {expected or 'nothing'}"
-        if living or _just_kept(state, last):
+        if living or _may_lag(state, last, kept):
             notes.append(f"{sentence}: the run went on meanwhile, or a crash came between; `rsi resume` mends it.")
         else:
             wrong.append(Wrong(where.get(expected or "", last.seq), "reference", sentence))
     return wrong, notes
 
 
-def _just_kept(state: RunState, last: Event) -> bool:
-    """Whether the last thing recorded was a keep: then the branch may not have been moved yet."""
-    return last.kind == "experiment.closed" and last.body.get("experiment") == state.incumbent
+def _may_lag(state: RunState, last: Event, kept: str | None) -> bool:
+    """Whether the branch is where the keep before left it, and nothing but a pause came after the last one.
+
+    The move follows the event; a crash may come between, or a disk that has no room for it.
+    """
+    if last.kind == "experiment.closed":
+        return last.body.get("experiment") == state.incumbent
+    commits = [x.closed.commit for x in state.experiments.values() if x.closed and x.closed.commit]
+    return last.kind == "run.paused" and kept == (commits[-2] if len(commits) > 1 else None)
 
 
 def anchor_problem(run_id: str, hashes: Sequence[str]) -> tuple[Wrong | None, int]:

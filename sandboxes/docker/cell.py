@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import signal
 import tarfile
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,8 @@ DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
 FIRST_LOOK_SECONDS = 0.01
-KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
+KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 255)
+"""Exit codes that no program can give its container's first process; 255 where an engine was not there to see it."""
 
 
 class Cell:
@@ -46,20 +49,28 @@ class Cell:
         self.plan = plan
         self._engine = engine
         self._holder = f"{plan.name}-holder"
+        self._lease: Attachment | None = None
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
         self.worker = plan.name
         self.baseline = Reading()
 
     @classmethod
-    def make(cls, engine: Engine, plan: CellPlan, bell: Bell | None = None) -> Cell:
-        """A cell whose worker has imported the shape's modules; whatever is raised, nothing is left behind."""
+    def make(
+        cls,
+        engine: Engine,
+        plan: CellPlan,
+        bell: Bell | None = None,
+        bury: Callable[[Cell], object] | None = None,
+    ) -> Cell:
+        """A cell whose worker has imported the shape's modules; whatever is raised, what there was of it is buried."""
         cell = cls(engine, plan)
         try:
             cell._build(bell)
         except BaseException as error:
-            cell.destroy()
+            (bury or cls.destroy)(cell)
             if isinstance(error, Gone):
+                engine.require_image()
                 raise EngineLost("The Docker engine lost a container that was being made; resume the run.") from None
             raise
         return cell
@@ -70,6 +81,7 @@ class Cell:
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
                 api.create_volume(volume["Name"], volume["Driver"], volume["DriverOpts"], volume["Labels"])
             api.create_container_from_config(policy.holder_options(self.plan), self._holder)
+            self._lease = Attachment(api, self._holder)
             api.start(self._holder)
         if bell is not None:
             bell.raise_if_rung()
@@ -159,6 +171,10 @@ class Cell:
         try:
             packed = pack(inputs)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = tempfile.gettempdir()
+                sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
+                raise EnvironmentFault(sentence) from None
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
         with contextlib.closing(packed) as archive, translated():
             self._engine.api.put_archive(self._holder, policy.FOLDERS.inputs, archive)
@@ -249,8 +265,9 @@ class Cell:
 
     def destroy(self) -> bool:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
-        if self._attachment is not None:
-            self._attachment.close()
+        for attachment in (self._attachment, self._lease):
+            if attachment is not None:
+                attachment.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),

@@ -7,6 +7,7 @@ from typing import Any
 from rsi.errors import EnvironmentFault
 from rsi.execution import MIB, Limits, Shape
 from rsi.records import Record
+from sandboxes.docker.fit import Hardware
 from sandboxes.invocation import Folders, base_environment
 
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
@@ -22,6 +23,8 @@ HOLDER_MEMORY_BYTES = 64 * MIB
 HOLDER_USER = "65534:65534"
 LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
+LEASE_LABEL = "rsi.lease"
+"""On a holder: the cell lives as long as this container does."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -46,6 +49,7 @@ class CellPlan(Record):
     user: int
     shape: Shape
     labels: dict[str, str]
+    hardware: Hardware = Hardware()
 
     @property
     def inputs_volume(self) -> str:
@@ -91,8 +95,17 @@ def _volume(name: str, plan: CellPlan, options: str) -> dict[str, Any]:
     return plan.adapt_volume({"Name": name, "Driver": "local", "DriverOpts": mount, "Labels": plan.labels})
 
 
+def probe_options() -> dict[str, Any]:
+    """Of a container that only shows whether one starts."""
+    return _locked_down(memory=256 * MIB, cpus=0.5, processes=LAUNCH_PROCESSES)
+
+
 def holder_options(plan: CellPlan) -> dict[str, Any]:
-    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
+    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing.
+
+    It is also the lease: it lives exactly as long as its owner holds its standard input open, on whichever machine and
+    in whichever namespace that owner is. A cell whose holder has ended has no owner.
+    """
     host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=LAUNCH_PROCESSES)
     host["Mounts"] = [
         _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
@@ -100,9 +113,12 @@ def holder_options(plan: CellPlan) -> dict[str, Any]:
     ]
     return {
         "Image": plan.image,
-        "Entrypoint": ["sleep", "infinity"],
+        "Entrypoint": ["cat"],
         "User": HOLDER_USER,
-        "Labels": plan.labels,
+        "Labels": {**plan.labels, LEASE_LABEL: "stdin"},
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
         "NetworkDisabled": True,
         "HostConfig": host,
@@ -115,6 +131,7 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
     host["ShmSize"] = SHARED_MEMORY_BYTES
+    host |= plan.hardware.host_options()
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
     host["Tmpfs"] = {FOLDERS.scratch: _scratch_mount(limits, plan.user)}
     host["Mounts"] = [
@@ -213,6 +230,8 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         wrong.append("Env")
     if host.get("MemorySwap") != expected["MemorySwap"] and swap_is_limited:
         wrong.append("MemorySwap")
+    if _requests(host) != _requests(expected):
+        wrong.append("DeviceRequests")
     if _security(host) != _security(expected):
         wrong.append("SecurityOpt")
     if host["LogConfig"].get("Type") != expected["LogConfig"]["Type"]:
@@ -233,9 +252,14 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         )
 
 
-CHECKED_APART = ("MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
+CHECKED_APART = ("DeviceRequests", "MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
 """Engines give these back in other words or another order."""
 MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")
+
+
+def _requests(host: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked of devices, without the ways of saying nothing."""
+    return [{key: value for key, value in request.items() if value} for request in host.get("DeviceRequests") or []]
 
 
 def _ulimits(host: dict[str, Any]) -> set[tuple[str, int, int]]:

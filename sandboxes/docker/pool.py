@@ -34,6 +34,7 @@ class Pool:
     def warm(self, shapes: Sequence[Shape]) -> None:
         """Have one cell for each mention, as far as the size goes; those of other shapes make room."""
         wanted = list(shapes)[: self._size]
+        self._bury_again()
         with self._lock:
             if self._closed:
                 return
@@ -94,9 +95,21 @@ class Pool:
     def bury(self, cell: Cell) -> None:
         """Destroy it in the background."""
         with contextlib.suppress(RuntimeError):  # the interpreter or the pool is ending: do it here
-            self._threads.submit(self._destroy, cell)
+            self._threads.submit(self.destroy, cell)
             return
-        self._destroy(cell)
+        self.destroy(cell)
+
+    def destroy(self, cell: Cell) -> None:
+        """Destroy it now; where the engine would not, again later."""
+        if not cell.destroy():
+            with self._lock:
+                self._undead.append(cell)
+
+    def _bury_again(self) -> None:
+        with self._lock:
+            undead, self._undead = self._undead, []
+        for cell in undead:
+            self.bury(cell)
 
     def in_background(self, work: Callable[[], object]) -> None:
         """Run something that may fail, is not waited for before `close`, and whose result nobody needs."""
@@ -124,7 +137,3 @@ class Pool:
     def _bury_result(self, future: Future[Cell]) -> None:
         with contextlib.suppress(Exception, CancelledError):  # a cell that failed to be made has cleaned up itself
             self.bury(future.result())
-
-    def _destroy(self, cell: Cell) -> None:
-        if not cell.destroy():
-            self._undead.append(cell)

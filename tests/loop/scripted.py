@@ -99,6 +99,18 @@ class Careful:
         return Propose(rule="careful", reason="always")
 
 
+class Keeping:
+    """A policy that keeps whatever gives a score."""
+
+    name = "keeping"
+
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
+        return Keep(rule="keeping", reason="always")
+
+    def plan(self, history):  # type: ignore[no-untyped-def]
+        return Propose(rule="keeping", reason="always")
+
+
 class Raising:
     """A verifier that fails itself."""
 

@@ -127,6 +127,7 @@ def test_a_study_can_be_read_and_looked_at(results: Results, tmp_path: Path) -> 
     assert "greedy" in text
     assert "oracle" in text
     assert "null kept" in text
-    for name in ("one.png", "two.png"):
-        draw(results, tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    for ending in ("png", "svg"):
+        for name in ("one", "two"):
+            draw(results, tmp_path / f"{name}.{ending}")
+        assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
