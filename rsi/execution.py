@@ -148,6 +148,8 @@ class Execution(Record):
     usage: Usage
     setup_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the request to the start of the program: what a warm place saves."""
+    setup_cpu_seconds: float | None = Field(default=None, ge=0, le=1e9)
+    """CPU time that making its place ready took, imports included, whenever that was; None where nobody measured."""
     collect_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the end of the program until its files were on the host."""
     stdout_bytes: int = 0

@@ -60,7 +60,7 @@ class Streams:
     def __init__(self, nonce: str, limit: int, watch: Watch | None = None) -> None:
         self._limit = limit
         self._watch = watch
-        self._trailer = WorkerLine(nonce)
+        self._last: dict[Stream, WorkerLine] = {"stdout": WorkerLine(nonce), "stderr": WorkerLine(nonce)}
         self._kept: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self.seen: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         self._arrivals = Arrivals()
@@ -72,16 +72,22 @@ class Streams:
 
     def feed(self, name: Stream, data: bytes) -> None:
         """Take what arrived on one stream."""
-        self._record(name, self._trailer.feed(data) if name == "stderr" else data)
+        self._record(name, self._last[name].feed(data))
 
     def finish(self) -> None:
         """Nothing more will arrive."""
-        self._record("stderr", self._trailer.rest())
+        for name, line in self._last.items():
+            self._record(name, line.rest())
 
     @property
     def trailer(self) -> bytes | None:
         """The worker's last line without its mark, once it is complete."""
-        return self._trailer.found
+        return self._last["stderr"].found
+
+    @property
+    def complete(self) -> bool:
+        """Whether the worker has told that nothing more comes on either stream."""
+        return all(line.found is not None for line in self._last.values())
 
     @property
     def stdout(self) -> bytes:

@@ -154,6 +154,6 @@ class Supervisor:
 
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS
-        while not self._place.ended and time.monotonic() < until:
+        while not self._streams.complete and not self._place.ended and time.monotonic() < until:
             for stream, data in self._place.receive(until - time.monotonic()):
                 self._streams.feed(stream, data)

@@ -25,6 +25,8 @@ LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
 LEASE_LABEL = "rsi.lease"
 """On a holder: the cell lives as long as this container does."""
+CPU_SHARES, WARMING_CPU_SHARES = 1024, 128
+"""Where the machine's processors are contended: while a place warms up, programs that run get eight times as much."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -130,6 +132,7 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     limits = plan.shape.limits
     host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
+    host["CpuShares"] = CPU_SHARES
     host["ShmSize"] = SHARED_MEMORY_BYTES
     host |= plan.hardware.host_options()
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
@@ -160,10 +163,11 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
 
 
 def launch_options(plan: CellPlan) -> dict[str, Any]:
-    """What the worker's container is made with; its process limit is lowered to the policy's once it has started."""
+    """What the worker's container is made with; what differs becomes the policy's once its imports are done."""
     options = worker_options(plan)
     host = options["HostConfig"]
-    return {**options, "HostConfig": {**host, "PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}}
+    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES), "CpuShares": WARMING_CPU_SHARES}
+    return {**options, "HostConfig": {**host, **launch}}
 
 
 def process_limit(plan: CellPlan) -> int:
@@ -252,6 +256,8 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         )
 
 
+CHANGED_ONCE_WARM = ("PidsLimit", "CpuShares")
+"""In which `launch_options` differs; nothing of a candidate's runs before they are what the policy says."""
 CHECKED_APART = ("DeviceRequests", "MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
 """Engines give these back in other words or another order."""
 MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")
