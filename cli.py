@@ -43,6 +43,7 @@ from rsi.flags import (
     RunName,
     Runtime,
     Trials,
+    Trust,
     Unisolated,
 )
 from rsi.output import console, print_json, say
@@ -302,7 +303,7 @@ def resume(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    trust: Trust = False,
     image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
@@ -311,6 +312,21 @@ def resume(
 
     more = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
     with reopen(runs.find(name), say, more, trusted=trust, image=image) as session:
+        code = _go(session)
+    raise typer.Exit(code)
+
+
+@app.command()
+def attribute(
+    name: RunName,
+    trials: Annotated[int | None, typer.Option(min=1, help="To spend on it; by default 4 an edit and 16.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Find out which of the kept edits matter, by training the best code without some of them, again and again."""
+    from rsi import runs
+    from rsi.session import attribute as attributing
+
+    with attributing(runs.find(name), say, trials, trusted=trust) as session:
         code = _go(session)
     raise typer.Exit(code)
 

@@ -23,6 +23,8 @@ _MODELS = "Language models (--proposer llm)"
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
 
+Trust = Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")]
+
 Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
 Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trainings of every kind, those of milestones among them.")]

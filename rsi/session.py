@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import rsi
-from rsi import anchors, plugins, runs
+from rsi import ablations, anchors, plugins, runs
 from rsi.calls import Calls
 from rsi.candidates import Candidates
+from rsi.claims.attribution import least_trials
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
@@ -175,6 +176,18 @@ def resume(
         if prepared is not None and state.data is None:
             _record_prepared(run, prepared, made)
         return parts.session(run, task, data, stack.pop_all(), say)
+
+
+def attribute(folder: Path, say: Say, trials: int | None = None, *, trusted: bool = False) -> Session:
+    """Go on with a run to find out which of its kept edits matter; UsageError where none were kept, or for too few."""
+    state = runs.read(folder).state
+    edits = len(ablations.kept_edits(state, 0))
+    if not edits:
+        raise UsageError(f"{state.run.run} kept no edit, so there is nothing to attribute; `rsi show` tells its story.")
+    least = least_trials(edits)
+    if trials is not None and trials < least:
+        raise UsageError(f"Attribution of {edits} edits takes at least {least} trials; give more with --trials.")
+    return resume(folder, say, trusted=trusted, attribute=trials or 2 * least)
 
 
 class _Parts:

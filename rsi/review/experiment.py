@@ -14,6 +14,7 @@ from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself, standings
 from rsi.review.wording import STYLES, count, safe, say
+from rsi.review.worth import edits_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import ExperimentState, TrialState
@@ -141,6 +142,8 @@ def _claiming(run: ReadRun, number: int) -> list[str]:
 def _show_trial(trial: TrialState, console: Console) -> None:
     started = trial.started
     part = "" if started.milestone is None else f" for milestone {started.milestone}"
+    part += f" without {edits_of(started.without)}" if started.without else ""
+    part += f" the weights of {started.weights_of}" if started.weights_of is not None else ""
     head = f"  trial {started.trial} (to {started.role}{part}, on {started.split}, seed {started.seed})"
     say(console, head, "bold")
     if trial.failed is not None:

@@ -15,6 +15,7 @@ from rsi.records import Measure, Record, TryAgain
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself
 from rsi.review.wording import count, duration, one_line, say, size
+from rsi.review.worth import edits_of, found, looking
 from rsi.runs import ReadRun
 
 Words = Callable[[Any], str]
@@ -47,7 +48,9 @@ def experiment_of(event: Event, run: ReadRun) -> int | None:
     number = event.body.get("experiment")
     if isinstance(number, int):
         return number
-    milestone = event.body.get("milestone")
+    milestone, ablation = event.body.get("milestone"), event.body.get("ablation")
+    if isinstance(ablation, int) and 0 < ablation <= len(run.state.ablations):
+        return run.state.ablations[ablation - 1].begun.base
     if isinstance(milestone, int) and 0 < milestone <= len(run.state.milestones):
         return run.state.milestones[milestone - 1].begun.candidate
     trial = run.state.trials.get(str(event.body.get("trial", "")))
@@ -90,6 +93,11 @@ def _begun(body: e.MilestoneBegun) -> str:
 def _tested(body: e.MilestoneTested) -> str:
     became = "passed" if body.passed else "failed"
     return f"milestone {body.milestone} {became} after {count(body.pairs, 'pair')}: {body.reason}"
+
+
+def _cut(body: e.AblationCut) -> str:
+    comes = "can be made" if body.applies else f"cannot be made ({body.reason})"
+    return f"ablation {body.ablation}: the code {comes} without {edits_of(body.edits)}"
 
 
 def _closed(body: e.MilestoneClosed) -> str:
@@ -163,6 +171,9 @@ _WORDS: dict[type[Record], Words] = {
     e.MilestoneBegun: _begun,
     e.MilestoneTested: _tested,
     e.MilestoneClosed: _closed,
+    e.AblationBegun: lambda b: f"ablation {b.ablation} of experiment {b.base}: {looking(b)}",
+    e.AblationCut: _cut,
+    e.AblationClosed: lambda b: f"ablation {b.ablation}: {found(b.result)}",
     e.ConfirmationFinished: _confirmed,
     e.BlobsDropped: lambda b: f"{count(len(b.digests), 'blob')} dropped, {size(b.bytes)} ({b.reason})",
     e.RunPaused: lambda b: f"{b.reason}",

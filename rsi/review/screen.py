@@ -22,6 +22,7 @@ from rsi.review.staircase import renderable
 from rsi.review.underway import Underway, in_words
 from rsi.review.view import Line, View, experiment_line, milestone_under_way, view_of
 from rsi.review.wording import STYLES, better, duration, marks, number, one_line, say
+from rsi.review.worth import found, looking
 from rsi.state import RunState
 
 PICTURES_PER_SECOND = 2
@@ -35,6 +36,8 @@ _REDRAWN = frozenset(
         "milestone.begun",
         "milestone.tested",
         "milestone.closed",
+        "ablation.begun",
+        "ablation.closed",
         "confirmation.finished",
         "run.paused",
         "run.resumed",
@@ -196,6 +199,9 @@ class PlainLines:
                 return view_of(state).confirming if trial.started.role == "confirm" else ""
             case "milestone.begun":
                 return milestone_under_way(state)
+            case "ablation.begun" | "ablation.closed":
+                current = state.ablations[int(event.body["ablation"]) - 1]
+                return looking(current.begun) if current.closed is None else found(current.closed.result)
             case "milestone.tested" | "milestone.closed":
                 return _outcome(event, state)
             case _:

@@ -13,6 +13,7 @@ from rsi.review.staircase import points, renderable
 from rsi.review.standing import standings, tried
 from rsi.review.summary import RunSummary, Trouble, summarise
 from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
+from rsi.review.worth import attribution_words
 from rsi.runs import ReadRun
 from rsi.state import ExperimentState, RunState
 
@@ -70,8 +71,14 @@ def _tests(summary: RunSummary) -> list[tuple[str, str]]:
     told = [milestone_words(milestone) for milestone in summary.milestones]
     rows = [("tested" if place == 0 else "", words) for place, words in enumerate(told)]
     rows += [("gap", gap_words(summary.gap[-1]))] if summary.gap else []
+    if summary.audits:
+        last = summary.audits[-1]
+        rows.append(
+            ("audited", f"dev ahead of the holdout by {last.gap:.3g} after {count(last.trials_spent, 'trial')}")
+        )
     luck = calibration_words(summary)
-    return rows + ([("luck kept", luck)] if luck else [])
+    rows += [("luck kept", luck)] if luck else []
+    return rows + ([("matters", attribution_words(summary.attribution))] if summary.attribution else [])
 
 
 def _wrong(summary: RunSummary) -> str:

@@ -22,7 +22,7 @@ def by_itself(proposed: ExperimentProposed) -> str:
 
 def tried(proposed: ExperimentProposed, width: int) -> str:
     """What an experiment tried, as one line: the proposer's words, after the loop's own where it had none asked."""
-    own = by_itself(proposed)
+    own = "removal" if proposed.removes else by_itself(proposed)
     return one_line(f"{own}: {proposed.rationale}" if own else proposed.rationale, width)
 
 

@@ -10,12 +10,16 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi import audits
+from rsi.claims.attribution import Attribution
 from rsi.claims.calibration import KeptRate
+from rsi.claims.holdout import GapPoint
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus, Record, Rejected, Severity, VerifierError
 from rsi.review import claims
 from rsi.review.liveness import is_being_written
 from rsi.review.wording import mean, one_line
+from rsi.review.worth import attribution_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import RunState
@@ -116,6 +120,10 @@ class RunSummary(Record):
     calibration: KeptRate | None
     """Null edits that were decided and kept; None where none are slipped in."""
     gap: tuple[claims.Gap, ...]
+    audits: tuple[GapPoint, ...]
+    """How far dev was ahead of the holdout besides milestones, as the Ladder released it."""
+    attribution: Attribution | None
+    """Which of the kept edits matter; None where nobody asked."""
     confirmation: Confirmation | None
     ledger_head: str
     events: int
@@ -182,6 +190,8 @@ def summarise(run: ReadRun) -> RunSummary:
         milestones=claims.milestones_of(state),
         calibration=claims.calibration_of(state),
         gap=claims.gaps_of(state),
+        audits=audits.chart(state),
+        attribution=attribution_of(state),
         confirmation=confirmation_of(state),
         ledger_head=state.head,
         events=state.events,

@@ -10,6 +10,7 @@ from rsi.review.improvement import headline, under_test
 from rsi.review.staircase import Point, points
 from rsi.review.standing import tried
 from rsi.review.wording import duration, marks, number, one_line
+from rsi.review.worth import ablation_under_way
 from rsi.state import ExperimentState, RunState
 
 ROWS = 10
@@ -50,7 +51,7 @@ class View(Record):
     left_seconds: float | None
     """Estimated until the end, what is tested there included; None where there is no end, or nothing to go by."""
     milestone: str
-    """What the milestone under way is at; empty where there is none."""
+    """What the milestone or the ablation under way is at; empty where there is none."""
     confirming: str
 
 
@@ -77,7 +78,7 @@ def view_of(state: RunState) -> View:
         counted=", ".join(counted) or "nothing decided yet",
         spent=spent(state),
         left_seconds=seconds_left(state),
-        milestone=milestone_under_way(state),
+        milestone=milestone_under_way(state) or ablation_under_way(state),
         confirming=_confirming(state),
     )
 
@@ -144,7 +145,7 @@ def _seconds_of_trial(state: RunState) -> float:
 
 
 def _trials_for_claims(state: RunState) -> int:
-    """How many the confirmation and the milestone under way, or the one at the end, are still likely to take."""
+    """How many the confirmation, the ablation and the milestone under way, or the one at the end, may still take."""
     configuration = state.run.configuration
     confirming = 0
     if configuration.confirm and state.confirmation is None:
@@ -156,7 +157,9 @@ def _trials_for_claims(state: RunState) -> int:
         pairs = testing + current.estimate_pairs - current.estimated
     elif milestones.due_at_the_end(state):
         pairs = _USUAL_PAIRS + milestones.ESTIMATE_PAIRS
-    return max(0, confirming) + 2 * pairs
+    ablation = state.open_ablation()
+    ablating = 0 if ablation is None else max(0, ablation.begun.plan.trials - len(ablation.trials))
+    return max(0, confirming) + 2 * pairs + ablating
 
 
 def milestone_under_way(state: RunState) -> str:
