@@ -112,7 +112,7 @@ def certified_of(state: RunState) -> Certified | None:
 
 def provisional_of(state: RunState) -> Provisional | None:
     """What stands beside the certified code; None where the incumbent is that very code."""
-    if state.incumbent == state.certified:
+    if state.incumbent == state.certified or _same_code(state, state.incumbent, state.certified):
         return None
     value, certified = state.mean(state.incumbent), state.mean(state.certified)
     failed = [m for m in state.milestones if m.tested is not None and not m.tested.passed]
@@ -189,6 +189,13 @@ def _milestone(state: RunState, milestone: MilestoneState) -> Milestone:
         improvement=improvement,
         taken_back=_taken_back(state, begun.candidate) if passed is False else (),
     )
+
+
+def _same_code(state: RunState, one: int, other: int) -> bool:
+    """Whether two experiments are the same code up to formatting: so it is where all was taken back again."""
+    committed = [entry.committed for number in (one, other) if (entry := state.experiments.get(number)) is not None]
+    digests = [body.tree_digest for body in committed if body is not None]
+    return len(digests) == 2 and digests[0] == digests[1]
 
 
 def _taken_back(state: RunState, candidate: int) -> tuple[int, ...]:

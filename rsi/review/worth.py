@@ -21,8 +21,10 @@ def looking(begun: AblationBegun) -> str:
     plan = begun.plan
     if isinstance(plan, BlamePlan):
         edits = tuple(kept.edit for kept in plan.edits)
-        return f"milestone {begun.milestone} failed: is {edits_of(edits)} to blame?"
-    return f"which matter of {edits_of(plan.edits)}?"
+        one = len(edits) == 1
+        suspects = f"whether {edits_of(edits)} is" if one else f"which of {edits_of(edits)} are"
+        return f"milestone {begun.milestone} failed: looking {suspects} to blame"
+    return f"looking how much {edits_of(plan.edits)} matter{'s' if len(plan.edits) == 1 else ''}"
 
 
 def ablation_under_way(state: RunState) -> str:
@@ -31,9 +33,7 @@ def ablation_under_way(state: RunState) -> str:
     if current is None:
         return ""
     over = sum(1 for trial in current.trials if state.trials[trial].over)
-    return (
-        f"{looking(current.begun)} {over} of at most {count(current.begun.plan.trials, 'trial')} without some of them"
-    )
+    return f"{looking(current.begun)}, {over} of at most {count(current.begun.plan.trials, 'trial')}"
 
 
 def found(result: TakeBack | Attribution) -> str:
@@ -47,11 +47,8 @@ def found(result: TakeBack | Attribution) -> str:
 
 def attribution_words(result: Attribution) -> str:
     """Which edits matter, which do not, which nobody can tell."""
-    words = []
     matter, needed = result.having("matters"), result.having("needed")
-    words.append(
-        f"{edits_of(matter)} matter{'s' if len(matter) == 1 else ''}" if matter else "no edit is shown to matter"
-    )
+    words = [f"{edits_of(matter)} matter{'s' if len(matter) == 1 else ''}" if matter else "no edit is shown to matter"]
     if needed:
         words.append(f"without {edits_of(needed)} the code does not run")
     idle = result.having("idle")
