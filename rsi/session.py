@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import rsi
-from rsi import anchors, plugins, runs
+from rsi import ablations, anchors, plugins, runs
 from rsi.calls import Calls
 from rsi.candidates import Candidates
+from rsi.claims.attribution import least_trials
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
@@ -136,7 +137,7 @@ def resume(
         if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
-                "--max-cost, --max-tokens or --max-calls."
+                "--trials, --max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
         if configuration.proposal_only:
@@ -175,6 +176,18 @@ def resume(
         if prepared is not None and state.data is None:
             _record_prepared(run, prepared, made)
         return parts.session(run, task, data, stack.pop_all(), say)
+
+
+def attribute(folder: Path, say: Say, trials: int | None = None, *, trusted: bool = False) -> Session:
+    """Go on with a run to find out which of its kept edits matter; UsageError where none were kept, or for too few."""
+    state = runs.read(folder).state
+    edits = len(ablations.kept_edits(state, 0))
+    if not edits:
+        raise UsageError(f"{state.run.run} kept no edit, so there is nothing to attribute; `rsi show` tells its story.")
+    least = least_trials(edits)
+    if trials is not None and trials < least:
+        raise UsageError(f"Attribution of {edits} edits takes at least {least} trials; give more with --trials.")
+    return resume(folder, say, trusted=trusted, attribute=trials or 2 * least)
 
 
 class _Parts:
@@ -288,15 +301,29 @@ def _randomness(seed: int | None) -> str:
 def build(group: plugins.Group, component: Component) -> Any:
     """An implementation by name, constructed with its options; UsageError for options that it does not take."""
     factory = plugins.load(group, component.name)
+    _check_options(factory, component)
     try:
         return factory(**component.options)
-    except TypeError as error:
-        reason = str(error).rpartition("__init__() ")[2]
-        raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
     except RsiError:
         raise
     except Exception as error:  # a plug-in's own code
         raise UsageError(f"{component.name} cannot be made: {type(error).__name__}: {error}; mend it.") from error
+
+
+def _check_options(factory: Any, component: Component) -> None:
+    """UsageError for options that the factory does not take, or lacks; one without a signature judges itself."""
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(**component.options)
+    except ValueError:
+        return
+    except TypeError as error:
+        names = [name for name, kind in signature.parameters.items() if kind.kind is not kind.VAR_KEYWORD]
+        for option in component.options:
+            if option not in names:
+                known = plugins.nearest(option, names) if names else "it takes none."
+                raise UsageError(f"{component.name} has no option {option!r}: {known}") from None
+        raise UsageError(f"{component.name}: {error}; mend its options (for a verifier, in task.toml).") from None
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:
