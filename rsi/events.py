@@ -9,7 +9,7 @@ from pydantic import Field
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
-from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
+from rsi.records import Comparison, Decision, ExperimentStatus, Finding, Objective, Provenance, Record, Verdict
 from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
@@ -162,6 +162,10 @@ class TrialTrained(Record):
     stderr: Digest
     artifact: dict[str, Digest]
     """Path → droppable blob."""
+    findings: tuple[Finding, ...] = ()
+    """What the execution's attempts amount to (`rsi.scrutiny`); they decide nothing."""
+    attempts: Digest | None = None
+    """Blob with all attempts, a JSON list, where the execution lists not all."""
 
 
 class TrialAnswered(Record):
@@ -180,6 +184,9 @@ class TrialAnswered(Record):
     """What is wrong with an answer that came but is none; such a trial is rejected."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
     scoring_seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi.attempts import Attempt, Coverage
 from rsi.records import Record
 
 MIB = 1024 * 1024
@@ -61,6 +62,9 @@ class Job(Record):
     shape: Shape
     labels: Mapping[str, str] = {}
     """`run` and `trial`, for whoever looks at the engine from outside."""
+    trace: bool = False
+    """Whether a tracer outside the program's reach shall follow it too; EnvironmentFault or UsageError where none can,
+    before the program is started."""
 
 
 class ExitKind(StrEnum):
@@ -136,6 +140,10 @@ class Execution(Record):
     fault: Fault | None = None
     detail: str = ""
     """One sentence, ours, on anything but a plain completion."""
+    attempts: tuple[Attempt, ...] = ()
+    """What the program attempted, the most telling first; at most `MOST_RECORDED` of a grade. See `rsi.attempts`."""
+    coverage: tuple[Coverage, ...] = ()
+    """Who was looking, and how far; empty where nobody was."""
 
 
 class Outcome(Record):
@@ -146,6 +154,8 @@ class Outcome(Record):
     stderr: bytes = b""
     outputs: Mapping[str, bytes] = {}
     """Path below the output folder → content; only for a completed execution, and only within the caps."""
+    attempts: tuple[Attempt, ...] = ()
+    """All attempts that were told apart, where they are more than the execution lists."""
 
 
 class SandboxDescription(Record):

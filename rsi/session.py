@@ -17,13 +17,14 @@ from typing import Any, Self
 
 import rsi
 from rsi import anchors, plugins, runs
+from rsi.attempts import Grade
 from rsi.calls import Calls
 from rsi.candidates import Candidates
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, SandboxDescription, Shape, Watch
+from rsi.execution import MIB, ExitKind, Job, Limits, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preparation import PreparedData, prepare, read_source
@@ -83,6 +84,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         description = parts.sandbox.describe()
         if not description.isolates:
             _require_imports(task, parts.sandbox)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -131,6 +134,8 @@ def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: boo
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
         _same_image(state.run.sandbox, description)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -181,6 +186,7 @@ class _Parts:
             data=data,
             budget=self.configuration.training_budget or task.spec.train.budget,
             run=run.recorder.state.run.run,
+            trace=self.configuration.trace,
         )
         loop = Loop(
             recorder=run.recorder,
@@ -225,6 +231,23 @@ def _require_imports(task: Task, sandbox: Sandbox) -> None:
     """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
     shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
     sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+
+
+def _require_trace(sandbox: Sandbox) -> None:
+    """Run something small that a tracer must see, so that one which cannot work is known before anything is trained."""
+    inputs = {"code/probe.py": f"try: open({_PROBE!r})\nexcept OSError: pass\n".encode()}
+    shape = Shape(limits=Limits(wall_seconds=60.0, memory_bytes=256 * MIB))
+    job = Job(purpose="prepare", argv=("code/probe.py",), inputs=inputs, shape=shape, trace=True)
+    execution = sandbox.run(job).execution
+    if execution.kind in (ExitKind.LOST, ExitKind.INTERRUPTED):
+        raise EnvironmentFault(f"Whether this sandbox can trace was not found out: {execution.detail}")
+    traced = [attempt.target for attempt in execution.attempts if attempt.grade is Grade.TRACED]
+    complete = any(coverage.complete for coverage in execution.coverage if coverage.grade is Grade.TRACED)
+    if not complete or _PROBE not in traced:
+        raise EnvironmentFault(f"The sandbox {sandbox.name} cannot trace on this machine; leave out --trace.")
+
+
+_PROBE = "/rsi-trace-probe"
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:

@@ -41,6 +41,8 @@ class Place(Protocol):
     baseline: Reading
     """What making it and waiting in it used: not the program's."""
     poll_seconds: float
+    libraries: tuple[str, ...]
+    """Beginnings of the paths, in the guest's view, that every program is expected to read."""
 
     @property
     def folders(self) -> Folders:
@@ -55,6 +57,10 @@ class Place(Protocol):
     @property
     def ended(self) -> bool:
         """Whether its streams have ended, and it with them."""
+        ...
+
+    def first_process(self) -> int:
+        """The worker's number on this machine, for a tracer; EnvironmentFault or UsageError where none can follow."""
         ...
 
     def send(self, data: bytes) -> None:

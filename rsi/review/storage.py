@@ -53,16 +53,23 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
         case e.TrialTrained():
             yield body.stdout, "stdout"
             yield body.stderr, "stderr"
+            yield from _attempts(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialAnswered():
             yield body.stdout, "stdout"
             yield body.stderr, "stderr"
+            yield from _attempts(body)
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
         case e.RunResumed():
             if body.torn_tail:
                 yield body.torn_tail, "torn tail"
+
+
+def _attempts(body: e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
+    if body.attempts:
+        yield body.attempts, "attempts"
 
 
 class BlobIndex:

@@ -11,6 +11,7 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
     # fake: hang             training goes on until it is interrupted or reaches its wall time
     # fake: predict-crash    training is fine, predicting crashes
     # fake: nan              the answers are no numbers
+    # fake: connect          training tries to reach an address
     # fake: peek             the answers make use of what they should not look at: a better score, and caught
 """
 
@@ -27,6 +28,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from rsi.attempts import Attempt, AttemptKind, Coverage, Grade
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import Execution, ExitKind, Fault, Job, Outcome, OutputFile, SandboxDescription, Shape, Usage, Watch
 from rsi.prediction import decode_array, encode_array
@@ -45,6 +47,7 @@ ENDINGS = {
 
 _VALUE = re.compile(r"^VALUE\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
 _MARKER = re.compile(r"#\s*fake:\s*([a-z-]+)")
+_OPENED = re.compile(r"\bopen\('(/[^']*)'\)")
 
 _TASK = """\
 schema = 1
@@ -246,6 +249,31 @@ def _line_of(source: str, marker: str) -> int:
     return next((number for number, line in enumerate(lines, start=1) if marker in _MARKER.findall(line)), 1)
 
 
+def _attempts(job: Job) -> tuple[Attempt, ...]:
+    """What the job's script says that it attempts, in every grade that looks, at the line that says so."""
+    content = job.inputs.get(job.argv[0])
+    source = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
+    inside = [
+        Attempt(
+            grade=Grade.OBSERVED,
+            kind=AttemptKind.CONNECTION,
+            target="192.0.2.1:80",
+            detail="connect",
+            file=job.argv[0],
+            line=_line_of(source, "connect"),
+        )
+        for marker in _MARKER.findall(source)
+        if marker == "connect"
+    ]
+    # A script that opens a file by its path, such as the one that asks whether tracing works.
+    inside += [
+        Attempt(grade=Grade.OBSERVED, kind=AttemptKind.FILE, target=path, detail="read", file=job.argv[0], line=1)
+        for path in _OPENED.findall(source)
+    ]
+    bare = {"grade": Grade.TRACED, "file": "", "line": 0}
+    return (*inside, *(attempt.model_copy(update=bare) for attempt in inside if job.trace))
+
+
 def _execution(job: Job, kind: ExitKind, detail: str = "", line: int = 0) -> Execution:
     seconds = 0.5 + _uniform(job.purpose, *sorted(job.environment.items()))
     killed = kind not in {ExitKind.COMPLETED, ExitKind.CRASHED, ExitKind.FORBIDDEN_OUTPUT, ExitKind.LOST}
@@ -264,6 +292,8 @@ def _execution(job: Job, kind: ExitKind, detail: str = "", line: int = 0) -> Exe
         usage=Usage(wall_seconds=seconds, cpu_seconds=seconds, peak_memory_bytes=2**20, peak_processes=1),
         fault=Fault(error="RuntimeError", file="train.py", line=line) if crashed else None,
         detail=detail,
+        attempts=_attempts(job),
+        coverage=tuple(Coverage(grade=grade, complete=True) for grade in Grade if grade is Grade.OBSERVED or job.trace),
     )
 
 

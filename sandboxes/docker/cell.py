@@ -37,6 +37,7 @@ class Cell:
     """Make it with `make`, fill it, start it once, destroy it."""
 
     poll_seconds = POLL_SECONDS
+    libraries: tuple[str, ...] = policy.LIBRARIES
 
     def __init__(self, engine: Engine, plan: CellPlan) -> None:
         self.plan = plan
@@ -44,6 +45,7 @@ class Cell:
         self._holder = f"{plan.name}-holder"
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
+        self._process = 0
         self.worker = plan.name
         self.baseline = Reading()
 
@@ -80,7 +82,8 @@ class Cell:
         if found["State"]["Running"]:  # one that has ended already is told apart below
             policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
         self._await_ready(bell)
-        self._group = ControlGroup.find(found["State"]["Pid"], self.worker)
+        self._process = found["State"]["Pid"]
+        self._group = ControlGroup.find(self._process, self.worker)
         self.baseline = self.read_usage()
 
     def _limit_processes(self) -> None:
@@ -133,6 +136,15 @@ class Cell:
     def ended(self) -> bool:
         """Whether the attached streams ended, which they do with the container or the engine."""
         return self._streams.ended
+
+    def first_process(self) -> int:
+        """The container's process 1 as this machine numbers it; EnvironmentFault where the engine is on another."""
+        if self._group is None:
+            raise EnvironmentFault(
+                "Tracing needs a Docker engine on this machine, whose processes can be seen from here; "
+                "use one, or leave out --trace."
+            )
+        return self._process
 
     def send(self, data: bytes) -> None:
         """To the worker's standard input."""

@@ -12,6 +12,8 @@ from sandboxes.invocation import Folders, base_environment
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
+LIBRARIES = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/rsi/", "/etc/ld.so.cache/")
+"""What of the image's read-only root every program is expected to read."""
 INPUT_BYTES = 2048 * MIB
 INPUT_INODES = 65536
 SCRATCH_BYTES = 64 * MIB
