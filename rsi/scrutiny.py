@@ -13,8 +13,8 @@ from rsi.attempts import Attempt, AttemptKind, Coverage, Grade, most_telling_fir
 from rsi.execution import Execution, ExitKind
 from rsi.records import Finding, Severity
 
-MOST_FINDINGS = 24
-"""Of one execution; further ones are counted in a last one."""
+MOST_FINDINGS = 12
+"""Of one execution and grade; further ones are counted in a last one."""
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _RANK = {rank: number for number, rank in enumerate(Severity)}
@@ -38,15 +38,19 @@ def findings(execution: Execution, diff: str = "") -> tuple[Finding, ...]:
     """
     added = added_lines(diff)
     found = [doubt for coverage in execution.coverage if (doubt := _doubt(coverage, execution.kind)) is not None]
-    # What was traced comes first among equals: it cannot have been forged to crowd out the rest.
-    groups = sorted(_groups(execution.attempts), key=lambda group: not _of(Grade.TRACED, group))
-    found += [finding for group in groups if (finding := _finding(group, added)) is not None]
-    found.sort(key=lambda finding: -_RANK[finding.severity])
-    if len(found) <= MOST_FINDINGS:
-        return tuple(found)
-    rest = found[MOST_FINDINGS:]
-    message = f"{len(rest)} further findings of at most this severity; the execution's record lists what was attempted"
-    return (*found[:MOST_FINDINGS], Finding(severity=rest[0].severity, code="attempt.further", message=message))
+    # Each grade has its own room, and what was traced comes first: what was forged crowds out nothing.
+    for traced in (True, False):
+        of_grade = [group for group in _groups(execution.attempts) if bool(_of(Grade.TRACED, group)) is traced]
+        ranked = _gravest_first(finding for group in of_grade if (finding := _finding(group, added)) is not None)
+        found += ranked[:MOST_FINDINGS]
+        if rest := ranked[MOST_FINDINGS:]:
+            message = f"{len(rest)} further findings of at most this severity; the record lists what was attempted"
+            found.append(Finding(severity=rest[0].severity, code="attempt.further", message=message))
+    return tuple(_gravest_first(found))
+
+
+def _gravest_first(found: Iterable[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda finding: -_RANK[finding.severity])
 
 
 def added_lines(diff: str) -> dict[tuple[str, int], int]:

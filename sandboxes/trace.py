@@ -145,7 +145,7 @@ class Trace:
             if folder is None:
                 return None
             path = f"{call.texts[int(folder)]}/{path}"
-        return posixpath.normpath(path)
+        return "/" + posixpath.normpath(path).lstrip("/")  # it keeps two at the beginning
 
     def _file(self, path: str, detail: str) -> Iterator[Seen]:
         if f"{path}/".startswith(self._writable):

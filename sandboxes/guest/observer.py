@@ -59,7 +59,8 @@ class Surroundings:
         if not isinstance(value, str):
             return None
         path = value if value.startswith("/") else f"{os.getcwd()}/{value}"  # noqa: PTH109
-        return os.path.normpath(path) if "/." in path or "//" in path else path
+        # What is normal is left alone, for that is most; two slashes at the beginning stay two.
+        return "/" + os.path.normpath(path).lstrip("/") if "/." in path or "//" in path else path
 
     def file(self, value: object, detail: str) -> Iterator[Seen]:
         """A path that was used, unless it is where a program is expected to use it so."""
