@@ -75,11 +75,6 @@ def added_lines(diff: str) -> dict[tuple[str, int], int]:
     return added
 
 
-def worst(found: Iterable[Finding]) -> Severity | None:
-    """The gravest severity among them, None where there are none."""
-    return max((finding.severity for finding in found), key=_RANK.__getitem__, default=None)
-
-
 def _groups(attempts: Iterable[Attempt]) -> Iterator[tuple[Attempt, ...]]:
     """The same thing attempted in both grades belongs together; the same from another line of the code does not."""
     places: dict[tuple[str, str], dict[tuple[str, int], list[Attempt]]] = {}

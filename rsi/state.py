@@ -17,6 +17,7 @@ from rsi.records import (
     Arm,
     Decision,
     ExperimentStatus,
+    Finding,
     Keep,
     Measure,
     Observation,
@@ -50,6 +51,11 @@ class TrialState(Record):
     def verdict(self) -> e.TrialJudged | None:
         """The strictest verdict so far."""
         return self.checked or self.screened
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What its executions attempted, in the order in which they ran."""
+        trained = self.trained.findings if self.trained is not None else ()
+        return trained + tuple(finding for answered in self.answered for finding in answered.findings)
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""
