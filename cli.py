@@ -156,6 +156,7 @@ def run(
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
     approve: Annotated[bool, typer.Option("--approve", help="Show each diff and ask before it is trained.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Follow what code does in its sandbox with strace.")] = False,
     model: Model = None,
     api_base: ApiBase = None,
     repairs: Repairs = 2,
@@ -212,6 +213,7 @@ def run(
         seed=seed,
         retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
         approve=approve,
+        trace=trace,
         unsafe_no_isolation=unsafe_no_isolation,
     )
     with start(configuration, say) as session:
