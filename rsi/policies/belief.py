@@ -61,7 +61,9 @@ class Estimate:
     """Variance of the parent's value, given the effect."""
 
 
-def estimate(parent: Belief, alone: Sequence[float], paired: Sequence[tuple[float, float]], noise: float, rho: float) -> Estimate:
+def estimate(
+    parent: Belief, alone: Sequence[float], paired: Sequence[tuple[float, float]], noise: float, rho: float
+) -> Estimate:
     """Generalised least squares for the effect (Aitken 1935), the parent's value having the belief as its prior.
 
     Args:

@@ -13,9 +13,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erfcx
 
-from rsi.evidence import Array
+Array = NDArray[np.float64]
 
 SCALES = 2.0 ** np.arange(-5.0, 5.5, 1.0)
 """Of both exponentials, in units of the task's stated noise: a thirtieth to thirty-two times."""
@@ -24,6 +25,7 @@ HELPFUL = np.array([0.005, 0.03, 0.08, 0.16, 0.32])
 NULL = np.array([0.1, 0.35, 0.6, 0.85])
 """Shares of edits that do nothing among those that do not help."""
 
+TINY = 1e-280
 _FAR = 12.0
 """Standard errors above zero from where on the truncation of an exponential part no longer shows."""
 _ROOT_HALF = math.sqrt(0.5)
@@ -61,10 +63,8 @@ class Posterior:
 
     mean: float
     variance: float
-    density: float
-    """Marginal likelihood of the estimate."""
-    shares: Array
-    """Posterior probability of the spike, and of each helpful and each harmful scale."""
+    helpful: float
+    """Expectation of the effect's positive part: what knowing it exactly would at the most be worth."""
 
 
 class Effects:
@@ -79,37 +79,32 @@ class Effects:
         self.weights: Array = _PARTS @ probability
         """Prior probability of the spike, of each helpful and of each harmful scale."""
 
-    def posterior(self, estimate: float, error: float, shares: Array | None = None) -> Posterior:
-        """Of an effect whose estimate has this standard error.
-
-        `shares` replaces the prior's own weights: for an edit that was measured before.
-        """
-        weights = self.weights if shares is None else shares
+    def posterior(self, estimate: float, error: float) -> Posterior:
+        """Of an effect whose estimate has this standard error."""
         density, mean, square = _parts(estimate, error, self.scales)
-        joint = weights * density
+        joint = self.weights * density
         total = float(joint.sum())
-        if not total > 0 or not math.isfinite(total):  # further out than any part reaches: the nearest part has it
-            return Posterior(estimate, error**2, 1e-300, weights)
-        shares = joint / total
-        first = float(shares @ mean)
-        return Posterior(first, max(float(shares @ square) - first**2, 0.0), total, shares)
+        if not total > TINY:  # further out than any part reaches: the estimate stands for itself
+            return Posterior(estimate, error * error, max(estimate, 0.0))
+        first = float(joint @ mean) / total
+        helpful = float(joint[1 : 1 + len(SCALES)] @ mean[1 : 1 + len(SCALES)]) / total
+        return Posterior(first, max(float(joint @ square) / total - first * first, 0.0), helpful)
 
     def after(self, estimate: float, error: float) -> Effects:
         """The prior once a fresh edit's effect has been estimated so."""
         density, _, _ = _parts(estimate, error, self.scales)
         joint = self._probability * (density @ _PARTS)
         total = float(joint.sum())
-        return Effects(self.unit, joint / total) if total > 1e-280 else self
+        return Effects(self.unit, joint / total) if total > TINY else self
 
     def cells(self, edges: Array) -> Array:
-        """The probability of each cell between ascending edges, the spike in the cell that holds zero."""
+        """The prior probability of each cell between ascending edges, without the spike."""
         distance = np.abs(edges)[None, :] / self.scales[:, None]
         tails = np.exp(-distance)
         n = len(SCALES)
         helpful = self.weights[1 : 1 + n] @ np.where(edges[None, :] > 0, 1 - tails, 0.0)
         harmful = self.weights[1 + n :] @ np.where(edges[None, :] < 0, tails, 1.0)
         probability: Array = np.diff(helpful + harmful)
-        probability[np.searchsorted(edges, 0.0) - 1] += self.weights[0]
         return probability
 
 

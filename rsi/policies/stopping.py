@@ -10,62 +10,77 @@ price = E[best of discarding, keeping, and a further plan at that price] after o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from rsi.evidence import Array
-from rsi.policies.effects import Effects
+from rsi.policies.effects import Array, Effects
 
-_NODES = np.sinh(np.linspace(-6.2, 6.2, 111)) * 0.25
-"""Edges of the effect's cells in standard errors: fine near zero, up to sixty away."""
-_CENTRES = (_NODES[1:] + _NODES[:-1]) / 2
-_SEEN = np.sinh(np.linspace(-2.5, 5.2, 45)) * 0.7
-"""Estimates in standard errors."""
-_SEEN_WIDTH = np.gradient(_SEEN)
-_STEPS = np.linspace(-6.0, 6.0, 33)
+MORE = (1, 2, 4, 8)
+"""Further trials that a plan may hold."""
 
-MORE = (1, 2, 3, 5, 8, 13)
-"""Further trials of a candidate that a plan may hold."""
+_EDGES = np.sinh(np.linspace(-6.2, 6.2, 83)) * 0.25
+"""Of the cells in which effects lie, in standard errors: fine near zero, up to sixty away."""
+_CENTRES = (_EDGES[1:] + _EDGES[:-1]) / 2
+_SEEN = np.sinh(np.linspace(-2.4, 5.0, 34)) * 0.8
+"""Estimates, in standard errors."""
+_WEIGHTS = np.gradient(_SEEN) / math.sqrt(2 * math.pi)
+_POINTS = 37
+_HALVINGS = 20
 
 
 def price(effects: Effects, errors: Sequence[float]) -> float:
-    """What a trial of a fresh proposal is expected to gain; `errors` after one trial and after 1 + each of MORE."""
+    """What a trial of a fresh proposal is expected to gain, in objective units.
+
+    `errors` are the standard errors of an effect after one trial, and after one and each of MORE.
+    """
     error = errors[0]
-    centres = _CENTRES * error
-    prior = effects.cells(_NODES * error)
-    seen = _SEEN * error
-    joint = prior[None, :] * np.exp(-0.5 * (_SEEN[:, None] - _CENTRES[None, :]) ** 2)
-    density = joint.sum(axis=1)
-    keep = joint @ centres
-    width = _SEEN_WIDTH / np.sqrt(2 * np.pi)
-    best = [np.maximum(keep, 0.0), *(improved(joint, centres, error, later) for later in errors[1:])]
-    values = np.stack(best) * width
-    masses = np.stack([np.zeros_like(density), *(density * more for more in MORE[: len(errors) - 1])]) * width
-    low, high = 0.0, float(values.max(axis=0).sum())
-    for _ in range(25):
+    values = np.append(_CENTRES, 0.0)
+    prior = np.append(effects.cells(_EDGES * error), effects.weights[0])
+    joint = prior[None, :] * np.exp(-0.5 * np.square(_SEEN[:, None] - values[None, :]))
+    values = values * error
+    best = [np.maximum(joint @ values, 0.0), *(_improved(joint, values, error, later) for later in errors[1:])]
+    gains = np.stack(best) * _WEIGHTS
+    seen = joint.sum(axis=1) * _WEIGHTS
+    trials = np.array([0, *MORE])[:, None] * seen[None, :]
+    low, high = 0.0, float(gains.max(axis=0).sum())
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if np.max(values - middle * masses, axis=0).sum() > middle else (low, middle)
+        worth_it = float(np.max(gains - middle * trials, axis=0).sum()) > middle
+        low, high = (middle, high) if worth_it else (low, middle)
     return low
 
 
-def improved(joint: Array, effects: Array, error: float, later: float) -> Array:
-    """Expectation of max(effect, 0) once an estimate's error has fallen to `later`, for each row of weights.
+def worth(effects: Effects, estimate: float, error: float, cost: float, later: Sequence[float]) -> list[float]:
+    """Expectation of the better of keeping (effect less cost) and discarding, once the error has fallen so far.
 
-    What is learned between is worth an independent estimate with variance 1 / (1/later² - 1/error²).
+    `estimate` and `error` are what the trials so far say, `cost` what keeping costs whatever the effect.
+    """
+    values = np.append(_CENTRES * error, -cost)
+    prior = np.append(effects.cells(_EDGES * error + cost), effects.weights[0])
+    standard = (values + (cost - estimate)) / error
+    # The likelihood's greatest value may lie far out; only its ratios matter.
+    square = standard * standard
+    joint = prior * np.exp(-0.5 * (square - square.min()))
+    joint /= joint.sum()
+    return [float(_improved(joint[None, :], values, error, one)[0]) for one in later]
+
+
+def _improved(joint: Array, values: Array, error: float, later: float) -> Array:
+    """Expectation of max(value, 0) once an estimate's error has fallen to `later`, for each row of weights.
+
+    What is learned between is worth an independent estimate of variance 1 / (1/later² - 1/error²).
     """
     gap = later**-2 - error**-2
-    if gap <= 0:
-        return np.maximum(joint @ effects, 0.0)
-    spread = gap**-0.5
+    if gap <= 1e-9 * error**-2:
+        return np.maximum(joint @ values, 0.0)
+    spread = float(gap**-0.5)
     reach = max(6 * error, 4 * spread)
-    points = np.linspace(-reach, reach, 49)
-    kernel = np.exp(-0.5 * ((points[None, :] - effects[:, None]) / spread) ** 2)
-    inside = kernel.sum(axis=1) * (points[1] - points[0]) / (spread * np.sqrt(2 * np.pi))
-    gained = np.maximum((joint * effects) @ kernel, 0.0).sum(axis=1) * (points[1] - points[0]) / (
-        spread * np.sqrt(2 * np.pi)
-    )
-    # Effects beyond the points are decided rightly, whatever is seen.
-    outside = joint @ (np.maximum(effects, 0.0) * np.maximum(1 - inside, 0.0))
-    total: Array = gained + outside
+    points = np.linspace(-reach, reach, _POINTS)
+    kernel = np.exp(-0.5 * np.square((points[None, :] - values[:, None]) / spread))
+    kernel *= (points[1] - points[0]) / (spread * math.sqrt(2 * math.pi))
+    # Values beyond the points are decided rightly, whatever is seen.
+    outside = np.maximum(values, 0.0) * np.maximum(1 - kernel.sum(axis=1), 0.0)
+    total: Array = np.maximum((joint * values) @ kernel, 0.0).sum(axis=1) + joint @ outside
     return total
