@@ -27,7 +27,7 @@ MOST_TRIALS = 32
 """Of one candidate."""
 SURE = 1.645
 """Posterior standard deviations by which shorter code must be no worse than the margin: 95%."""
-_VARIANCE_STEPS = 2
+_VARIANCE_STEPS = 1
 """Prices are computed for so many variances of the parent between one and its double."""
 AGAIN_EVERY = 8
 """Closed experiments between two looks at the near misses."""

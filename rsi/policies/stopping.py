@@ -14,20 +14,21 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import ndtr
 
 from rsi.policies.effects import Array, Effects
 
 MORE = (1, 2, 4, 8)
 """Further trials that a plan may hold."""
 
-_EDGES = np.sinh(np.linspace(-6.2, 6.2, 83)) * 0.25
+_EDGES = np.sinh(np.linspace(-6.0, 6.0, 65)) * 0.3
 """Of the cells in which effects lie, in standard errors: fine near zero, up to sixty away."""
 _CENTRES = (_EDGES[1:] + _EDGES[:-1]) / 2
-_SEEN = np.sinh(np.linspace(-2.4, 5.0, 34)) * 0.8
+_SEEN = np.sinh(np.linspace(-2.0, 4.6, 24)) * 0.8
 """Estimates, in standard errors."""
 _WEIGHTS = np.gradient(_SEEN) / math.sqrt(2 * math.pi)
-_POINTS = 37
 _HALVINGS = 20
+_NEWTON = 4
 
 
 def price(effects: Effects, errors: Sequence[float]) -> float:
@@ -39,9 +40,10 @@ def price(effects: Effects, errors: Sequence[float]) -> float:
     values = np.append(_CENTRES, 0.0)
     prior = np.append(effects.cells(_EDGES * error), effects.weights[0])
     joint = prior[None, :] * np.exp(-0.5 * np.square(_SEEN[:, None] - values[None, :]))
-    values = values * error
-    best = [np.maximum(joint @ values, 0.0), *(_improved(joint, values, error, later) for later in errors[1:])]
-    gains = np.stack(best) * _WEIGHTS
+    later = np.array(errors[1:]) / error
+    turning = _turning(prior, values, later)
+    improved = [_improved(joint, values, _SEEN[:, None], one, turn) for one, turn in zip(later, turning, strict=True)]
+    gains = np.stack([np.maximum(joint @ values, 0.0), *improved]) * (_WEIGHTS * error)
     seen = joint.sum(axis=1) * _WEIGHTS
     trials = np.array([0, *MORE])[:, None] * seen[None, :]
     low, high = 0.0, float(gains.max(axis=0).sum())
@@ -57,30 +59,45 @@ def worth(effects: Effects, estimate: float, error: float, cost: float, later: S
 
     `estimate` and `error` are what the trials so far say, `cost` what keeping costs whatever the effect.
     """
-    values = np.append(_CENTRES * error, -cost)
+    values = np.append(_CENTRES, -cost / error)
     prior = np.append(effects.cells(_EDGES * error + cost), effects.weights[0])
-    standard = (values + (cost - estimate)) / error
+    seen = (estimate - cost) / error
     # The likelihood's greatest value may lie far out; only its ratios matter.
-    square = standard * standard
+    square = np.square(values - seen)
     joint = prior * np.exp(-0.5 * (square - square.min()))
     joint /= joint.sum()
-    return [float(_improved(joint[None, :], values, error, one)[0]) for one in later]
+    near = joint > 1e-9
+    joint, values, prior = joint[near], values[near], prior[near]
+    errors = np.minimum(np.array(later) / error, 1 - 1e-9)
+    turning = _turning(prior, values, errors)
+    gains = _improved(joint[None, :], values, seen, errors[:, None], turning[:, None]) * error
+    return [float(gain) for gain in gains]
 
 
-def _improved(joint: Array, values: Array, error: float, later: float) -> Array:
-    """Expectation of max(value, 0) once an estimate's error has fallen to `later`, for each row of weights.
+def _turning(prior: Array, values: Array, errors: Array) -> Array:
+    """For each error the estimate at which the posterior mean is zero, by Newton's rule.
 
-    What is learned between is worth an independent estimate of variance 1 / (1/later² - 1/error²).
+    The posterior mean rises with the estimate, at the rate of the posterior variance over the squared error (Efron,
+    JASA 106, 2011). What depends on the root is flat there, so that a few steps are enough.
     """
-    gap = later**-2 - error**-2
-    if gap <= 1e-9 * error**-2:
-        return np.maximum(joint @ values, 0.0)
-    spread = float(gap**-0.5)
-    reach = max(6 * error, 4 * spread)
-    points = np.linspace(-reach, reach, _POINTS)
-    kernel = np.exp(-0.5 * np.square((points[None, :] - values[:, None]) / spread))
-    kernel *= (points[1] - points[0]) / (spread * math.sqrt(2 * math.pi))
-    # Values beyond the points are decided rightly, whatever is seen.
-    outside = np.maximum(values, 0.0) * np.maximum(1 - kernel.sum(axis=1), 0.0)
-    total: Array = np.maximum((joint * values) @ kernel, 0.0).sum(axis=1) + joint @ outside
+    at = 0.5 * errors
+    for _ in range(_NEWTON):
+        weight = prior * np.exp(-0.5 * np.square((at[:, None] - values) / errors[:, None]))
+        total = weight.sum(axis=1) + 1e-300
+        mean = weight @ values / total
+        variance = weight @ np.square(values) / total - mean * mean
+        step = mean * np.square(errors) / np.maximum(variance, 1e-3 * np.square(errors))
+        at = np.clip(at - np.clip(step, -2 * errors, 2 * errors), -60.0, 60.0)
+    return at
+
+
+def _improved(joint: Array, values: Array, seen: Array | float, later: Array | float, turning: Array | float) -> Array:
+    """Expectation of max(value, 0) once the error has fallen from one to `later`, for each row of weights.
+
+    What is learned between is worth an independent estimate of variance 1 / (1/later² - 1); the candidate is kept
+    where that comes out above what moves the estimate from `seen` to the turning point.
+    """
+    spread = (np.square(later) ** -1.0 - 1.0) ** -0.5
+    least = (turning / np.square(later) - seen) * np.square(spread)
+    total: Array = (joint * values * ndtr((values - least) / spread)).sum(axis=1)
     return total
