@@ -140,7 +140,12 @@ def run(
     task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
     proposer: Annotated[str, typer.Option(help="mutate, random, replay, or path.py:Class.")] = "mutate",
     source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
-    policy: Annotated[str, typer.Option(help="What to keep: greedy, or path.py:Class.")] = "greedy",
+    policy: Annotated[
+        str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
+    ] = "greedy",
+    policy_option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the policy, as often as needed: seeds=5, alpha=0.05.")
+    ] = None,
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
     verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
     experiments: Experiments = None,
@@ -176,7 +181,7 @@ def run(
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Component, Retention, RunConfiguration
+    from rsi.configuration import Component, Retention, RunConfiguration, parse_options
     from rsi.errors import UsageError
     from rsi.session import start
     from rsi.task import load_task
@@ -203,7 +208,7 @@ def run(
             prompt_tokens=prompt_tokens,
             answer_tokens=answer_tokens,
         ),
-        policy=Component(name=policy),
+        policy=Component(name=policy, options=parse_options("--policy-option", policy_option or [])),
         sandbox=Component(name=sandbox),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),

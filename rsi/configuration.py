@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from pydantic import Field
 
+from rsi.errors import UsageError
 from rsi.execution import MIB
 from rsi.records import Record
 
 Options = dict[str, str | int | float | bool]
+
+
+def parse_options(flag: str, words: Sequence[str]) -> Options:
+    """`name=value` words as options: numbers and true/false as such, anything else as text; UsageError naming the flag."""
+    options: Options = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.isidentifier() or name in options:
+            raise UsageError(f"{flag} takes NAME=VALUE, each name once, not {word!r}; write {flag} alpha=0.05.")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = text
+        options[name] = value if isinstance(value, (bool, int, float)) else text
+    return options
 
 
 class Component(Record):

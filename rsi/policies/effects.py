@@ -26,6 +26,7 @@ NULL = np.array([0.1, 0.35, 0.6, 0.85])
 """Shares of edits that do nothing among those that do not help."""
 
 TINY = 1e-280
+_FINEST = 1e-4
 _FAR = 12.0
 """Standard errors above zero from where on the truncation of an exponential part no longer shows."""
 _ROOT_HALF = math.sqrt(0.5)
@@ -117,7 +118,8 @@ def _parts(estimate: float, error: float, scales: Array) -> tuple[Array, Array, 
     ratio = estimate / error
     spike = math.exp(-0.5 * ratio * ratio)
     n = len(scales)
-    scale = np.concatenate((scales, scales))
+    # A scale far below the error cannot be told from the spike; at that distance rounding would spoil its mean.
+    scale = np.maximum(np.concatenate((scales, scales)), error * _FINEST)
     steep = error / scale
     side = np.full(2 * n, ratio)
     side[n:] = -ratio
@@ -131,5 +133,5 @@ def _parts(estimate: float, error: float, scales: Array) -> tuple[Array, Array, 
     return (
         np.concatenate(([spike / (error * _ROOT_2PI)], density)),
         np.concatenate(([0.0], mean * error)),
-        np.concatenate(([0.0], square * error**2)),
+        np.concatenate(([0.0], square * (error * error))),
     )

@@ -16,7 +16,8 @@ from rsi.policies import stopping
 from rsi.policies.belief import Belief, error_of
 from rsi.policies.conditions import guards
 from rsi.policies.effects import Effects
-from rsi.policies.learning import ANEW, Learned, Standing, learned_from, standing, usable
+from rsi.policies.learning import ANEW, Learned, Standing, learned_from, standing
+from rsi.policies.trials import still, unusable
 from rsi.records import Certify, Comparison, Decision, Discard, Keep, Measure, Plan, Propose, Record, TryAgain
 
 FIRST_TRIALS = 6
@@ -74,13 +75,13 @@ class ExpectedGain:
 
     def decide(self, comparison: Comparison, history: History) -> Decision:
         """Keep, discard, or the next trial of the best plan of further trials."""
+        problem = unusable(comparison)
+        if problem:
+            return Discard(rule=self.name, reason=problem)
         learned = self._learn(history)
         first = self._first_trials(learned, comparison)
         if first is not None:
             return first
-        metric = comparison.objective.metric
-        if not usable((*comparison.candidate.values(metric), *comparison.incumbent.values(metric))):
-            return Discard(rule=self.name, reason="measurements that are not numbers, or too large, are never kept")
         placed = standing(learned, comparison)
         cost = comparison.objective.price_of_token * comparison.added_tokens
         price = self._price(learned, placed.parent, placed.effects)
@@ -102,8 +103,9 @@ class ExpectedGain:
             return None
         left = comparison.trials_left
         wanted = FIRST_TRIALS if left is None else min(FIRST_TRIALS, 1 + math.floor(left * FIRST_SHARE))
+        metric = comparison.objective.metric
         missing = wanted - len(comparison.incumbent.observations)
-        if missing < 1:
+        if missing < 1 or still(comparison.incumbent.values(metric)):
             return None
         reason = "the seed noise is not known yet: the baseline shows it"
         return Measure(rule=self.name, reason=reason, arm="incumbent", trials=missing)
@@ -222,16 +224,19 @@ def _best_plan(
 ) -> tuple[Literal["candidate", "incumbent"], float] | None:
     """The arm that the best plan of further trials begins with, and by how much the plan is worth more than its price.
 
-    A plan measures the candidate, its parent, or both alike. None where no plan pays, or no trial is left.
+    A plan measures the candidate, its parent, or both alike; never an arm that ignores its seed.
+    None where no plan pays, or no trial is left.
     """
     n, references = len(comparison.candidate.observations), len(comparison.incumbent.observations)
     left = MOST_TRIALS - n if comparison.trials_left is None else min(comparison.trials_left, MOST_TRIALS - n)
+    metric = comparison.objective.metric
+    idle = [still(arm.values(metric)) for arm in (comparison.candidate, comparison.incumbent)]
     noise, variance = placed.noise, placed.parent.variance
     plans: list[tuple[Literal["candidate", "incumbent"], int, float]] = []
     for more in stopping.MORE:
         better = 1 / (1 / variance + more / (noise * noise))
         for candidate, incumbent in ((more, 0), (0, more), (more, more)):
-            if candidate + incumbent > left:
+            if candidate + incumbent > left or (candidate and idle[0]) or (incumbent and idle[1]):
                 continue
             trials, references_then = n + candidate, references + incumbent
             paired = max(min(trials, references_then) - 1, 0)

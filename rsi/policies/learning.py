@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rsi.history import History, Past
 from rsi.policies.belief import Belief, Estimate, after_child, child, estimate
 from rsi.policies.effects import Effects, Posterior
+from rsi.policies.trials import computable, still
 from rsi.records import Comparison, Direction, Objective
 
 STATED_FREEDOM = 1.0
@@ -23,8 +24,8 @@ ANEW = 2.0
 
 PRICED_AGAIN = 1.15
 """Trials are priced anew whenever the closed experiments have grown by that factor."""
-LEAST, MOST = 1e-100, 1e100
-"""Noise below the one and values beyond the other are not computed with: their squares would leave the floats."""
+LEAST = 1e-100
+"""Of the noise: the square of less would leave the floats."""
 
 Values = tuple[float, ...]
 
@@ -93,8 +94,9 @@ def learned_from(history: History, before: Learned | None) -> Learned:
 
 
 def oriented(objective: Objective, values: Sequence[float]) -> Values:
-    """Values such that greater is better."""
-    return tuple(-value for value in values) if objective.direction is Direction.MINIMIZE else tuple(values)
+    """Values such that greater is better; one of them where a seed changes nothing, because that was one trial."""
+    told = values[:1] if still(values) else values
+    return tuple(-value for value in told) if objective.direction is Direction.MINIMIZE else tuple(told)
 
 
 def standing(learned: Learned, comparison: Comparison) -> Standing:
@@ -131,11 +133,6 @@ def _stand(
     return Standing(parent, found, told, error, effects.posterior(told, error), effects, noise, correlation)
 
 
-def usable(values: Sequence[float]) -> bool:
-    """Whether they can be computed with; NaN and the infinite cannot."""
-    return all(abs(value) <= MOST for value in values)
-
-
 def split(candidate: Values, reference: Values) -> tuple[Values, tuple[tuple[float, float], ...]]:
     """A candidate's trials under seeds of its own, and those under a seed that the parent has run too.
 
@@ -154,7 +151,7 @@ def joined(effect: float, error: float, earlier: float, earlier_error: float) ->
 def _learn(learned: Learned, past: Past) -> None:
     """Fold one more closed experiment."""
     learned.told.append(past)
-    if not past.scored or not past.candidate or not usable((*past.candidate, *past.reference)):
+    if not past.scored or not past.candidate or not computable((*past.candidate, *past.reference)):
         return
     candidate = oriented(learned.objective, past.candidate)
     _pool(learned, candidate, 0)
