@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rsi.configuration import Budget, Component, Options
 
-DEFAULT_POLICY = "greedy"
+DEFAULT_POLICY = "expected-gain"
 
 _TESTS = "What the run may claim"
 _MODELS = "Language models (--proposer llm)"
@@ -29,7 +29,9 @@ Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that ma
 Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trainings of every kind, those of milestones among them.")]
 
-Policy = Annotated[str, typer.Option(help="What to keep: a registered name, or path.py:Class.")]
+Policy = Annotated[
+    str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
+]
 PolicyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the policy; as often as there are options.")
 ]
