@@ -51,6 +51,12 @@ NullEdits = Annotated[
     float,
     typer.Option(help="How often to slip in an edit that does nothing, to see if it is kept.", rich_help_panel=_TESTS),
 ]
+HoldoutQuestions = Annotated[
+    int,
+    typer.Option(
+        min=0, max=10_000, help="Kept experiments asked how far dev is ahead of the holdout.", rich_help_panel=_TESTS
+    ),
+]
 Confirm = Annotated[
     int,
     typer.Option(
@@ -110,7 +116,9 @@ def budget(
     return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
 
 
-def claims(*, certify: bool, alpha: float, certify_share: float, null_edits: float) -> dict[str, Any]:
+def claims(
+    *, certify: bool, alpha: float, certify_share: float, null_edits: float, holdout_questions: int
+) -> dict[str, Any]:
     """What a run's configuration says of testing its gains; a share that is none is told by its flag."""
     from rsi.claims.input import check_share
     from rsi.errors import UsageError
@@ -124,6 +132,7 @@ def claims(*, certify: bool, alpha: float, certify_share: float, null_edits: flo
         "alpha": alpha,
         "certify_share": certify_share,
         "null_share": null_edits,
+        "holdout_questions": holdout_questions,
         "shared_seeds": True,
     }
 
