@@ -90,13 +90,17 @@ class DockerSandbox:
     def _open_pool(self) -> Pool:
         with self._lock:
             if self._pool is None:
-                self._pool = Pool(self._make, self._pool_size)
+                self._pool = Pool(self._make_ahead, self._pool_size)
                 self._pool.in_background(self.sweep)
             return self._pool
 
     def _make(self, shape: Shape, bell: Bell, labels: Mapping[str, str] | None = None) -> Cell:
         self._engine.connect()
         return Cell.make(self._engine, self._plan(shape, labels or {}), bell)
+
+    def _make_ahead(self, shape: Shape, bell: Bell, needed: threading.Event) -> Cell:
+        self._engine.connect()
+        return Cell.make(self._engine, self._plan(shape, {}), bell, needed)
 
     def _plan(self, shape: Shape, labels: Mapping[str, str]) -> policy.CellPlan:
         identity = secrets.token_hex(6)
