@@ -331,7 +331,16 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 def workers(api: Any, status: str = "running") -> list[dict[str, Any]]:
     mine = {"label": f"{owner.OWNER_LABEL}={owner.this_process()}", "status": status}
-    return [found for found in api.containers(all=True, filters=mine) if "guest.worker" in found["Command"]]
+    found = [found for found in api.containers(all=True, filters=mine) if "guest.worker" in found["Command"]]
+    return [one for one in found if status != "running" or _lives(api, one["Id"])]
+
+
+def _lives(api: Any, container: str) -> bool:
+    """A place that was just ended is dead before its engine knows."""
+    try:
+        return _runs(api.inspect_container(container)["State"]["Pid"])
+    except docker.errors.NotFound:
+        return False
 
 
 def test_a_warm_place_is_taken_by_a_job_of_its_shape_alone(api: Any) -> None:
