@@ -15,7 +15,7 @@ Options = dict[str, str | int | float | bool]
 
 
 def parse_options(flag: str, words: Sequence[str]) -> Options:
-    """`name=value` words as options: numbers and true/false as such, anything else as text; UsageError naming the flag."""
+    """`name=value` words as options: numbers and true or false as such, else text; UsageError naming the flag."""
     options: Options = {}
     for word in words:
         name, equals, text = word.partition("=")
