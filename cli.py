@@ -30,6 +30,7 @@ from rsi.flags import (
     Experiments,
     Gpus,
     History,
+    HoldoutQuestions,
     Hours,
     MaxCalls,
     MaxCost,
@@ -146,6 +147,7 @@ def run(
     alpha: Alpha = 0.05,
     certify_share: CertifyShare = 0.15,
     null_edits: NullEdits = 0.0,
+    holdout_questions: HoldoutQuestions = 20,
     confirm: Confirm = 0,
     parallel: Annotated[
         int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
@@ -156,6 +158,7 @@ def run(
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
     approve: Annotated[bool, typer.Option("--approve", help="Show each diff and ask before it is trained.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Follow what code does in its sandbox with strace.")] = False,
     model: Model = None,
     api_base: ApiBase = None,
     repairs: Repairs = 2,
@@ -204,7 +207,13 @@ def run(
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
-        **flags.claims(certify=certify, alpha=alpha, certify_share=certify_share, null_edits=null_edits),
+        **flags.claims(
+            certify=certify,
+            alpha=alpha,
+            certify_share=certify_share,
+            null_edits=null_edits,
+            holdout_questions=holdout_questions,
+        ),
         confirm=confirm,
         parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",
@@ -212,6 +221,7 @@ def run(
         seed=seed,
         retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
         approve=approve,
+        trace=trace,
         unsafe_no_isolation=unsafe_no_isolation,
     )
     with start(configuration, say) as session:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi.attempts import Attempt, Coverage
 from rsi.course import Course
 from rsi.records import Record
 
@@ -62,6 +63,9 @@ class Job(Record):
     shape: Shape
     labels: Mapping[str, str] = {}
     """`run` and `trial`, for whoever looks at the engine from outside."""
+    trace: bool = False
+    """Whether a tracer outside the program's reach shall follow it too; EnvironmentFault or UsageError where none can,
+    before the program is started."""
 
 
 class ExitKind(StrEnum):
@@ -163,6 +167,10 @@ class Execution(Record):
     fault: Fault | None = None
     detail: str = ""
     """One sentence, ours, on anything but a plain completion."""
+    attempts: tuple[Attempt, ...] = ()
+    """What the program attempted, the most telling first; at most `MOST_RECORDED` of a grade. See `rsi.attempts`."""
+    coverage: tuple[Coverage, ...] = ()
+    """Who was looking, and how far; empty where nobody was."""
 
 
 class Outcome(Record):
@@ -174,6 +182,8 @@ class Outcome(Record):
     course: Course | None = None
     outputs: Mapping[str, bytes] = {}
     """Path below the output folder → content; only for a completed execution, and only within the caps."""
+    attempts: tuple[Attempt, ...] = ()
+    """All attempts that were told apart, where they are more than the execution lists."""
 
 
 class SandboxDescription(Record):

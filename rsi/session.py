@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import rsi
 from rsi import ablations, anchors, plugins, runs
+from rsi.attempts import Grade
 from rsi.calls import Calls
 from rsi.candidates import Candidates
 from rsi.claims.attribution import least_trials
@@ -25,7 +26,7 @@ from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Limits, Outcome, SandboxDescription, Watch
+from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preflight import require_modules, require_room
@@ -92,6 +93,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         description = parts.sandbox.describe()
         require_room(task, description)
         require_modules(task, parts.sandbox)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -152,6 +155,8 @@ def resume(
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -222,6 +227,7 @@ class _Parts:
             data=data,
             budget=self.configuration.training_budget or task.spec.train.budget,
             run=run.recorder.state.run.run,
+            trace=self.configuration.trace,
         )
         loop = Loop(
             recorder=run.recorder,
@@ -284,6 +290,23 @@ def _with_packages(component: Component, task: Task, say: Say) -> Component:
         )
     made = factory.image_with(wanted.python, wanted.debian, say)
     return component.model_copy(update={"options": {**component.options, "image": made}})
+
+
+def _require_trace(sandbox: Sandbox) -> None:
+    """Run something small that a tracer must see, so that one which cannot work is known before anything is trained."""
+    inputs = {"code/probe.py": f"try: open({_PROBE!r})\nexcept OSError: pass\n".encode()}
+    shape = Shape(limits=Limits(wall_seconds=60.0, memory_bytes=256 * MIB))
+    job = Job(purpose="prepare", argv=("code/probe.py",), inputs=inputs, shape=shape, trace=True)
+    execution = sandbox.run(job).execution
+    if execution.kind in (ExitKind.LOST, ExitKind.INTERRUPTED):
+        raise EnvironmentFault(f"Whether this sandbox can trace was not found out: {execution.detail}")
+    traced = [attempt.target for attempt in execution.attempts if attempt.grade is Grade.TRACED]
+    complete = any(coverage.complete for coverage in execution.coverage if coverage.grade is Grade.TRACED)
+    if not complete or _PROBE not in traced:
+        raise EnvironmentFault(f"The sandbox {sandbox.name} cannot trace on this machine; leave out --trace.")
+
+
+_PROBE = "/rsi-trace-probe"
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:

@@ -9,11 +9,11 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from rsi.errors import IntegrityError, UsageError
-from rsi.records import Measure, Scored
+from rsi.records import Finding, Measure, Scored, Severity
 from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself, standings
-from rsi.review.wording import STYLES, count, safe, say
+from rsi.review.wording import STYLES, count, one_line, safe, say
 from rsi.review.worth import edits_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
@@ -148,18 +148,27 @@ def _show_trial(trial: TrialState, console: Console) -> None:
     say(console, head, "bold")
     if trial.failed is not None:
         say(console, f"    failed: {trial.failed.reason}", "red")
+    for body in (*((trial.trained,) if trial.trained else ()), *trial.answered):
+        for finding in body.findings:
+            where = "" if body is trial.trained else " while predicting"
+            _show_finding(finding, console, where)
     for judged in (trial.screened, trial.checked):
         if judged is None:
             continue
         purpose = "measured" if judged.purpose == "screen" else "checked before the keep"
         say(console, f"    {purpose}: {verdict_words(judged.verdict)}")
         for finding in judged.verdict.findings:
-            pointer = f" [{finding.pointer}]" if finding.pointer else ""
-            say(console, f"      {finding.severity.value} {finding.code}: {finding.message}{pointer}")
+            _show_finding(finding, console)
         if isinstance(judged.verdict, Scored) and judged.purpose == "screen":
             for m in judged.verdict.measurements:
                 error = "" if m.standard_error is None else f" ± {m.standard_error:.2g}"
                 say(console, f"      {m.name} = {m.value:.6g}{error}")
+
+
+def _show_finding(finding: Finding, console: Console, where: str = "") -> None:
+    pointer = f" [{finding.pointer}]" if finding.pointer else ""
+    text = one_line(f"{finding.severity.value}{where} {finding.code}: {finding.message}{pointer}", 500)
+    say(console, f"      {text}", "bold red" if finding.severity is Severity.CRITICAL else "")
 
 
 def _show_decisions(entry: ExperimentState, console: Console) -> None:

@@ -110,7 +110,20 @@ def _closed(body: e.MilestoneClosed) -> str:
 
 def _answered(body: e.TrialAnswered) -> str:
     came = "malformed" if body.malformed else body.execution.kind.value
-    return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}"
+    return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}{_found(body)}"
+
+
+def _trained(body: e.TrialTrained) -> str:
+    return f"trial {body.trial} trained: {body.execution.kind.value}, {_seconds(body)}{_found(body)}"
+
+
+def _found(body: e.TrialTrained | e.TrialAnswered) -> str:
+    """The gravest of what was attempted, and how many findings there are."""
+    if not body.findings:
+        return ""
+    first = body.findings[0]
+    further = f" and {count(len(body.findings) - 1, 'further finding')}" if len(body.findings) > 1 else ""
+    return f"; {first.severity.value}: {first.message}{further}"
 
 
 def _settled(body: e.CallSettled) -> str:
@@ -161,7 +174,7 @@ _WORDS: dict[type[Record], Words] = {
     e.CallFailed: lambda b: f"call {b.reservation} failed ({b.kind}): {b.reason}",
     e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
-    e.TrialTrained: lambda b: f"trial {b.trial} trained: {b.execution.kind.value}, {_seconds(b)}",
+    e.TrialTrained: _trained,
     e.TrialAnswered: _answered,
     e.TrialJudged: lambda b: f"trial {b.trial} to {b.purpose}: {verdict_words(b.verdict)}",
     e.TrialFailed: lambda b: f"trial {b.trial} failed: {b.reason}",

@@ -263,14 +263,12 @@ def troubles(state: RunState, events: Iterable[Event] = ()) -> tuple[Trouble, ..
         number = trial.started.experiment
         if trial.failed is not None:
             add(trial.failed.kind.value, number, trial.failed.reason)
-        judged = trial.verdict
-        if judged is None:
-            continue
-        if isinstance(judged.verdict, Rejected):
-            add("rejected", number, judged.verdict.reason)
-        elif isinstance(judged.verdict, VerifierError):
-            add("verifier_error", number, judged.verdict.message)
-        for finding in judged.verdict.findings:
+        verdict = trial.verdict.verdict if trial.verdict is not None else None
+        if isinstance(verdict, Rejected):
+            add("rejected", number, verdict.reason)
+        elif isinstance(verdict, VerifierError):
+            add("verifier_error", number, verdict.message)
+        for finding in (*trial.findings(), *(verdict.findings if verdict is not None else ())):
             if finding.severity in {Severity.WARNING, Severity.CRITICAL}:
                 add(f"finding: {finding.code}", number, finding.message)
     for event in events:

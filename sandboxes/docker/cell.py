@@ -47,6 +47,7 @@ class Cell:
     """Make it with `make`, fill it, start it once, destroy it."""
 
     poll_seconds = POLL_SECONDS
+    libraries: tuple[str, ...] = policy.LIBRARIES
 
     def __init__(self, engine: Engine, plan: CellPlan) -> None:
         self.plan = plan
@@ -58,6 +59,7 @@ class Cell:
         self._view: HostView | None = None
         self._first: FirstProcess | None = None
         self._end: PlaceEnd | None = None
+        self._process = 0
         self.worker = plan.name
         self.baseline = Reading()
 
@@ -106,8 +108,9 @@ class Cell:
         if not found["State"]["Running"]:
             raise Gone(self.worker)
         policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
-        self._first = FirstProcess.open(found["State"]["Pid"], self.worker)
-        self._group = ControlGroup.find(found["State"]["Pid"], self.worker, policy.WRITABLE)
+        self._process = found["State"]["Pid"]
+        self._first = FirstProcess.open(self._process, self.worker)
+        self._group = ControlGroup.find(self._process, self.worker, policy.WRITABLE)
         self.baseline = self.read_usage()
 
     def _limit(self) -> None:
@@ -165,6 +168,15 @@ class Cell:
     def ended(self) -> bool:
         """Whether the attached streams ended, which they do with the container or the engine."""
         return self._streams.ended
+
+    def first_process(self) -> int:
+        """The container's process 1 as this machine numbers it; EnvironmentFault where the engine is on another."""
+        if self._group is None:
+            raise EnvironmentFault(
+                "Tracing needs a Docker engine on this machine, whose processes can be seen from here; "
+                "use one, or leave out --trace."
+            )
+        return self._process
 
     def send(self, data: bytes) -> None:
         """To the worker's standard input."""

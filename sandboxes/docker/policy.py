@@ -15,6 +15,8 @@ WRITABLE = (FOLDERS.outputs, FOLDERS.scratch, "/dev/shm")  # noqa: S108
 """All that a program can write to; each is a file system of its own, in memory."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
+LIBRARIES = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/rsi/", "/etc/ld.so.cache/")
+"""What of the image's read-only root every program is expected to read."""
 INPUT_BYTES = 2048 * MIB
 INPUT_INODES = 65536
 SCRATCH_BYTES = 64 * MIB

@@ -3,7 +3,8 @@ r"""The first process of a sandbox: imports ahead, waits for one line, runs one 
 It speaks with the host over its three standard streams:
 
 - stderr, `\x1eready {"error": …}` and a newline, once the modules named on the command line are imported;
-- stdin, one line of JSON: `argv`, `environment` (all of it), `inputs`, `outputs`, `scratch`, `nonce`;
+- stdin, one line of JSON: `argv`, `environment` (all of it), `inputs`, `outputs`, `scratch`, `nonce`, `word`;
+- stderr, lines that begin with `\x1e<word>`, from `guest.observer`, while the program runs;
 - stdout, `\x1e<nonce> ` and a newline: nothing more comes on it, for no other process is left; as process 1 only;
 - stderr, `\x1e<nonce> {"exit_code": …, "signal": …, "fault": …, "disk_full": …}` and a newline, the last of all.
 
@@ -28,6 +29,8 @@ import threading
 import traceback
 from types import TracebackType
 from typing import Any
+
+from .observer import observe
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -100,11 +103,13 @@ def _run_and_report(order: dict[str, Any], report: int) -> int:
     os.environ.update(order["environment"])
     os.chdir(order["scratch"])
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a person may be watching
+    end_watch = observe(order["word"], order["inputs"], order["outputs"], order["scratch"])
     try:
         try:
             _run_program(order["argv"], order["inputs"])
         finally:
             _finish_interpreter()
+            end_watch()
     except SystemExit as leaving:
         return _exit_code(leaving)
     except BaseException as error:

@@ -37,7 +37,7 @@ def pin_debian() -> None:
     """Unpack Debian's packages as a build does, and write the lock that a build compares with."""
     log = cache_folder() / "image.log"
     base.install_debootstrap(log, print)
-    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="image-") as folder:
+    with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="debian-") as folder:
         base.debootstrap(Path(folder) / "tree", log)
         status = (Path(folder) / "tree" / base.STATUS).read_text(encoding="utf-8", errors="replace")
     recipe.debian_lock().write_text(PINNED + to_lock(debian_packages(status)), encoding="utf-8")

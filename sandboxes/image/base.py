@@ -175,5 +175,5 @@ def debootstrap(tree: Path, log: Path) -> None:
     if done.returncode:
         raise EnvironmentFault(
             f"debootstrap could not unpack Debian's packages; read {log}, and where its mirror is out of reach, name "
-            "another in RSI_DEBIAN_MIRROR."
+            "another in RSI_DEBIAN_MIRROR, or bring an image with `rsi image load`."
         )

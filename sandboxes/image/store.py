@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+BUILD_PREFIX = "image-"
 BUILD_SECONDS = 1800.0
 """The engine's answer to a build step may take this long; compiling PyTorch's sources on one slow core does not."""
 
@@ -73,7 +74,10 @@ def building(make: Callable[[DockerClient, Path, Path], str], say: Say) -> str:
     from docker.errors import DockerException  # noqa: PLC0415
 
     log = cache_folder() / "image.log"
-    with closing(connect(BUILD_SECONDS)) as client, _alone(say), scratch_folder() as scratch:
+    with closing(connect(BUILD_SECONDS)) as client, _alone(say), scratch_folder(BUILD_PREFIX) as scratch:
+        for left in cache_folder().glob(f"{BUILD_PREFIX}*"):
+            if left != scratch:  # of a build that was killed: no other runs now
+                shutil.rmtree(left, ignore_errors=True)
         log.write_bytes(b"")
         try:
             return make(client, scratch, log)
@@ -192,9 +196,9 @@ def _alone(say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(prefix: str) -> Iterator[Path]:
     """A folder for gigabytes: in the cache, because a temporary folder is often a small piece of memory."""
-    folder = Path(tempfile.mkdtemp(prefix="image-", dir=cache_folder()))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=cache_folder()))
     try:
         yield folder
     finally:

@@ -55,7 +55,7 @@ def save(tag: str, target: Path, say: Say) -> Carried:
         raise UsageError(f"{tag} is not an image of this project; `rsi image list` names those that are.")
     if target.exists():
         raise UsageError(f"{target} exists already; name another file.")
-    with closing(connect(BUILD_SECONDS)) as client, scratch_folder() as scratch:
+    with closing(connect(BUILD_SECONDS)) as client, scratch_folder("carried-") as scratch:
         if engine_digest(client, tag) is None:
             raise UsageError(f"There is no image {tag}; make it with `rsi image build`.")
         say(f"Taking {tag} out of the engine …")

@@ -82,7 +82,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run of `digits` in the process sandbox."""
     folder = tmp_path_factory.mktemp("finished")
     done = rsi(folder, "run", "digits", "--sandbox", "process", "--experiments", "4", "--confirm", "2", "--seed", "3",
-               "--parallel", "1", "--no-certify")  # fmt: skip
+               "--parallel", "1", "--policy", "greedy", "--no-certify")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "NOT ISOLATED" in done.stdout
     assert "ledger head" in done.stdout.splitlines()[-1]
@@ -157,7 +157,7 @@ def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> No
 def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
     (folder,) = (finished / "runs").iterdir()
     done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
-               "--parallel", "1", "--no-certify", RSI_RUNS=str(finished / "again"))  # fmt: skip
+               "--parallel", "1", "--policy", "greedy", "--no-certify", RSI_RUNS=str(finished / "again"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     old = json.loads(rsi(finished, "show", str(folder), "--json").stdout)
     new = json.loads(rsi(finished, "show", "latest", "--json", RSI_RUNS=str(finished / "again")).stdout)
@@ -218,7 +218,7 @@ def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path:
         (["--policy-option", "margin=[1]"], "margin: write a number"),
         (["--policy-option", "margin=nan"], "margin: write a number"),
         (["--policy-option", "margin=1e"], "margin: write a number"),
-        (["--policy-option", "margin=1"], "greedy has no option 'margin': it takes none"),
+        (["--policy", "greedy", "--policy-option", "margin=1"], "greedy has no option 'margin': it takes none"),
     ],
 )
 def test_what_cannot_be_tested_with_is_one_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -254,7 +254,7 @@ def test_a_policys_options_are_typed_and_an_unknown_one_is_told(tmp_path: Path) 
 
 
 def test_a_run_tests_what_it_gains_unless_told_not_to(tmp_path: Path) -> None:
-    run = ["run", "digits", "--sandbox", "process", "--seed", "3", "--parallel", "1"]
+    run = ["run", "digits", "--sandbox", "process", "--seed", "3", "--parallel", "1", "--policy", "greedy"]
     done = rsi(tmp_path, *run, "--trials", "16", "--certify-share", "0.5", "--experiments", "3")
     assert done.returncode == 0, done.stderr
     shown = json.loads(rsi(tmp_path, "show", "latest", "--json").stdout)

@@ -169,7 +169,9 @@ def test_a_file_name_that_is_no_text_is_told(tmp_path: Path) -> None:
 
 def test_the_source_of_a_replay_may_be_named_as_any_run(run_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(run_folder, tmp_path / "runs" / run_folder.name)
-    done = rsi(tmp_path, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", "latest", "--no-certify")
+    done = rsi(
+        tmp_path, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", "latest", "--no-certify"
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -198,6 +198,16 @@ def test_the_whole_image_made_again_has_the_same_digest() -> None:
     assert after.manifest == before.manifest or "not the locked ones" in " ".join(said)
 
 
+def test_a_build_clears_away_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSI_CACHE", str(tmp_path))
+    for name in ("image-killed", "prepared"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    found = store.building(lambda *_: " ".join(sorted(p.name for p in tmp_path.iterdir())), print)
+    assert "prepared" in found
+    assert "image-killed" not in found
+    assert {path.name for path in tmp_path.iterdir()} == {"prepared", "image.lock", "image.log"}
+
+
 def test_only_images_of_this_project_are_removed() -> None:
     with pytest.raises(UsageError, match="not an image of this project"):
         store.remove("debian:bookworm")
