@@ -383,6 +383,18 @@ def test_null_edits_are_counted_and_told_as_such(tmp_path: Path, pipe: Console) 
     assert "luck kept" in written(pipe)
 
 
+def test_audits_are_told_as_the_ladder_released_them(tmp_path: Path, pipe: Console) -> None:
+    record = made(tmp_path, "39 38 37", holdout_questions=5)
+    points = summarise(record).audits
+    assert points, "nothing was audited, so nothing was shown"
+    show_run(record, pipe)
+    where = "ahead of" if points[-1].gap > 0 else "behind"
+    assert f"audited    dev {where} the holdout by {abs(points[-1].gap):.3g}" in written(pipe)
+    show_experiment(record, record.state.incumbent, pipe)
+    trained = sum(1 for line in written(pipe).splitlines() if " train " in f" {line} " and line.startswith("3.1 "))
+    assert trained == 1, "an audit trains nothing, so its weights' training is told once"
+
+
 def test_what_is_tried_again_is_told_as_such(passed: ReadRun) -> None:
     proposed = passed.state.experiments[2].proposed
     assert tried(proposed, 80) == "try 50"
