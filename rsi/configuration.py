@@ -71,6 +71,8 @@ class RunConfiguration(Record):
     """One proposal, nothing trained, not even the baseline."""
     approve: bool = False
     """A person is shown each diff and asked before it is trained."""
+    trace: bool = False
+    """A tracer outside the sandbox follows every trial's executions as well."""
     unsafe_no_isolation: bool = False
     """Code that a language model wrote runs in a sandbox that does not keep it in; asked for by name."""
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 from rsi.configuration import RunConfiguration
 from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
+from rsi.execution import Execution
 from rsi.history import History, MilestoneSummary, Past
 from rsi.prediction import decode_array
 from rsi.protocols import Verifier
-from rsi.records import Comparison, ExperimentStatus, Rejected, Verdict
+from rsi.records import Comparison, ExperimentStatus, Finding, Rejected, Verdict
+from rsi.scrutiny import findings
 from rsi.state import MilestoneState, RunState, TrialState
 
 LEAST_RESERVED = 14
@@ -80,6 +82,13 @@ def derive_verdict(entry: TrialState, verifier: Verifier, evidence: Evidence) ->
     if malformed:
         return Rejected(reason=f"the answer to {malformed[0].challenge!r} is malformed: {malformed[0].malformed}")
     return verifier.verify(evidence)
+
+
+def execution_findings(state: RunState, trial: str, execution: Execution, get_blob: GetBlob) -> tuple[Finding, ...]:
+    """What an execution's attempts amount to, pointing into the diff of the trial's experiment."""
+    committed = state.experiments[state.trials[trial].started.experiment].committed
+    digest = committed.diff if committed is not None else None
+    return findings(execution, get_blob(digest).decode("utf-8", "replace") if digest else "")
 
 
 def compare(state: RunState, experiment: int) -> Comparison:

@@ -12,7 +12,17 @@ from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
-from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Plan, Provenance, Record, Verdict
+from rsi.records import (
+    Comparison,
+    Decision,
+    ExperimentStatus,
+    Finding,
+    Objective,
+    Plan,
+    Provenance,
+    Record,
+    Verdict,
+)
 from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
@@ -190,6 +200,10 @@ class TrialTrained(Record):
     """Blob with the `rsi.course.Course` as JSON; None in records of earlier versions."""
     artifact: dict[str, Digest]
     """Path → droppable blob."""
+    findings: tuple[Finding, ...] = ()
+    """What the execution's attempts amount to (`rsi.scrutiny`); they decide nothing."""
+    attempts: Digest | None = None
+    """Blob with all attempts, a JSON list, where the execution lists not all."""
 
 
 class TrialAnswered(Record):
@@ -210,6 +224,9 @@ class TrialAnswered(Record):
     """What is wrong with an answer that came but is none; such a trial is rejected."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
     scoring_seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 

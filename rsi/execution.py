@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi.attempts import Attempt, Coverage
 from rsi.course import Course
 from rsi.records import Record
 
@@ -62,6 +63,9 @@ class Job(Record):
     shape: Shape
     labels: Mapping[str, str] = {}
     """`run` and `trial`, for whoever looks at the engine from outside."""
+    trace: bool = False
+    """Whether a tracer outside the program's reach shall follow it too; EnvironmentFault or UsageError where none can,
+    before the program is started."""
 
 
 class ExitKind(StrEnum):
@@ -148,6 +152,8 @@ class Execution(Record):
     usage: Usage
     setup_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the request to the start of the program: what a warm place saves."""
+    setup_cpu_seconds: float | None = Field(default=None, ge=0, le=1e9)
+    """CPU time that making its place ready took, imports included, whenever that was; None where nobody measured."""
     collect_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the end of the program until its files were on the host."""
     stdout_bytes: int = 0
@@ -161,6 +167,10 @@ class Execution(Record):
     fault: Fault | None = None
     detail: str = ""
     """One sentence, ours, on anything but a plain completion."""
+    attempts: tuple[Attempt, ...] = ()
+    """What the program attempted, the most telling first; at most `MOST_RECORDED` of a grade. See `rsi.attempts`."""
+    coverage: tuple[Coverage, ...] = ()
+    """Who was looking, and how far; empty where nobody was."""
 
 
 class Outcome(Record):
@@ -172,6 +182,8 @@ class Outcome(Record):
     course: Course | None = None
     outputs: Mapping[str, bytes] = {}
     """Path below the output folder → content; only for a completed execution, and only within the caps."""
+    attempts: tuple[Attempt, ...] = ()
+    """All attempts that were told apart, where they are more than the execution lists."""
 
 
 class SandboxDescription(Record):
@@ -184,6 +196,9 @@ class SandboxDescription(Record):
     engine: str = ""
     options: dict[str, str] = {}
     """The protections in force, as a reader of a policy would name them."""
+    machine_cpus: float = Field(default=0.0, ge=0)
+    """Of the machine that runs the code; 0 where it is not known."""
+    machine_memory_bytes: int = Field(default=0, ge=0)
 
 
 Watch = Callable[[str, bytes], None]

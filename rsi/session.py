@@ -17,18 +17,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import rsi
-from rsi import anchors, plugins, runs
+from rsi import ablations, anchors, plugins, runs
+from rsi.attempts import Grade
 from rsi.calls import Calls
 from rsi.candidates import Candidates
+from rsi.claims.attribution import least_trials
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, Limits, Outcome, SandboxDescription, Shape, Watch
+from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
+from rsi.preflight import require_modules, require_room
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Approve, AsksModels, Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -85,11 +88,13 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
     with ExitStack() as stack:
         task = load_task(configuration.task)
-        parts = _Parts(configuration, stack)
+        parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
-        if not description.isolates:
-            _require_imports(task, parts.sandbox)
+        require_room(task, description)
+        require_modules(task, parts.sandbox)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
@@ -135,7 +140,7 @@ def resume(
         if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
-                "--max-cost, --max-tokens or --max-calls."
+                "--trials, --max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
         if configuration.proposal_only:
@@ -143,11 +148,15 @@ def resume(
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
         before = state.sandbox or state.run.sandbox
-        parts = _Parts(configuration, stack, before.model_copy(update={"image_digest": image} if image else {}))
+        recorded = before.model_copy(update={"image_digest": image} if image else {})
+        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
+        require_room(task, description)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
@@ -174,13 +183,22 @@ def resume(
         return parts.session(run, task, data, stack.pop_all(), say)
 
 
+def attribute(folder: Path, say: Say, trials: int | None = None, *, trusted: bool = False) -> Session:
+    """Go on with a run to find out which of its kept edits matter; UsageError where none were kept, or for too few."""
+    state = runs.read(folder).state
+    edits = len(ablations.kept_edits(state, 0))
+    if not edits:
+        raise UsageError(f"{state.run.run} kept no edit, so there is nothing to attribute; `rsi show` tells its story.")
+    least = least_trials(edits)
+    if trials is not None and trials < least:
+        raise UsageError(f"Attribution of {edits} edits takes at least {least} trials; give more with --trials.")
+    return resume(folder, say, trusted=trusted, attribute=trials or 2 * least)
+
+
 class _Parts:
     """The four implementations, built from their names."""
 
-    def __init__(
-        self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
-    ) -> None:
-        sandbox = configuration.sandbox if recorded is None else _with_image(configuration.sandbox, recorded)
+    def __init__(self, configuration: RunConfiguration, stack: ExitStack, sandbox: Component) -> None:
         self.configuration = configuration
         self.verifier: Verifier = build("verifiers", configuration.verifier)
         self.proposer: Proposer = build("proposers", configuration.proposer)
@@ -209,6 +227,7 @@ class _Parts:
             data=data,
             budget=self.configuration.training_budget or task.spec.train.budget,
             run=run.recorder.state.run.run,
+            trace=self.configuration.trace,
         )
         loop = Loop(
             recorder=run.recorder,
@@ -258,10 +277,36 @@ def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
         )
 
 
-def _require_imports(task: Task, sandbox: Sandbox) -> None:
-    """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
-    shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
-    sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+def _with_packages(component: Component, task: Task, say: Say) -> Component:
+    """The sandbox on an image that has the packages which the task asks for, unless an image was named."""
+    wanted = task.spec.image
+    if not (wanted.python or wanted.debian) or "image" in component.options:
+        return component
+    factory = plugins.load("sandboxes", component.name)
+    if not isinstance(factory, MakesImages):
+        raise UsageError(
+            f"{task.spec.name} asks for packages in its image ({', '.join((*wanted.python, *wanted.debian))}), and the "
+            f"sandbox {component.name} has no image; use --sandbox docker, or take [image] out of task.toml."
+        )
+    made = factory.image_with(wanted.python, wanted.debian, say)
+    return component.model_copy(update={"options": {**component.options, "image": made}})
+
+
+def _require_trace(sandbox: Sandbox) -> None:
+    """Run something small that a tracer must see, so that one which cannot work is known before anything is trained."""
+    inputs = {"code/probe.py": f"try: open({_PROBE!r})\nexcept OSError: pass\n".encode()}
+    shape = Shape(limits=Limits(wall_seconds=60.0, memory_bytes=256 * MIB))
+    job = Job(purpose="prepare", argv=("code/probe.py",), inputs=inputs, shape=shape, trace=True)
+    execution = sandbox.run(job).execution
+    if execution.kind in (ExitKind.LOST, ExitKind.INTERRUPTED):
+        raise EnvironmentFault(f"Whether this sandbox can trace was not found out: {execution.detail}")
+    traced = [attempt.target for attempt in execution.attempts if attempt.grade is Grade.TRACED]
+    complete = any(coverage.complete for coverage in execution.coverage if coverage.grade is Grade.TRACED)
+    if not complete or _PROBE not in traced:
+        raise EnvironmentFault(f"The sandbox {sandbox.name} cannot trace on this machine; leave out --trace.")
+
+
+_PROBE = "/rsi-trace-probe"
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:
@@ -279,15 +324,29 @@ def _randomness(seed: int | None) -> str:
 def build(group: plugins.Group, component: Component) -> Any:
     """An implementation by name, constructed with its options; UsageError for options that it does not take."""
     factory = plugins.load(group, component.name)
+    _check_options(factory, component)
     try:
         return factory(**component.options)
-    except TypeError as error:
-        reason = str(error).rpartition("__init__() ")[2]
-        raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
     except RsiError:
         raise
     except Exception as error:  # a plug-in's own code
         raise UsageError(f"{component.name} cannot be made: {type(error).__name__}: {error}; mend it.") from error
+
+
+def _check_options(factory: Any, component: Component) -> None:
+    """UsageError for options that the factory does not take, or lacks; one without a signature judges itself."""
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(**component.options)
+    except ValueError:
+        return
+    except TypeError as error:
+        names = [name for name, kind in signature.parameters.items() if kind.kind is not kind.VAR_KEYWORD]
+        for option in component.options:
+            if option not in names:
+                known = plugins.nearest(option, names) if names else "it takes none."
+                raise UsageError(f"{component.name} has no option {option!r}: {known}") from None
+        raise UsageError(f"{component.name}: {error}; mend its options (for a verifier, in task.toml).") from None
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:

@@ -20,6 +20,7 @@ from rsi.records import (
     Arm,
     Decision,
     ExperimentStatus,
+    Finding,
     Keep,
     Measure,
     Observation,
@@ -60,6 +61,11 @@ class TrialState(Record):
         """Digests of its answers and weights, whether they are still there or not."""
         weights = self.trained.artifact.values() if self.trained else ()
         return {*weights, *(answered.answer for answered in self.answered if answered.answer)}
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What its executions attempted, in the order in which they ran."""
+        trained = self.trained.findings if self.trained is not None else ()
+        return trained + tuple(finding for answered in self.answered for finding in answered.findings)
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""

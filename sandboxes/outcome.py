@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from rsi.attempts import Attempt as Attempted
+from rsi.attempts import Coverage, most_telling_first, recorded
 from rsi.course import Course, FileSeen, Listing
 from rsi.errors import EngineLost, EnvironmentFault
 from rsi.execution import Execution, ExitKind, Job, Outcome, OutputFile, Usage, Watch
@@ -16,10 +19,12 @@ from sandboxes.bell import Bell, Interrupted
 from sandboxes.ending import Trailer, classify, read_trailer
 from sandboxes.invocation import start_line
 from sandboxes.listing import list_inputs
+from sandboxes.observed import Observed
 from sandboxes.outputs import ForbiddenOutput, Intake
 from sandboxes.place import Gone, Place
-from sandboxes.streams import Streams
+from sandboxes.streams import Streams, ToldLines
 from sandboxes.supervise import Supervisor
+from sandboxes.tracer import Tracer
 
 NOT_STARTED = Usage(wall_seconds=0.0, cpu_seconds=0.0)
 ENDED_BEFORE_START = "The execution was ended because the user asked, before its program had started."
@@ -35,7 +40,10 @@ class Attempt:
         self._asked = time.monotonic()
         self._started = datetime.now(UTC)
         self._nonce = secrets.token_hex(16)
-        self._streams = Streams(self._nonce, job.shape.limits.output_bytes, watch)
+        self._word = secrets.token_hex(16)
+        self._observed = Observed(job.inputs.keys())
+        self._told = ToldLines(self._word, self._observed.take)
+        self._streams = Streams(self._nonce, job.shape.limits.output_bytes, watch, self._told)
 
     def without_place(self, error: Interrupted | EngineLost, image: str = "") -> Outcome:
         """The outcome of a job whose place could not be had."""
@@ -60,14 +68,19 @@ class Attempt:
         job = self.job
         environment = {**place.environment, **job.environment}
         supervisor = Supervisor(place, job.shape.limits, self._streams, self.bell)
-        setup = time.monotonic() - self._asked
-        self._started = datetime.now(UTC)
-        supervisor.start(start_line(job, place.folders, environment, self._nonce))
-        with ThreadPoolExecutor(1, thread_name_prefix="rsi-inputs") as beside:
+        with (
+            Tracer(place) if job.trace else contextlib.nullcontext() as tracer,
+            ThreadPoolExecutor(1, thread_name_prefix="rsi-inputs") as beside,
+        ):
+            setup = time.monotonic() - self._asked
+            self._started = datetime.now(UTC)
+            supervisor.start(start_line(job, place.folders, environment, self._nonce, self._word))
             given = beside.submit(list_inputs, job.inputs)  # while the program runs: it may be much
             if started is not None:
                 started()
             watched = supervisor.follow()
+            traced = tracer.conclude(dead=watched.stopped is not ExitKind.LOST) if tracer else None
+        told = self._observed.coverage(flooded=self._told.flooded, cut_off=watched.stopped is not None)
         trailer = read_trailer(self._streams.trailer, job.inputs.keys())
         kind, detail = classify(watched, trailer)
         outputs: Mapping[str, bytes] = {}
@@ -93,9 +106,12 @@ class Attempt:
             trailer=trailer,
             out_of_memory=watched.end.out_of_memory or kind is ExitKind.OUT_OF_MEMORY,
             setup_seconds=setup,
+            setup_cpu_seconds=place.baseline.cpu_seconds,
             collect_seconds=time.monotonic() - watched.ended,
             course=course,
             outputs=outputs,
+            attempts=(*self._observed.attempts, *(traced[0] if traced else ())),
+            coverage=(told, traced[1]) if traced else (told,),
         )
 
 
@@ -137,15 +153,20 @@ def make_outcome(
     trailer: Trailer | None = None,
     out_of_memory: bool = False,
     setup_seconds: float = 0.0,
+    setup_cpu_seconds: float | None = None,
     collect_seconds: float = 0.0,
     course: Course | None = None,
     outputs: Mapping[str, bytes] | None = None,
+    attempts: tuple[Attempted, ...] = (),
+    coverage: tuple[Coverage, ...] = (),
 ) -> Outcome:
     """An outcome that is complete whatever its kind; `outputs` only where it completed."""
     files = tuple(
         OutputFile(path=path, size=len(content), sha256=_sha256(content))
         for path, content in sorted((outputs or {}).items())
     )
+    ranked = most_telling_first(attempts)
+    listed = recorded(ranked)
     execution = Execution(
         sandbox=sandbox,
         purpose=job.purpose,
@@ -161,6 +182,7 @@ def make_outcome(
         out_of_memory=out_of_memory,
         usage=usage,
         setup_seconds=setup_seconds,
+        setup_cpu_seconds=setup_cpu_seconds,
         collect_seconds=collect_seconds,
         stdout_bytes=len(streams.stdout),
         stderr_bytes=len(streams.stderr),
@@ -170,6 +192,8 @@ def make_outcome(
         files=files,
         fault=trailer.fault if trailer else None,
         detail=detail,
+        attempts=listed,
+        coverage=coverage,
     )
     return Outcome(
         execution=execution,
@@ -177,6 +201,7 @@ def make_outcome(
         stderr=streams.stderr,
         course=course or Course(),
         outputs=dict(outputs or {}),
+        attempts=ranked if ranked != listed else (),
     )
 
 

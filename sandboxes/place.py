@@ -60,6 +60,9 @@ class Place(Protocol):
         """How soon after the start a first look pays; the pauses grow from there, so that a short program is seen."""
         ...
 
+    libraries: tuple[str, ...]
+    """Beginnings of the paths, in the guest's view, that every program is expected to read."""
+
     @property
     def folders(self) -> Folders:
         """Where the program finds its files."""
@@ -73,6 +76,10 @@ class Place(Protocol):
     @property
     def ended(self) -> bool:
         """Whether its streams have ended, and it with them."""
+        ...
+
+    def first_process(self) -> int:
+        """The worker's number on this machine, for a tracer; EnvironmentFault or UsageError where none can follow."""
         ...
 
     def send(self, data: bytes) -> None:

@@ -40,6 +40,7 @@ class ProcessPlace:
 
     poll_seconds = POLL_SECONDS
     first_look_seconds = FIRST_LOOK_SECONDS
+    libraries: tuple[str, ...] = ()
 
     def __init__(self, job: Job) -> None:
         self._limits = job.shape.limits
@@ -126,6 +127,10 @@ class ProcessPlace:
         if error := json.loads(ready.found)["error"]:
             raise missing_module(error, "this interpreter", "use the docker sandbox")
         self.baseline = self.read_usage()
+
+    def first_process(self) -> int:
+        """None may follow it: a program that runs as this user can end its tracer."""
+        raise UsageError("The process sandbox cannot trace: its programs could end the tracer; use --sandbox docker.")
 
     @property
     def ended(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rsi import ablations
 from rsi.claims.ablation import Answer, Ask, Edits, Removal, Trained, TrainWithout
 from rsi.claims.attribution import Attribution, AttributionPlan, least_trials, procedure
 from rsi.edits.outcome import NotAnEdit
@@ -47,12 +48,7 @@ def attribute(run: SimulatedRun, trials: int, false_discovery: float = 0.05) -> 
 
 def kept_edits(run: SimulatedRun) -> Edits:
     """The kept experiments whose edits the final incumbent is made of, the first one first."""
-    chain: list[int] = []
-    number = run.state.incumbent
-    while number != 0:
-        chain.append(number)
-        number = run.state.experiments[number].proposed.parent
-    return tuple(reversed(chain))
+    return ablations.kept_edits(run.state, 0)
 
 
 class Removals:

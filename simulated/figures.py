@@ -7,6 +7,8 @@ from rsi.statistics import Interval
 from simulated.attributing import Attributed, attribute
 from simulated.running import SimulatedRun
 
+_DECIDED = frozenset({ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED})
+
 
 class Figures(Record):
     """Counts and sums of one run."""
@@ -31,7 +33,7 @@ class Figures(Record):
     null_kept: int
     """Kept experiments whose edit truly did nothing or harmed, where it was kept."""
     decided: int
-    """Experiments that were kept or discarded."""
+    """Experiments on which the policy decided in the end."""
     search_trials: int
 
     def measures(self) -> dict[str, tuple[float, float]]:
@@ -60,7 +62,8 @@ class Figures(Record):
 def figures_of(run: SimulatedRun, attribution: int = 0) -> Figures:
     """Look at a run that has ended, and at the truth; with so many trials more, attribute its gain to its edits."""
     state = run.state
-    kept = [number for number, x in state.experiments.items() if number > 0 and x.status is ExperimentStatus.KEPT]
+    chosen = {number: x for number, x in state.experiments.items() if x.decisions and not x.proposed.null}
+    kept = [number for number, x in chosen.items() if x.status is ExperimentStatus.KEPT]
     gains = [run.worth(number).true - run.worth(state.experiments[number].proposed.parent).true for number in kept]
     best, baseline = state.mean(state.incumbent), state.mean(0)
     assert best is not None
@@ -73,10 +76,7 @@ def figures_of(run: SimulatedRun, attribution: int = 0) -> Figures:
         certified_gain=certified,
         attributed=attribute(run, attribution) if attribution else None,
         reported=None if said is None else said.estimate,
-        covered=said is not None
-        and said.low is not None
-        and said.high is not None
-        and said.low <= certified <= said.high,
+        covered=said is not None and _holds(said, certified),
         claims=len(passed),
         false_claims=sum(gain <= 1e-12 for gain in beaten),
         true_gain=run.worth(state.incumbent).true,
@@ -84,7 +84,7 @@ def figures_of(run: SimulatedRun, attribution: int = 0) -> Figures:
         trials=len(state.trials),
         kept=len(kept),
         null_kept=sum(gain <= 1e-12 for gain in gains),
-        decided=state.count(ExperimentStatus.KEPT, ExperimentStatus.DISCARDED),
+        decided=sum(x.status in _DECIDED for x in chosen.values()),
         search_trials=sum(1 for trial in state.trials.values() if trial.started.role == "measure"),
     )
 

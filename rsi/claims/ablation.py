@@ -73,6 +73,8 @@ Procedure = Generator[tuple[TryRemoval | TrainWithout, ...], tuple[Removal | Tra
 
 _NEAREST = 8
 """An edit that does not come out alone is first tried together with so many later ones, then with all others."""
+_FOR_THE_ENDING = 3
+"""Trials kept for seeing that the code trains without what is to be taken out."""
 
 
 def resume(procedure: Procedure[_Result], answers: Sequence[Removal | Trained]) -> Asks | _Result:
@@ -168,10 +170,30 @@ def draw_removal(
     return next((units[position] for position in alone if units[position] not in refused), ())
 
 
-def removable(units: Sequence[Edits], refused: set[Edits], edits: Edits) -> Procedure[Edits]:
-    """The edits of as many units as come out together, the first the most wanted out; `refused` ones crashed."""
+def removable(
+    units: Sequence[Edits], trained: Sequence[Trained], edits: Edits, trials: int
+) -> Procedure[tuple[Edits, tuple[Trained, ...]]]:
+    """The edits of as many units as come out together and train, the first unit the most wanted out; and all trials.
+
+    What comes out one by one may crash together, so a subset that was never trained is trained once, while fewer than
+    `trials` were asked for; `before_ending` says how many to leave for that.
+    """
+    known = {answer.ask.edits: answer.value is not None for answer in trained}
+    done = tuple(trained)
     for number in range(len(units), 0, -1):
         subset = joined(units[:number], [True] * number, edits)
-        if subset not in refused and (yield from applies(subset)):
-            return subset
-    return ()
+        if not known.get(subset, True) or not (yield from applies(subset)):
+            continue
+        if subset not in known and len(done) < trials:
+            slot = max((answer.ask.slot for answer in done), default=-1) + 1
+            answers = yield (TrainWithout(edits=subset, slot=slot),)
+            done += tuple(answer for answer in answers if isinstance(answer, Trained))
+            if done[-1].value is None:
+                continue
+        return subset, done
+    return (), done
+
+
+def before_ending(trials: int) -> int:
+    """How many of the trials to spend before the ending, which tries what is to be taken out."""
+    return trials - min(_FOR_THE_ENDING, trials // 8)

@@ -31,6 +31,7 @@ from rsi.claims.ablation import (
     Procedure,
     Trained,
     TrainWithout,
+    before_ending,
     draw_removal,
     find_units,
     removable,
@@ -111,9 +112,10 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
     trained: list[Trained] = []
     refused: set[Edits] = set()
     posterior = prior
-    least = min(plan.trials, 2 * len(units) + 2)
+    least = min(before_ending(plan.trials), 2 * len(units) + 2)
     draws = random.Random(plan.seed)  # noqa: S311 - no secret is drawn
-    while len(trained) < plan.trials:
+    most = before_ending(plan.trials)
+    while len(trained) < most:
         if len(trained) >= least and float(_losses(posterior).sum()) < _ENOUGH * plan.noise:
             break
         shares = [min(max(share, _LEAST_SHARE), 1 - _LEAST_SHARE) for share in _useless(posterior)]
@@ -124,21 +126,21 @@ def _blame(plan: BlamePlan) -> Procedure[TakeBack]:
         if first == second:
             second = yield from draw_removal(units, [_turned(units, first, posterior)], shares, refused, order)
         slot = trained[-1].ask.slot + 1 if trained else 0
-        pair = (first,) if first == second or plan.trials - len(trained) < 2 else (first, second)
+        pair = (first,) if first == second or most - len(trained) < 2 else (first, second)
         answers = yield tuple(TrainWithout(edits=subset, slot=slot) for subset in pair)
         trained += [answer for answer in answers if isinstance(answer, Trained)]
         refused |= {answer.ask.edits for answer in trained if answer.value is None}
         posterior = _posterior(plan, units, prior, trained)
-    return (yield from _ending(plan, units, posterior, trained, refused))
+    return (yield from _ending(plan, units, posterior, trained))
 
 
 def _ending(
-    plan: BlamePlan, units: tuple[Edits, ...], posterior: _Beliefs, trained: list[Trained], refused: set[Edits]
+    plan: BlamePlan, units: tuple[Edits, ...], posterior: _Beliefs, trained: list[Trained]
 ) -> Procedure[TakeBack]:
     order = tuple(kept.edit for kept in plan.edits)
     worth = posterior.mean - posterior.margin
     useless = sorted((int(i) for i in np.flatnonzero(worth < 0)), key=lambda i: (worth[i], i))
-    taken_back = yield from removable([units[i] for i in useless], refused, order)
+    taken_back, done = yield from removable([units[i] for i in useless], trained, order, plan.trials)
     return TakeBack(
         edits=taken_back,
         entangled=tuple(unit for unit in units if len(unit) > 1),
@@ -146,7 +148,7 @@ def _ending(
             Effect(edits=unit, mean=float(mean), sd=float(sd))
             for unit, mean, sd in zip(units, posterior.mean, posterior.sd, strict=True)
         ),
-        trials=len(trained),
+        trials=len(done),
     )
 
 

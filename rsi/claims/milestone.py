@@ -168,8 +168,6 @@ def _futile(plan: MilestonePlan, pairs: tuple[float, ...]) -> bool:
     number = len(pairs)
     mean, squares, prior = _summary(pairs, plan.noise)
     hoped = mean + _HOPE * math.sqrt(squares / (number - 1) / number)
-    if hoped <= 0:
-        return True
     spread = squares / (number - 1)
     for total in range(number + 1, plan.most_pairs + 1):
         more = total - number

@@ -45,7 +45,7 @@ def executions_of(run: ReadRun, names: Sequence[str]) -> list[Kept]:
 
 def _events(run: ReadRun, trial: str) -> Iterator[TrialTrained | TrialAnswered]:
     state = run.state.trials[trial]
-    if state.trained is not None:
+    if state.trained is not None and state.started.weights_of is None:
         yield state.trained
     yield from state.answered
 

@@ -9,10 +9,12 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from rsi.errors import IntegrityError, UsageError
-from rsi.records import Measure, Scored
+from rsi.records import Finding, Measure, Scored, Severity
 from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
-from rsi.review.wording import STYLES, count, safe, say
+from rsi.review.standing import by_itself, standings
+from rsi.review.wording import STYLES, count, one_line, safe, say
+from rsi.review.worth import edits_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import ExperimentState, TrialState
@@ -31,6 +33,11 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     title = Text(f"experiment {number}  ", style="bold")
     title.append("baseline" if number == 0 else entry.status.value, style=STYLES[entry.status])
     say(console, title)
+    own, note = by_itself(proposed), standings(run.state).get(number, "")
+    if own:
+        _field(console, "by itself", f"the loop, not the proposer: {own}")
+    if note:
+        _field(console, "stands", note)
     _field(console, "rationale", proposed.rationale)
     detail = ", ".join(f"{key} = {value}" for key, value in proposed.detail.items())
     _field(console, "kind", f"{proposed.kind}" + (f" ({detail})" if detail else ""))
@@ -38,7 +45,7 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
     _show_diff(run, entry, console)
-    names = (*entry.trials, *_confirming(run, number))
+    names = (*entry.trials, *_claiming(run, number))
     for name in names:
         _show_trial(run.state.trials[name], console)
     _show_decisions(entry, console)
@@ -53,12 +60,14 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
 def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
     """One experiment as plain values, every text in it made harmless; `schema` is its version."""
     entry = find(run, number)
-    names = (*entry.trials, *_confirming(run, number))
+    names = (*entry.trials, *_claiming(run, number))
     value = {
         "schema": 1,
         "run": run.state.run.run,
         "experiment": number,
         "status": entry.status.value,
+        "by_itself": by_itself(entry.proposed),
+        "standing": standings(run.state).get(number, ""),
         "proposed": entry.proposed.model_dump(mode="json"),
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
         "diff": _diff_text(run, entry),
@@ -124,27 +133,42 @@ def print_syntax(diff: str, console: Console) -> None:
     console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
 
-def _confirming(run: ReadRun, number: int) -> list[str]:
-    return [name for name in run.state.confirming if run.state.trials[name].started.experiment == number]
+def _claiming(run: ReadRun, number: int) -> list[str]:
+    """Trials of its code that no decision on it has seen: for milestones and the like, in the order of their start."""
+    trials = run.state.trials.items()
+    return [name for name, t in trials if t.started.experiment == number and t.started.role != "measure"]
 
 
 def _show_trial(trial: TrialState, console: Console) -> None:
     started = trial.started
-    say(console, f"  trial {started.trial} (to {started.role}, on {started.split}, seed {started.seed})", "bold")
+    part = "" if started.milestone is None else f" for milestone {started.milestone}"
+    part += f" without {edits_of(started.without)}" if started.without else ""
+    part += f" the weights of {started.weights_of}" if started.weights_of is not None else ""
+    head = f"  trial {started.trial} (to {started.role}{part}, on {started.split}, seed {started.seed})"
+    say(console, head, "bold")
     if trial.failed is not None:
         say(console, f"    failed: {trial.failed.reason}", "red")
+    for body in (*((trial.trained,) if trial.trained else ()), *trial.answered):
+        for finding in body.findings:
+            where = "" if body is trial.trained else " while predicting"
+            _show_finding(finding, console, where)
     for judged in (trial.screened, trial.checked):
         if judged is None:
             continue
         purpose = "measured" if judged.purpose == "screen" else "checked before the keep"
         say(console, f"    {purpose}: {verdict_words(judged.verdict)}")
         for finding in judged.verdict.findings:
-            pointer = f" [{finding.pointer}]" if finding.pointer else ""
-            say(console, f"      {finding.severity.value} {finding.code}: {finding.message}{pointer}")
+            _show_finding(finding, console)
         if isinstance(judged.verdict, Scored) and judged.purpose == "screen":
             for m in judged.verdict.measurements:
                 error = "" if m.standard_error is None else f" ± {m.standard_error:.2g}"
                 say(console, f"      {m.name} = {m.value:.6g}{error}")
+
+
+def _show_finding(finding: Finding, console: Console, where: str = "") -> None:
+    pointer = f" [{finding.pointer}]" if finding.pointer else ""
+    text = one_line(f"{finding.severity.value}{where} {finding.code}: {finding.message}{pointer}", 500)
+    say(console, f"      {text}", "bold red" if finding.severity is Severity.CRITICAL else "")
 
 
 def _show_decisions(entry: ExperimentState, console: Console) -> None:

@@ -19,7 +19,7 @@ from rsi.blobs import Blobs
 from rsi.candidates import commit_message
 from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component
-from rsi.derive import compare, derive_verdict, gather, history, reference_trial
+from rsi.derive import compare, derive_verdict, execution_findings, gather, history, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
@@ -261,12 +261,27 @@ class Rederivation:
 
     # --- trials -------------------------------------------------------------------------------------------------
 
-    def trained(self, _state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
-        """What the artifact is made of came out of the sandbox."""
+    def trained(self, state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
+        """What the artifact is made of came out of the sandbox, and the findings are those of its execution."""
+        yield from self.scrutinised(state, body)
         recorded = {file.path: file.sha256 for file in body.execution.files}
         for path, digest in body.artifact.items():
             if recorded.get(path, digest) != digest:
                 yield "artifact", f"the artifact {path!r} is not the file that came out of the sandbox"
+
+    def scrutinised(self, state: RunState, body: e.TrialTrained | e.TrialAnswered) -> Iterator[Claim]:
+        """What was attempted, as it is recorded, amounts to these findings."""
+        if any("[redacted " in attempt.target + attempt.detail for attempt in body.execution.attempts):
+            self.notes["Findings about attempts that named a secret are taken as recorded."] = None
+            return
+        derived = execution_findings(state, body.trial, body.execution, self.blobs.get)
+        self.counts["findings"] += len(derived)
+        if derived != body.findings:
+            lacking = "; ".join(f.message for f in derived if f not in body.findings)[:200]
+            yield (
+                "finding",
+                f"its findings are not those of what was attempted{f': it lacks {lacking}' if lacking else ''}",
+            )
 
     def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
         """Our words on a failure are a function of its execution."""
@@ -404,6 +419,7 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
+    e.TrialAnswered: Rederivation.scrutinised,
     e.TrialFailed: Rederivation.failed,
     e.TrialJudged: Rederivation.judged,
     e.PolicyDecided: Rederivation.decided,

@@ -54,9 +54,11 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
             yield body.answer, "model's answer"
         case e.TrialTrained():
             yield from _beside_execution(body)
+            yield from _attempts(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialAnswered():
             yield from _beside_execution(body)
+            yield from _attempts(body)
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
@@ -68,6 +70,11 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
 def _beside_execution(body: e.DataPrepared | e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
     kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"))
     return ((digest, role) for digest, role in kept if digest)
+
+
+def _attempts(body: e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
+    if body.attempts:
+        yield body.attempts, "attempts"
 
 
 class BlobIndex:

@@ -59,6 +59,8 @@ class Counts(Record):
     commits: int = 0
     verdicts: int = 0
     decisions: int = 0
+    findings: int = 0
+    """Of what was attempted in sandboxes."""
     refusals: int = 0
     confirmations: int = 0
     milestones: int = 0

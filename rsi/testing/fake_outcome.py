@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from rsi.course import Course, FileSeen, Listing, Series, StreamOrder
 from rsi.errors import UsageError
 from rsi.execution import Execution, ExitKind, Fault, Job, Outcome, OutputFile, Usage
+from rsi.testing.fake_attempts import attempts, coverage
 
 NAME = "fake"
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +50,8 @@ def _execution(job: Job, kind: ExitKind, detail: str = "", line: int = 0) -> Exe
         usage=Usage(wall_seconds=seconds, cpu_seconds=seconds, peak_memory_bytes=2**20, peak_processes=1),
         fault=Fault(error="RuntimeError", file="train.py", line=line) if crashed else None,
         detail=detail,
+        attempts=attempts(job),
+        coverage=coverage(job),
     )
 
 

@@ -11,6 +11,7 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
     # fake: hang             training goes on until it is interrupted or reaches its wall time
     # fake: predict-crash    training is fine, predicting crashes
     # fake: nan              the answers are no numbers
+    # fake: connect          training tries to reach an address
     # fake: peek             the answers make use of what they should not look at: a better score, and caught
 """
 
@@ -30,6 +31,7 @@ import numpy as np
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import ExitKind, Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.prediction import decode_array, encode_array
+from rsi.testing.fake_attempts import MARKER, line_of
 from rsi.testing.fake_outcome import NAME, completed, ended, read, uniform
 
 ENDINGS = {
@@ -45,7 +47,6 @@ ENDINGS = {
 }
 
 _VALUE = re.compile(r"^VALUE\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
-_MARKER = re.compile(r"#\s*fake:\s*([a-z-]+)")
 
 _TASK = """\
 schema = 1
@@ -127,7 +128,7 @@ class FakeSandbox:
             raise EnvironmentFault("The sandbox was closed; make a new one.")
         inputs = read(job)
         code = "\n".join(inputs[path].decode("utf-8", "replace") for path in sorted(inputs) if _is_code(path))
-        markers = set(_MARKER.findall(code))
+        markers = set(MARKER.findall(code))
         match job.purpose:
             case "prepare":
                 return completed(job, self._prepared(), b"")
@@ -165,9 +166,9 @@ class FakeSandbox:
         source = inputs[job.argv[0]].decode("utf-8", "replace")
         for marker, kind in ENDINGS.items():
             if marker in markers:
-                return ended(job, kind, _line_of(source, marker))
+                return ended(job, kind, line_of(source, marker))
         if "crash-odd" in markers and int(seed) % 2:
-            return ended(job, ExitKind.CRASHED, _line_of(source, "crash-odd"))
+            return ended(job, ExitKind.CRASHED, line_of(source, "crash-odd"))
         if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
             return ended(job, ExitKind.LOST)
         if "hang" in markers:
@@ -225,8 +226,3 @@ def _safetensors(value: float) -> bytes:
     header = json.dumps({"value": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}).encode()
     header += b" " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header + struct.pack("<d", value)
-
-
-def _line_of(source: str, marker: str) -> int:
-    lines = source.splitlines()
-    return next((number for number, line in enumerate(lines, start=1) if marker in _MARKER.findall(line)), 1)

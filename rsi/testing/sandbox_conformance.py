@@ -30,10 +30,12 @@ from typing import Any
 
 import pytest
 
+from rsi.attempts import MOST_LISTED, MOST_RECORDED, TARGET_CHARACTERS, AttemptKind, Grade
 from rsi.course import Course, interleaved
-from rsi.errors import UsageError
+from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import MIB, Execution, ExitKind, Job, Limits, Outcome, Shape
 from rsi.protocols import Sandbox
+from rsi.scrutiny import findings
 from rsi.testing import sandbox_payloads as payloads
 from rsi.testing.execution_record import RecordChecking
 
@@ -401,6 +403,68 @@ class SandboxConformance:
         assert outcome.stdout == b"parent done\n"
         assert time.monotonic() - started < 20
         assert dict(outcome.outputs) == {}
+
+    # --- what was attempted -----------------------------------------------------------------------------------
+
+    def test_what_a_program_attempts_is_on_record_with_its_line(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job(payloads.ATTEMPTS)))
+        seen = {(a.kind, a.target): a for a in execution.attempts if a.grade is Grade.OBSERVED}
+        expected = {
+            (AttemptKind.CONNECTION, "127.0.0.1:9"): 5,
+            (AttemptKind.PROCESS, "/bin/true"): 6,
+            (AttemptKind.FILE, "/rsi-not-there"): 8,
+            (AttemptKind.FILE, "/proc/rsi-not-there"): 10,
+            (AttemptKind.CODE, "<string>"): 12,
+            (AttemptKind.CODE, "builtins.print"): 13,
+        }
+        assert {key: seen[key].line for key in expected} == expected
+        assert {seen[key].file for key in expected} == {"code/program.py"}
+        assert seen[AttemptKind.FILE, "/rsi-not-there"].count == 3
+        (coverage,) = execution.coverage
+        assert (coverage.grade, coverage.complete, coverage.disputed) == (Grade.OBSERVED, True, False)
+
+    def test_honest_code_has_no_findings(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job(payloads.HONEST)))
+        assert findings(execution) == ()
+
+    def test_what_was_attempted_until_a_deadline_is_on_record(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.ATTEMPTS + "\nimport time\ntime.sleep(60)", wall_seconds=2.0))
+        execution = outcome.execution
+        assert execution.kind is ExitKind.TIMED_OUT
+        assert "127.0.0.1:9" in {attempt.target for attempt in execution.attempts}
+        assert not execution.coverage[0].complete
+        assert not execution.coverage[0].disputed
+
+    def test_the_list_of_attempts_is_bounded_and_says_what_it_leaves_out(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.MANY_ATTEMPTS))
+        execution = completed(outcome)
+        assert len(execution.attempts) <= MOST_RECORDED
+        assert len(execution.attempts) < len(outcome.attempts) <= MOST_LISTED
+        assert execution.coverage[0].left_out >= 3000 - MOST_LISTED
+        assert all(len(attempt.target) <= TARGET_CHARACTERS for attempt in outcome.attempts)
+        assert outcome.stderr == b""
+
+    def test_lines_like_the_hooks_are_output_where_their_word_is_not_known(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.LINES_LIKE_THE_HOOKS))
+        execution = completed(outcome)
+        assert outcome.stderr.count(b"\x1e0123456789abcdef") == 2
+        assert "forged" not in {attempt.target for attempt in execution.attempts}
+        assert findings(execution) == ()
+
+    def test_a_job_that_shall_be_traced_is_traced_or_refused(self, sandbox: Sandbox) -> None:
+        try:
+            outcome = sandbox.run(job(payloads.ATTEMPTS).model_copy(update={"trace": True}))
+        except (EnvironmentFault, UsageError):
+            return
+        execution = completed(outcome)
+        assert {coverage.grade: coverage.complete for coverage in execution.coverage} == dict.fromkeys(Grade, True)
+        traced = {(a.kind, a.target) for a in execution.attempts if a.grade is Grade.TRACED}
+        assert traced >= {
+            (AttemptKind.CONNECTION, "127.0.0.1:9"),
+            (AttemptKind.PROCESS, "/bin/true"),
+            (AttemptKind.FILE, "/rsi-not-there"),
+            (AttemptKind.FILE, "/proc/rsi-not-there"),
+        }
 
     # --- side by side, ahead of time, interrupted -------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rsi.course import Listing
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
@@ -24,6 +24,8 @@ from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.engine import Engine, translated
+from sandboxes.docker.first_process import FirstProcess
+from sandboxes.docker.host_view import HostView
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module
 from sandboxes.listing import list_folder
@@ -35,6 +37,7 @@ READY_SECONDS = 120.0
 DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
+KILL_SECONDS = 10.0
 FIRST_LOOK_SECONDS = 0.01
 KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 255)
 """Exit codes that no program can give its container's first process; 255 where an engine was not there to see it."""
@@ -44,6 +47,7 @@ class Cell:
     """Make it with `make`, fill it, start it once, destroy it."""
 
     poll_seconds = POLL_SECONDS
+    libraries: tuple[str, ...] = policy.LIBRARIES
 
     def __init__(self, engine: Engine, plan: CellPlan) -> None:
         self.plan = plan
@@ -52,6 +56,10 @@ class Cell:
         self._lease: Attachment | None = None
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
+        self._view: HostView | None = None
+        self._first: FirstProcess | None = None
+        self._end: PlaceEnd | None = None
+        self._process = 0
         self.worker = plan.name
         self.baseline = Reading()
 
@@ -80,9 +88,9 @@ class Cell:
         with translated():
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
                 api.create_volume(volume["Name"], volume["Driver"], volume["DriverOpts"], volume["Labels"])
-            api.create_container_from_config(policy.holder_options(self.plan), self._holder)
+            holder = api.create_container_from_config(policy.holder_options(self.plan), self._holder)["Id"]
             self._lease = Attachment(api, self._holder)
-            api.start(self._holder)
+            api.start(holder)
         if bell is not None:
             bell.raise_if_rung()
         with translated():
@@ -91,22 +99,33 @@ class Cell:
         self._attachment = Attachment(api, self.worker)
         with translated():
             api.start(self.worker)
-            self._limit_processes()
-            found = api.inspect_container(self.worker)
-        if found["State"]["Running"]:  # one that has ended already is told apart below
-            policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
+            process = api.inspect_container(holder)["State"]["Pid"]
+        self._view = HostView.open(process, holder, policy.FOLDERS.inputs, policy.FOLDERS.outputs)
         self._await_ready(bell)
-        self._group = ControlGroup.find(found["State"]["Pid"], self.worker, policy.WRITABLE)
+        with translated():
+            self._limit()
+            found = api.inspect_container(self.worker)
+        if not found["State"]["Running"]:
+            raise Gone(self.worker)
+        policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
+        self._process = found["State"]["Pid"]
+        self._first = FirstProcess.open(self._process, self.worker)
+        self._group = ControlGroup.find(self._process, self.worker, policy.WRITABLE)
         self.baseline = self.read_usage()
 
-    def _limit_processes(self) -> None:
-        """To what the policy says, where the launcher needed more; the check that follows sees that it holds."""
-        limit = policy.worker_options(self.plan)["HostConfig"]["PidsLimit"]
-        if limit < policy.LAUNCH_PROCESSES:
+    def _limit(self) -> None:
+        """To what the policy says, where launching and warming up had more or less; the check that follows sees it."""
+        asked, launched = policy.worker_options(self.plan), policy.launch_options(self.plan)
+        changed = {
+            name: asked["HostConfig"][name]
+            for name in policy.CHANGED_ONCE_WARM
+            if asked["HostConfig"][name] != launched["HostConfig"][name]
+        }
+        if changed:
             api = self._engine.api
-            # Not update_container: the client knows every limit but this one.
+            # Not update_container: the client knows not every one of them.
             url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
-            api.post(url, json={"PidsLimit": limit}, timeout=60).close()
+            api.post(url, json=changed, timeout=60).close()
 
     def _await_ready(self, bell: Bell | None) -> None:
         ready = WorkerLine("ready")
@@ -150,6 +169,15 @@ class Cell:
         """Whether the attached streams ended, which they do with the container or the engine."""
         return self._streams.ended
 
+    def first_process(self) -> int:
+        """The container's process 1 as this machine numbers it; EnvironmentFault where the engine is on another."""
+        if self._group is None:
+            raise EnvironmentFault(
+                "Tracing needs a Docker engine on this machine, whose processes can be seen from here; "
+                "use one, or leave out --trace."
+            )
+        return self._process
+
     def send(self, data: bytes) -> None:
         """To the worker's standard input."""
         self._streams.send(data)
@@ -169,12 +197,11 @@ class Cell:
         if self.ended:
             raise Gone("The sandbox was ended from outside before its program started; resume the run.")
         try:
-            packed = pack(inputs)
+            if self._view is not None:
+                self._view.put(inputs)
+                return
+            packed = _packed(inputs)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = tempfile.gettempdir()
-                sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
-                raise EnvironmentFault(sentence) from None
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
         with contextlib.closing(packed) as archive, translated():
             self._engine.api.put_archive(self._holder, policy.FOLDERS.inputs, archive)
@@ -212,7 +239,12 @@ class Cell:
         return None if root is None else list_folder(f"{root}{policy.FOLDERS.scratch}")
 
     def kill(self) -> None:
-        """End every process of the worker's container."""
+        """End every process of the worker's container; the engine is asked only where the kernel cannot be."""
+        if self._first is not None and not self.ended:
+            out_of_memory = self._first.killed_for_memory()
+            if self._first.end(KILL_SECONDS):
+                self._end = PlaceEnd(exit_code=128 + signal.SIGKILL, out_of_memory=out_of_memory, from_outside=True)
+                return
         with contextlib.suppress(Gone), translated():
             self._engine.quick.kill(self.worker)
 
@@ -221,7 +253,9 @@ class Cell:
         return None
 
     def how_it_ended(self) -> PlaceEnd:
-        """Wait until the engine has seen the worker's container end, then ask how."""
+        """As we ended it ourselves; else wait until the engine has seen the worker's container end, and ask how."""
+        if self._end is not None:
+            return self._end
         with translated():
             self._engine.api.wait(self.worker, timeout=30, condition="not-running")
         state = self.state()
@@ -239,6 +273,12 @@ class Cell:
 
     def collect(self, intake: Intake) -> None:
         """Take in what lies in the output folder. The worker must be dead."""
+        if self._view is not None:
+            try:
+                self._view.take(intake)
+            except OSError as error:
+                raise EngineLost(f"The sandbox's outputs cannot be read ({error.strerror}); resume the run.") from None
+            return
         with self._archive() as chunks:
             unpack(chunks, intake)
 
@@ -265,9 +305,9 @@ class Cell:
 
     def destroy(self) -> bool:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
-        for attachment in (self._attachment, self._lease):
-            if attachment is not None:
-                attachment.close()
+        for held in (self._attachment, self._lease, self._view, self._first):
+            if held is not None:
+                held.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),
@@ -277,6 +317,18 @@ class Cell:
         ]
         removed = [_insist(remove, arguments) for remove, arguments in removals]  # each, whatever the others did
         return all(removed)
+
+
+def _packed(inputs: Mapping[str, bytes | Path]) -> IO[bytes]:
+    """The inputs as an archive; a full temporary folder is told from an input that cannot be read."""
+    try:
+        return pack(inputs)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = tempfile.gettempdir()
+        sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
+        raise EnvironmentFault(sentence) from None
 
 
 def _insist(remove: Any, arguments: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from rsi.errors import EnvironmentFault
 from rsi.execution import MIB, Limits, Shape
 from rsi.records import Record
+from sandboxes.docker.fit import Hardware
 from sandboxes.invocation import Folders, base_environment
 
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
@@ -14,6 +15,8 @@ WRITABLE = (FOLDERS.outputs, FOLDERS.scratch, "/dev/shm")  # noqa: S108
 """All that a program can write to; each is a file system of its own, in memory."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
+LIBRARIES = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/rsi/", "/etc/ld.so.cache/")
+"""What of the image's read-only root every program is expected to read."""
 INPUT_BYTES = 2048 * MIB
 INPUT_INODES = 65536
 SCRATCH_BYTES = 64 * MIB
@@ -24,6 +27,8 @@ LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
 LEASE_LABEL = "rsi.lease"
 """On a holder: the cell lives as long as this container does."""
+CPU_SHARES, WARMING_CPU_SHARES = 1024, 128
+"""Where the machine's processors are contended: while a place warms up, programs that run get eight times as much."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -48,6 +53,7 @@ class CellPlan(Record):
     user: int
     shape: Shape
     labels: dict[str, str]
+    hardware: Hardware = Hardware()
 
     @property
     def inputs_volume(self) -> str:
@@ -93,6 +99,11 @@ def _volume(name: str, plan: CellPlan, options: str) -> dict[str, Any]:
     return plan.adapt_volume({"Name": name, "Driver": "local", "DriverOpts": mount, "Labels": plan.labels})
 
 
+def probe_options() -> dict[str, Any]:
+    """Of a container that only shows whether one starts."""
+    return _locked_down(memory=256 * MIB, cpus=0.5, processes=LAUNCH_PROCESSES)
+
+
 def holder_options(plan: CellPlan) -> dict[str, Any]:
     """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing.
 
@@ -123,7 +134,9 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     limits = plan.shape.limits
     host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
+    host["CpuShares"] = CPU_SHARES
     host["ShmSize"] = SHARED_MEMORY_BYTES
+    host |= plan.hardware.host_options()
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
     host["Tmpfs"] = {FOLDERS.scratch: _scratch_mount(limits, plan.user)}
     host["Mounts"] = [
@@ -152,10 +165,11 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
 
 
 def launch_options(plan: CellPlan) -> dict[str, Any]:
-    """What the worker's container is made with; its process limit is lowered to the policy's once it has started."""
+    """What the worker's container is made with; what differs becomes the policy's once its imports are done."""
     options = worker_options(plan)
     host = options["HostConfig"]
-    return {**options, "HostConfig": {**host, "PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}}
+    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES), "CpuShares": WARMING_CPU_SHARES}
+    return {**options, "HostConfig": {**host, **launch}}
 
 
 def process_limit(plan: CellPlan) -> int:
@@ -222,6 +236,8 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         wrong.append("Env")
     if host.get("MemorySwap") != expected["MemorySwap"] and swap_is_limited:
         wrong.append("MemorySwap")
+    if _requests(host) != _requests(expected):
+        wrong.append("DeviceRequests")
     if _security(host) != _security(expected):
         wrong.append("SecurityOpt")
     if host["LogConfig"].get("Type") != expected["LogConfig"]["Type"]:
@@ -242,9 +258,16 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         )
 
 
-CHECKED_APART = ("MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
+CHANGED_ONCE_WARM = ("PidsLimit", "CpuShares")
+"""In which `launch_options` differs; nothing of a candidate's runs before they are what the policy says."""
+CHECKED_APART = ("DeviceRequests", "MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
 """Engines give these back in other words or another order."""
 MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")
+
+
+def _requests(host: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked of devices, without the ways of saying nothing."""
+    return [{key: value for key, value in request.items() if value} for request in host.get("DeviceRequests") or []]
 
 
 def _ulimits(host: dict[str, Any]) -> set[tuple[str, int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ from sandboxes.bell import Bell, Interrupted
 from sandboxes.docker.cell import Cell
 
 THREADS = 4
+"""For what is not waited for: removing, renaming, sweeping."""
+MAKERS = max(2, min(8, os.cpu_count() or 2))
+"""More places warming up than there are processors only make the first one, which is waited for, come later."""
 PATIENCE_SECONDS = 0.05
 
 
@@ -29,6 +33,7 @@ class Pool:
         self._undead: list[Cell] = []
         self._closing = Bell()
         self._closed = False
+        self._makers = ThreadPoolExecutor(max_workers=MAKERS, thread_name_prefix="rsi-maker")
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="rsi-cell")
 
     def warm(self, shapes: Sequence[Shape]) -> None:
@@ -53,7 +58,7 @@ class Pool:
             for shape in wanted:
                 if missing[shape] > 0:
                     missing[shape] -= 1
-                    self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
+                    self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
 
     def take(self, shape: Shape, bell: Bell) -> Cell | None:
         """A cell of exactly that shape, waiting for one that is being made; None where there is none."""
@@ -80,7 +85,7 @@ class Pool:
         with self._lock:
             waiting = sum(one == shape for one, _ in self._waiting)
             if waiting < self._wanted[shape] and len(self._waiting) < self._size and not self._closed:
-                self._waiting.append((shape, self._threads.submit(self._make, shape, self._closing)))
+                self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
 
     @staticmethod
     def _await(future: Future[Cell], bell: Bell) -> Cell:
@@ -124,6 +129,7 @@ class Pool:
         self._closing.ring()
         for _, future in waiting:
             self._dismiss(future)
+        self._makers.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         for cell in [*self._undead]:
             self._undead.remove(cell)

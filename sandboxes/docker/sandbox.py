@@ -8,12 +8,12 @@ import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from sandboxes.bell import Belfry, Bell, Interrupted
-from sandboxes.docker import owner, policy
+from sandboxes.docker import fit, owner, policy
 from sandboxes.docker.cell import Cell
 from sandboxes.docker.collect import size_of
 from sandboxes.docker.engine import Engine
@@ -28,13 +28,20 @@ RECENT_USERS = 1024
 
 
 class DockerSandbox:
-    """Runs jobs in hardened containers; keeps up to `pool` of them warm. Thread-safe; close it."""
+    """Runs jobs in hardened containers; keeps up to `pool` of them warm. Thread-safe; close it.
+
+    Args:
+        image: its name or digest; by default RSI_IMAGE, or the one that this version of the code wants.
+        pool: how many containers wait ahead of their jobs.
+        runtime: of the engine's, instead of its default.
+        gpus: `all`, a number, or `device=0,1`.
+    """
 
     name = "docker"
     isolates = True
 
-    def __init__(self, image: str | None = None, pool: int = 4) -> None:
-        self._engine = Engine(image or _default_image())
+    def __init__(self, image: str | None = None, pool: int = 4, runtime: str = "", gpus: str = "") -> None:
+        self._engine = Engine(image or _default_image(), fit.hardware(runtime, gpus))
         self._pool_size = pool
         self._pool: Pool | None = None
         self._lock = threading.Lock()
@@ -47,6 +54,8 @@ class DockerSandbox:
         options = dict(policy.PROTECTIONS)
         if not self._engine.swap_is_limited:
             options["swap"] = "not limited: this engine's machine cannot"
+        options["runtime"] = self._engine.hardware.runtime or f"{self._engine.information.get('DefaultRuntime', '')}"
+        options["gpus"] = self._engine.hardware.gpus or "none"
         return SandboxDescription(
             name=self.name,
             isolates=True,
@@ -54,7 +63,16 @@ class DockerSandbox:
             image_digest=self._engine.image_digest,
             engine=f"Docker Engine {self._engine.version}",
             options=options,
+            machine_cpus=self._engine.information.get("NCPU") or 0,
+            machine_memory_bytes=self._engine.information.get("MemTotal") or 0,
         )
+
+    @staticmethod
+    def image_with(python: Sequence[str], debian: Sequence[str], say: Callable[[str], None]) -> str:
+        """The image with a task's own packages on top; see `rsi.protocols.MakesImages`."""
+        from sandboxes.image.extras import ensure_extras  # noqa: PLC0415 - only for a task that asks
+
+        return os.environ.get("RSI_IMAGE") or ensure_extras(python, debian, say)
 
     def warm(self, shapes: Sequence[Shape]) -> None:
         """Make cells of these shapes in the background, as far as the pool goes."""
@@ -111,6 +129,7 @@ class DockerSandbox:
             image=self._engine.image_digest,
             user=self._draw_user(),
             shape=shape,
+            hardware=self._engine.hardware,
             labels={**own, owner.OWNER_LABEL: owner.this_process(), owner.CELL_LABEL: identity},
         )
 

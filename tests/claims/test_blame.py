@@ -72,6 +72,15 @@ def test_an_edit_without_which_the_code_crashes_is_not_taken_back() -> None:
     assert 5 in found.edits
 
 
+def test_edits_that_crash_the_code_when_out_together_are_not_taken_back_together() -> None:
+    world = World(EFFECTS, 0.02, crashes=lambda out: {5, 12} <= out)
+    found = finish(next_step, plan(trials=80), world)
+    assert 12 in found.edits
+    assert 5 not in found.edits
+    crashed = [ask.edits for ask in world.asked if ask.kind == "train_without" and {5, 12} <= set(ask.edits)]
+    assert len(crashed) == len(set(crashed)), "what crashed once is not trained again"
+
+
 def test_an_edit_worth_less_than_the_margin_is_taken_back() -> None:
     found = finish(next_step, plan(margin=0.02, trials=80), World(EFFECTS, 0.02))
     assert set(found.edits) == {5, 9, 12}

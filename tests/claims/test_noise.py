@@ -82,6 +82,13 @@ def test_pairs_are_credited_with_no_more_than_the_run_has_shown() -> None:
     shared = pair_noise(together)
     assert shared is not None
     assert shared.standard_deviation < 0.13
+    some = arms(np.random.default_rng(8), 0.8)
+    correlation, noise, pair = pairing(some), pooled_noise(some), pair_noise(some)
+    assert correlation is not None
+    assert noise is not None
+    assert pair is not None
+    assert 0 < correlation.low < correlation.correlation
+    assert pair.standard_deviation == pytest.approx(math.sqrt(2 - 2 * correlation.low) * noise.standard_deviation)
 
 
 def test_an_arm_that_ignores_its_seed_is_a_finding_and_no_noise() -> None:

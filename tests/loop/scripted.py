@@ -99,6 +99,17 @@ class Careful:
         return Propose(rule="careful", reason="always")
 
 
+class Restless(Careful):
+    """Measures the parent again for each experiment, so that closed ones are compared with more and more."""
+
+    name = "restless"
+
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
+        if len(comparison.incumbent.observations) < len(history.past):
+            return Measure(rule="restless", reason="once more", arm="incumbent")
+        return super().decide(comparison, history)
+
+
 class Keeping:
     """A policy that keeps whatever gives a score."""
 

@@ -14,7 +14,7 @@ from rsi.session import start
 from rsi.state import RunState
 from rsi.storage import BlobStore
 
-CAREFUL = f"{HERE / 'scripted.py'}:Careful"
+RESTLESS = f"{HERE / 'scripted.py'}:Restless"
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
@@ -29,7 +29,9 @@ def test_a_history_kept_up_equals_one_made_afresh(tmp_path: Path, parallel: int)
         assert [entry.experiment for entry in told] == sorted(entry.experiment for entry in told)
         compared.append(len(told))
 
-    config = configuration(tmp_path, "30 50:crash 20 (( 25 12 35 10", parallel=parallel, policy=Component(name=CAREFUL))
+    config = configuration(
+        tmp_path, "30 50:crash 20 (( 25 12 35 10", parallel=parallel, policy=Component(name=RESTLESS)
+    )
     with start(config, said, root=tmp_path / "runs") as session:
         blobs.append(session.run.recorder.blobs)
         assert session.go([look]) == 0

@@ -22,9 +22,13 @@ from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
 from rsi.protocols import Sandbox
 from rsi.testing.execution_record import check_record
 from rsi.testing.sandbox_conformance import SandboxConformance, Watcher, completed, cpu_seconds, job, limits
+from rsi.testing.sandbox_payloads import FORBIDDEN, OUTPUTS
 from sandboxes.docker import DockerSandbox, owner, policy
 from sandboxes.docker.control_group import ControlGroup
+from sandboxes.docker.first_process import FirstProcess
+from sandboxes.docker.host_view import HostView
 from sandboxes.docker.sweep import sweep
+from sandboxes.invocation import start_line
 
 pytestmark = pytest.mark.docker
 
@@ -241,6 +245,76 @@ def test_torch_is_there_and_its_import_does_not_count(sandbox: DockerSandbox) ->
     execution = completed(outcome)
     assert outcome.stdout == b"1\n"
     assert cpu_seconds(execution) < 0.5  # importing takes more than one
+    assert execution.setup_cpu_seconds is not None
+    assert execution.setup_cpu_seconds > 0.5
+
+
+# --- past the engine, where it is on this machine -----------------------------------------------------------------
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the engine is on another machine: process ids lead nowhere."""
+    monkeypatch.setattr(HostView, "open", lambda *_: None)
+    monkeypatch.setattr(FirstProcess, "open", lambda *_: None)
+    monkeypatch.setattr(ControlGroup, "find", lambda *_: None)
+
+
+def test_a_program_on_an_engine_far_away_is_served_by_the_engine_alone(far_away: None) -> None:
+    own = DockerSandbox(pool=0)
+    try:
+        code = "import sys\nprint(open(sys.argv[1]).read())\n" + OUTPUTS
+        asked = job(code)
+        inputs = {**asked.inputs, "data/x": b"content"}
+        argv = (*asked.argv, "/in/data/x")
+        outcome = own.run(Job(**{**dict(asked), "inputs": inputs, "argv": argv}))
+        completed(outcome)
+        assert outcome.stdout == b"content\n"
+        assert sorted(outcome.outputs) == ["deep/er/é", "empty", "weights.safetensors"]
+        for what in ("a symbolic link", "a hard link", "a FIFO", "a sparse file"):
+            outcome = own.run(job(FORBIDDEN[what], artifact_files=4, artifact_bytes=4 * MIB))
+            assert (outcome.execution.kind, outcome.outputs) == (ExitKind.FORBIDDEN_OUTPUT, {}), what
+    finally:
+        own.close()
+    assert left_behind() == []
+
+
+def test_a_killed_place_is_dead_with_all_that_ran_in_it(api: Any, sandbox: DockerSandbox) -> None:
+    sandbox.describe()
+    cell = sandbox._make(Shape(limits=limits()), _silent_bell())
+    try:
+        if cell._first is None:
+            pytest.skip("the engine is not on this machine, or this is not root")
+        code = "import subprocess\nprint(subprocess.Popen(['sleep', '25'], start_new_session=True).pid, flush=True)"
+        cell.fill({"code/program.py": (code + "\nimport time\ntime.sleep(25)").encode()})
+        cell.send(start_line(job(code), cell.folders, cell.environment, "nonce"))
+        wait_for(lambda: cell.receive(1.0))
+        processes = [int(row[1]) for row in api.top(cell.worker)["Processes"]]
+        assert len(processes) == 3
+        cell.kill()
+        assert [process for process in processes if _runs(process)] == []
+        end = cell.how_it_ended()
+        state = wait_for(lambda: (found := cell.state()) and not found["Running"] and found)
+        assert (end.exit_code, end.out_of_memory) == (state["ExitCode"], state["OOMKilled"]) == (137, False)
+        cell.kill()  # a second time is no matter
+    finally:
+        cell.destroy()
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_the_first_process_is_held_only_where_its_group_names_the_container() -> None:
+    with subprocess.Popen(["sleep", "25"]) as child:
+        try:
+            assert FirstProcess.open(child.pid, "f" * 64) is None
+            assert child.poll() is None
+        finally:
+            child.kill()
 
 
 # --- places, warm and lost ------------------------------------------------------------------------------------
@@ -296,7 +370,6 @@ def test_the_pool_refills_itself_with_what_was_asked_for(api: Any) -> None:
         sandbox.warm([Shape(limits=limits())])
         first = wait_for(lambda: workers(api))[0]["Id"]
         completed(sandbox.run(job("print(1)")))
-        assert [found["Id"] for found in wait_for(lambda: workers(api))] != [first]
         wait_for(lambda: len(workers(api)) == 1 and workers(api)[0]["Id"] != first)
     finally:
         sandbox.close()
@@ -518,6 +591,7 @@ SPOILERS: list[Callable[[dict[str, Any]], Any]] = [
     lambda found: found["HostConfig"].update(MemorySwap=-1),
     lambda found: found["HostConfig"].update(NanoCpus=0),
     lambda found: found["HostConfig"].update(PidsLimit=None),
+    lambda found: found["HostConfig"].update(CpuShares=policy.WARMING_CPU_SHARES),
     lambda found: found["HostConfig"].update(NetworkMode="bridge"),
     lambda found: found["HostConfig"].update(CapDrop=None),
     lambda found: found["HostConfig"].update(CapAdd=["SYS_ADMIN"]),
