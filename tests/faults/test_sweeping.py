@@ -19,6 +19,7 @@ import pytest
 
 from sandboxes import leftovers
 from sandboxes.docker import owner, sweep
+from sandboxes.docker.pool import Pool
 from sandboxes.docker.sweep import Standing, survey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +45,15 @@ from sandboxes.docker import DockerSandbox, owner
 sandbox = DockerSandbox(pool=1)
 sandbox._make(Shape(limits=limits()), None)
 print(owner.this_process(), flush=True)
+time.sleep(120)
+"""
+STARTER = """
+import time
+from rsi.execution import Shape
+from rsi.testing.sandbox_conformance import limits
+from sandboxes.docker import DockerSandbox
+sandbox = DockerSandbox(pool=1)
+sandbox.warm([Shape(limits=limits())])
 time.sleep(120)
 """
 
@@ -140,6 +150,15 @@ def test_an_owner_in_another_namespace_keeps_its_lease_until_it_dies(api: Any, m
 
 
 @pytest.mark.docker
+def test_a_start_sweeps_at_once_and_not_only_at_its_end(api: Any) -> None:
+    with program(HOLDER) as dead:
+        name = first_line(dead)
+    assert len(left_by(api, name)) == 4
+    with program(STARTER):
+        wait_for(lambda: left_by(api, name) == [])
+
+
+@pytest.mark.docker
 def test_prune_shows_then_removes_what_is_dead_and_nothing_else(api: Any, tmp_path: Path) -> None:
     foreign = f"rsi-{secrets.token_hex(6)}-in"  # our manner of naming, and not ours
     api.create_volume(foreign)
@@ -233,3 +252,31 @@ def test_a_build_under_way_keeps_its_folder(old_folder: Path) -> None:
         assert first_line(process) == "1"
         assert found() == []
     assert found() == [building]
+
+
+# --- the pool -------------------------------------------------------------------------------------------------------
+
+
+class Stubborn:
+    """A cell that the engine removes only at the second attempt, as one does that was away."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def destroy(self) -> bool:
+        self.attempts += 1
+        return self.attempts > 1
+
+
+def test_what_could_not_be_removed_is_removed_when_the_next_trial_begins() -> None:
+    cell: Any = Stubborn()
+    pool = Pool(lambda _shape, _bell: cell, size=1)
+    try:
+        pool.bury(cell)
+        wait_for(lambda: cell.attempts == 1 and pool._undead == [cell])
+        pool.warm([])
+        wait_for(lambda: cell.attempts == 2)
+        pool.warm([])
+    finally:
+        pool.close()
+    assert cell.attempts == 2
