@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from private_engine import IMAGE, PrivateEngine, private_engine
+from sandbox_programs import HOLDER, STARTER, first_line, program
 
 from rsi.execution import ExitKind
 from rsi.review.verify import verify
@@ -265,6 +266,18 @@ def saved_nothing(folder: Path) -> int:
     path = folder / "nothing.tar"
     subprocess.run(["tar", "--create", "--file", str(path), "--files-from", "/dev/null"], check=True)
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def test_a_start_sweeps_at_once_and_not_only_at_its_end(place: Place) -> None:
+    with program(HOLDER, environment=place.environment) as dead:  # on an engine where nobody else sweeps
+        first_line(dead)
+        (holder, worker) = sorted(place.names(), key=lambda name: not name.endswith("-holder"))
+    assert len(place.left()) == 4
+    with program(STARTER, environment=place.environment):
+        place.wait_for(lambda: not {holder, worker} & set(place.left()))
+    code, said = place.rsi("sandbox", "prune")
+    assert code == 0, said
+    assert place.left() == []
 
 
 # --- interrupts -----------------------------------------------------------------------------------------------------

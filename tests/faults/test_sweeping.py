@@ -10,69 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from sandbox_programs import HOLDER, PLAYER, ROOT, first_line, program
 
 from sandboxes import leftovers
 from sandboxes.docker import owner, sweep
 from sandboxes.docker.pool import Pool
 from sandboxes.docker.sweep import Standing, survey
-
-ROOT = Path(__file__).resolve().parents[2]
-PLAYER = """
-import sys, threading, time
-from rsi.execution import Shape
-from rsi.testing.sandbox_conformance import job, limits
-from sandboxes.docker import DockerSandbox, owner
-sandbox = DockerSandbox(pool=2)
-sandbox.warm([Shape(limits=limits())] * 2)
-print(owner.this_process(), flush=True)
-for number in range(int(sys.argv[1])):
-    sandbox.sweep()
-    print(sandbox.run(job("print(1)")).execution.kind, flush=True)
-    sandbox.sweep()
-sandbox.close()
-"""
-HOLDER = """
-import sys, time
-from rsi.execution import Shape
-from rsi.testing.sandbox_conformance import limits
-from sandboxes.docker import DockerSandbox, owner
-sandbox = DockerSandbox(pool=1)
-sandbox._make(Shape(limits=limits()), None)
-print(owner.this_process(), flush=True)
-time.sleep(120)
-"""
-STARTER = """
-import time
-from rsi.execution import Shape
-from rsi.testing.sandbox_conformance import limits
-from sandboxes.docker import DockerSandbox
-sandbox = DockerSandbox(pool=1)
-sandbox.warm([Shape(limits=limits())])
-time.sleep(120)
-"""
-
-
-@contextmanager
-def program(code: str, *arguments: str, before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A Python program of this checkout in a process of its own, killed at the end; its first line names its owner."""
-    command = [*before, sys.executable, "-c", code, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 @pytest.fixture
@@ -147,15 +95,6 @@ def test_an_owner_in_another_namespace_keeps_its_lease_until_it_dies(api: Any, m
     only_that = {"owner_alive": lambda found: None if found == name else True}
     assert sweep.sweep(api, **only_that) == 4
     assert left_by(api, name) == []
-
-
-@pytest.mark.docker
-def test_a_start_sweeps_at_once_and_not_only_at_its_end(api: Any) -> None:
-    with program(HOLDER) as dead:
-        name = first_line(dead)
-    assert len(left_by(api, name)) == 4
-    with program(STARTER):
-        wait_for(lambda: left_by(api, name) == [])
 
 
 @pytest.mark.docker
