@@ -143,6 +143,7 @@ class Supervisor:
         try:
             self._place.kill()
             self._drain()
+            self._reconsider()
             return self._place.how_it_ended()
         except EngineLost as error:
             if self._stopped in (None, ExitKind.TIMED_OUT):
@@ -151,6 +152,15 @@ class Supervisor:
         except Gone:
             pass
         return PlaceEnd(from_outside=True)
+
+    def _reconsider(self) -> None:
+        """A deadline seen from here is none where the engine held back what the worker had said before it."""
+        if self._stopped is not ExitKind.TIMED_OUT:
+            return
+        if self._streams.trailer is not None:  # written before the worker was killed, so its program had ended
+            self._stopped, self._reason = None, ""
+        elif not self._place.ended:
+            raise EngineLost("The engine tells no more of a program that was killed at its deadline; look at its log.")
 
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rsi.course import Listing
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
@@ -206,12 +206,8 @@ class Cell:
             if self._view is not None:
                 self._view.put(inputs)
                 return
-            packed = pack(inputs)
+            packed = _packed(inputs)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = tempfile.gettempdir()
-                sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
-                raise EnvironmentFault(sentence) from None
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
         with contextlib.closing(packed) as archive, translated():
             self._engine.api.put_archive(self._holder, policy.FOLDERS.inputs, archive)
@@ -327,6 +323,18 @@ class Cell:
         ]
         removed = [_insist(remove, arguments) for remove, arguments in removals]  # each, whatever the others did
         return all(removed)
+
+
+def _packed(inputs: Mapping[str, bytes | Path]) -> IO[bytes]:
+    """The inputs as an archive; a full temporary folder is told from an input that cannot be read."""
+    try:
+        return pack(inputs)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = tempfile.gettempdir()
+        sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
+        raise EnvironmentFault(sentence) from None
 
 
 def _insist(remove: Any, arguments: dict[str, Any]) -> bool:

@@ -10,59 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+from sandbox_programs import HOLDER, PLAYER, ROOT, first_line, program
 
 from sandboxes import leftovers
 from sandboxes.docker import owner, sweep
+from sandboxes.docker.pool import Pool
 from sandboxes.docker.sweep import Standing, survey
-
-ROOT = Path(__file__).resolve().parents[2]
-PLAYER = """
-import sys, threading, time
-from rsi.execution import Shape
-from rsi.testing.sandbox_conformance import job, limits
-from sandboxes.docker import DockerSandbox, owner
-sandbox = DockerSandbox(pool=2)
-sandbox.warm([Shape(limits=limits())] * 2)
-print(owner.this_process(), flush=True)
-for number in range(int(sys.argv[1])):
-    sandbox.sweep()
-    print(sandbox.run(job("print(1)")).execution.kind, flush=True)
-    sandbox.sweep()
-sandbox.close()
-"""
-HOLDER = """
-import sys, time
-from rsi.execution import Shape
-from rsi.testing.sandbox_conformance import limits
-from sandboxes.docker import DockerSandbox, owner
-sandbox = DockerSandbox(pool=1)
-sandbox._make(Shape(limits=limits()), None)
-print(owner.this_process(), flush=True)
-time.sleep(120)
-"""
-
-
-@contextmanager
-def program(code: str, *arguments: str, before: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A Python program of this checkout in a process of its own, killed at the end; its first line names its owner."""
-    command = [*before, sys.executable, "-c", code, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 @pytest.fixture
@@ -233,3 +191,31 @@ def test_a_build_under_way_keeps_its_folder(old_folder: Path) -> None:
         assert first_line(process) == "1"
         assert found() == []
     assert found() == [building]
+
+
+# --- the pool -------------------------------------------------------------------------------------------------------
+
+
+class Stubborn:
+    """A cell that the engine removes only at the second attempt, as one does that was away."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    def destroy(self) -> bool:
+        self.attempts += 1
+        return self.attempts > 1
+
+
+def test_what_could_not_be_removed_is_removed_when_the_next_trial_begins() -> None:
+    cell: Any = Stubborn()
+    pool = Pool(lambda _shape, _bell: cell, size=1)
+    try:
+        pool.bury(cell)
+        wait_for(lambda: cell.attempts == 1 and pool._undead == [cell])
+        pool.warm([])
+        wait_for(lambda: cell.attempts == 2)
+        pool.warm([])
+    finally:
+        pool.close()
+    assert cell.attempts == 2
