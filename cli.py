@@ -6,22 +6,53 @@ inside the commands, so that `rsi --help` answers at once.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsi import flags
+from rsi.flags import (
+    Alpha,
+    AnswerTokens,
+    ApiBase,
+    AsJson,
+    Certify,
+    CertifyShare,
+    Confirm,
+    Critique,
+    EditForm,
+    Effort,
+    Experiments,
+    Gpus,
+    History,
+    HoldoutQuestions,
+    Hours,
+    MaxCalls,
+    MaxCost,
+    MaxTokens,
+    Model,
+    NullEdits,
+    Policy,
+    PolicyOption,
+    PromptTokens,
+    Repairs,
+    RunName,
+    Runtime,
+    Trials,
+    Trust,
+    Unisolated,
+)
+from rsi.output import console, print_json, say
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
-    from rich.console import Console
-
-    from rsi.configuration import Budget, Component
     from rsi.session import Session
 
 app = typer.Typer(
@@ -30,35 +61,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Improve the code that trains a small model: edits proposed, trained in a sandbox, scored out of their reach.",
 )
-task_app = typer.Typer(no_args_is_help=True, help="Make, check and import tasks.")
-app.add_typer(task_app, name="task")
-image_app = typer.Typer(no_args_is_help=True, help="Build, list and remove the sandbox image.")
-app.add_typer(image_app, name="image")
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
-Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
-Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
-_MODELS = "Language models (--proposer llm)"
-Model = Annotated[list[str] | None, typer.Option(help="As litellm names it; several compete.", rich_help_panel=_MODELS)]
-ApiBase = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A server of your own (Ollama, vLLM, …): one for all models or one each.", rich_help_panel=_MODELS
-    ),
-]
-Repairs = Annotated[int, typer.Option(help="Rounds to mend an edit that does not apply.", rich_help_panel=_MODELS)]
-Effort = Annotated[str, typer.Option(help="none, minimal, low, medium, high or xhigh.", rich_help_panel=_MODELS)]
-History = Annotated[int, typer.Option(help="Experiments told in full, besides the table.", rich_help_panel=_MODELS)]
-Critique = Annotated[int, typer.Option(help="Rounds of criticising its own edit.", rich_help_panel=_MODELS)]
-EditForm = Annotated[str, typer.Option(help="search-replace, unified-diff or whole-file.", rich_help_panel=_MODELS)]
-PromptTokens = Annotated[int, typer.Option(help="Of a prompt, about; history is cut to it.", rich_help_panel=_MODELS)]
-AnswerTokens = Annotated[
-    int, typer.Option(help="Of an answer; room for thinking comes on top.", rich_help_panel=_MODELS)
-]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars, never passed.", rich_help_panel=_MODELS)]
-MaxTokens = Annotated[int | None, typer.Option(help="Input and output tokens, never passed.", rich_help_panel=_MODELS)]
-MaxCalls = Annotated[int | None, typer.Option(help="Requests, repeated ones included.", rich_help_panel=_MODELS)]
 
 
 def main() -> None:
@@ -70,11 +72,12 @@ def main() -> None:
 
     try:
         _check_shadowing()
+        _add_groups()
         app()
     except RsiError as error:
         if debug:
             raise
-        _say(f"rsi: {error}")
+        say(f"rsi: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -84,36 +87,27 @@ def main() -> None:
 
 
 def _check_shadowing() -> None:
-    """Refuse to run with another distribution's `tasks`, `evals` or `sandboxes`: their names are common."""
+    """Refuse to run with another distribution's `tasks`, `evals` and the like: their names are common."""
     import importlib.util
 
     from rsi.errors import EnvironmentFault
 
     here = Path(__file__).resolve().parent
-    for name in ("rsi", "sandboxes", "tasks", "evals"):
+    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
             where = spec.origin if spec else "nowhere"
             raise EnvironmentFault(f"The module {name!r} comes from {where}, not from rsi; use a virtual environment.")
 
 
-def _console() -> Console:
-    from rich.console import Console
+def _add_groups() -> None:
+    """The commands of the other packages, once it is known that they are this distribution's."""
+    from sandboxes.commands import image_app, sandbox_app
+    from tasks.commands import task_app
 
-    # A program that reads a pipe wants whole lines; a person's terminal has a width of its own.
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 1000)
-
-
-def _print_json(value: Any) -> None:
-    text = value.model_dump_json(indent=2) if hasattr(value, "model_dump_json") else json.dumps(value, indent=2)
-    print(text)
-
-
-def _say(sentence: str) -> None:
-    """On standard error; names and words from elsewhere may be in it, so nothing in it acts on a terminal."""
-    from rsi.sanitize import for_terminal
-
-    print(for_terminal(" ".join(sentence.split("\n"))), file=sys.stderr)
+    app.add_typer(task_app, name="task")
+    app.add_typer(image_app, name="image")
+    app.add_typer(sandbox_app, name="sandbox")
 
 
 def _version(wanted: bool) -> None:
@@ -140,24 +134,31 @@ def run(
     task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
     proposer: Annotated[str, typer.Option(help="mutate, random, replay, or path.py:Class.")] = "mutate",
     source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
-    policy: Annotated[
-        str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
-    ] = "greedy",
-    policy_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the policy, as often as needed: seeds=5, alpha=0.05.")
-    ] = None,
+    policy: Policy = flags.DEFAULT_POLICY,
+    policy_option: PolicyOption = None,
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
+    runtime: Runtime = "",
+    gpus: Gpus = "",
     verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
     experiments: Experiments = None,
     hours: Hours = None,
-    confirm: Annotated[int, typer.Option(min=0, max=100, help="Fresh seeds for baseline and best at the end.")] = 0,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Confirmation trials side by side.")] = 1,
+    trials: Trials = None,
+    certify: Certify = True,
+    alpha: Alpha = 0.05,
+    certify_share: CertifyShare = 0.15,
+    null_edits: NullEdits = 0.0,
+    holdout_questions: HoldoutQuestions = 20,
+    confirm: Confirm = 0,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
+    ] = None,
     data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
     training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
     seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
     approve: Annotated[bool, typer.Option("--approve", help="Show each diff and ask before it is trained.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Follow what code does in its sandbox with strace.")] = False,
     model: Model = None,
     api_base: ApiBase = None,
     repairs: Repairs = 2,
@@ -170,20 +171,13 @@ def run(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
-    unsafe_no_isolation: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-no-isolation",
-            help="Let a model's code run in a sandbox that does not isolate.",
-            rich_help_panel=_MODELS,
-        ),
-    ] = False,
+    unsafe_no_isolation: Unisolated = False,
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Component, Retention, RunConfiguration, parse_options
+    from rsi.configuration import Budget, Component, Retention, RunConfiguration
     from rsi.errors import UsageError
-    from rsi.session import start
+    from rsi.session import side_by_side, start
     from rsi.task import load_task
 
     if not 16 <= disk_quota * 1024 <= 1e12:
@@ -192,10 +186,11 @@ def run(
         raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
-    spec = load_task(task).spec.verifier
+    loaded = load_task(task).spec
+    spec = loaded.verifier
     configuration = RunConfiguration(
         task=task,
-        proposer=_proposer(
+        proposer=flags.proposer(
             proposer,
             {"source": source} if source else {},
             model,
@@ -208,20 +203,28 @@ def run(
             prompt_tokens=prompt_tokens,
             answer_tokens=answer_tokens,
         ),
-        policy=Component(name=policy, options=parse_options("--policy-option", policy_option or [])),
-        sandbox=Component(name=sandbox),
+        policy=flags.policy(policy, policy_option),
+        sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
-        budget=_budget(experiments, hours, max_cost, max_tokens, max_calls),
+        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
+        **flags.claims(
+            certify=certify,
+            alpha=alpha,
+            certify_share=certify_share,
+            null_edits=null_edits,
+            holdout_questions=holdout_questions,
+        ),
         confirm=confirm,
-        parallel=parallel,
+        parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,
         retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
         approve=approve,
+        trace=trace,
         unsafe_no_isolation=unsafe_no_isolation,
     )
-    with start(configuration, _say) as session:
+    with start(configuration, say) as session:
         code = _go(session)
     raise typer.Exit(code)
 
@@ -242,7 +245,7 @@ def propose(
     max_calls: MaxCalls = None,
 ) -> None:
     """Print one proposal and train nothing; what it cost is on record as a run of its own."""
-    from rsi.configuration import Component, RunConfiguration
+    from rsi.configuration import Budget, Component, RunConfiguration
     from rsi.dry_run import propose_once
     from rsi.review.experiment import show_experiment
     from rsi.task import load_task
@@ -250,14 +253,14 @@ def propose(
     settings = {"repairs": repairs, "effort": effort, "critique": critique, "edit_format": edit_format}
     configuration = RunConfiguration(
         task=task,
-        proposer=_proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
-        policy=Component(name="greedy"),
+        proposer=flags.proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
+        policy=Component(name=flags.DEFAULT_POLICY),
         sandbox=Component(name="docker"),
         verifier=Component(**load_task(task).spec.verifier.model_dump()),
-        budget=_budget(1, None, max_cost, max_tokens, max_calls),
+        budget=flags.budget(1, None, None, max_cost, max_tokens, max_calls) or Budget(),
         proposal_only=True,
     )
-    show_experiment(propose_once(configuration), 1, _console())
+    show_experiment(propose_once(configuration), 1, console())
 
 
 @app.command()
@@ -296,7 +299,7 @@ def estimate(
     loaded = load_task(task)
     told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
     if as_json:
-        _print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
+        print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
     else:
         print("\n".join(in_words(entry) for entry in told))
 
@@ -306,47 +309,36 @@ def resume(
     name: RunName,
     experiments: Experiments = None,
     hours: Hours = None,
+    trials: Trials = None,
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")] = False,
+    trust: Trust = False,
+    image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
     """Go on with a run that was interrupted, paused or killed, or give a finished one more budget."""
     from rsi import runs
     from rsi.session import resume as reopen
 
-    given = any(value is not None for value in (experiments, hours, max_cost, max_tokens, max_calls))
-    more = _budget(experiments, hours, max_cost, max_tokens, max_calls) if given else None
-    with reopen(runs.find(name), _say, more, trusted=trust) as session:
+    more = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
+    with reopen(runs.find(name), say, more, trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 
 
-def _budget(
-    experiments: int | None, hours: float | None, cost: float | None, tokens: int | None, calls: int | None
-) -> Budget:
-    """The limits of a run; one that is not more than 0 is told by its flag."""
-    from rsi.configuration import Budget
-    from rsi.errors import UsageError
+@app.command()
+def attribute(
+    name: RunName,
+    trials: Annotated[int | None, typer.Option(min=1, help="To spend on it; by default 4 an edit and 16.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Find out which of the kept edits matter, by training the best code without some of them, again and again."""
+    from rsi import runs
+    from rsi.session import attribute as attributing
 
-    for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be more than 0.")
-    return Budget(experiments=experiments, hours=hours, cost_usd=cost, tokens=tokens, calls=calls)
-
-
-def _proposer(
-    name: str, options: dict[str, Any], model: list[str] | None, api_base: list[str] | None, **settings: Any
-) -> Component:
-    """A proposer by name; what is said about models is for one that asks them."""
-    from rsi.configuration import Component
-    from rsi.errors import UsageError
-
-    if name == "llm":
-        options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
-    elif model or api_base:
-        raise UsageError("--model and --api-base go with --proposer llm.")
-    return Component(name=name, options=options)
+    with attributing(runs.find(name), say, trials, trusted=trust) as session:
+        code = _go(session)
+    raise typer.Exit(code)
 
 
 def _go(session: Session) -> int:
@@ -356,7 +348,7 @@ def _go(session: Session) -> int:
     from rsi.review.progress import Charts
     from rsi.review.screen import PlainLines, for_console
 
-    console = _console()
+    terminal = console()
     presses: list[float] = []
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -370,14 +362,14 @@ def _go(session: Session) -> int:
     try:
         # A question needs the terminal to itself.
         asks = session.run.recorder.state.run.configuration.approve
-        with PlainLines(console) if asks else for_console(console) as screen, Charts(session.run.folder) as charts:
-            approve = Approval(console, lambda: session.loop.stopping) if asks else None
+        with PlainLines(terminal) if asks else for_console(terminal) as screen, Charts(session.run.folder) as charts:
+            approve = Approval(terminal, lambda: session.loop.stopping) if asks else None
             code = session.go([screen.listener, charts.listener], screen.watch, approve)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     session.run.close()
-    closing(runs.read(session.run.folder), console)
+    closing(runs.read(session.run.folder), terminal)
     return code
 
 
@@ -395,19 +387,21 @@ def list_(
 
     rows = list_runs(folder or runs.runs_folder())
     if as_json:
-        _print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
+        print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
     else:
-        render(rows, _console())
+        render(rows, console())
 
 
 @app.command()
 def show(
     name: RunName,
     experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
+    output: Annotated[bool, typer.Option("--output", help="With all that its programs printed, in order.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
     from rsi import runs
+    from rsi.errors import UsageError
     from rsi.review.experiment import experiment_json, show_experiment
     from rsi.review.show import show_run
     from rsi.review.summary import summarise
@@ -415,13 +409,15 @@ def show(
     run_ = runs.read(runs.find(name))
     if experiment is not None:
         if as_json:
-            _print_json(experiment_json(run_, experiment))
+            print_json(experiment_json(run_, experiment))
         else:
-            show_experiment(run_, experiment, _console())
+            show_experiment(run_, experiment, console(), output=output)
+    elif output:
+        raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
     elif as_json:
-        _print_json(summarise(run_))
+        print_json(summarise(run_))
     else:
-        show_run(run_, _console())
+        show_run(run_, console())
 
 
 @app.command()
@@ -434,7 +430,7 @@ def diff(
     from rsi import runs
     from rsi.review.diff import print_diff
 
-    print_diff(runs.read(runs.find(name)), experiment, against, _console())
+    print_diff(runs.read(runs.find(name)), experiment, against, console())
 
 
 @app.command()
@@ -448,7 +444,7 @@ def log(
     from rsi import runs
     from rsi.review.log import print_log
 
-    print_log(runs.read(runs.find(name)), _console(), kind=kind, experiment=experiment, as_json=as_json)
+    print_log(runs.read(runs.find(name)), console(), kind=kind, experiment=experiment, as_json=as_json)
 
 
 @app.command()
@@ -465,9 +461,9 @@ def verify(
 
     report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins, head=head)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        check.render(report, _console())
+        check.render(report, console())
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -483,10 +479,51 @@ def replay(
 
     report = again.replay(runs.find(name), trust_paths=trust_paths)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        again.render(report, _console())
+        again.render(report, console())
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[str, typer.Option(help="Names or path.py:Class, by commas; oracle knows the truth.")] = "",
+    noise: Annotated[str, typer.Option(help="Seed noise in mean helpful effects, by commas.")] = "0.5,1,2,4",
+    runs: Annotated[int, typer.Option(min=2, help="For each policy and noise.")] = 20,
+    trials: Annotated[int, typer.Option(min=2, help="For each run, whatever they are for.")] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed, the same result.")] = 0,
+    surface: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=NUMBER", help="Of the truth: shared=0.5, drift=0.01, tail=0.5, …")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the result there: .png, .svg or .pdf.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a processor.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare policies over simulated trials whose truth is known: the real loop, nothing trained."""
+    from rsi import plugins
+    from simulated import study as studies
+    from simulated.table import table
+
+    names = [name for name in policy.split(",") if name] or [*plugins.names("policies"), studies.ORACLE]
+    study = studies.of_words(names, noise, surface or [], runs=runs, trials=trials, seed=seed)
+    results = studies.compare(study, workers, _progress() if sys.stderr.isatty() else None)
+    if picture is not None:
+        from simulated.picture import draw
+
+        draw(results, picture)
+    if as_json:
+        print_json(results)
+    else:
+        console().print(table(results))
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Tells on one line of the terminal how far it is."""
+
+    def tell(done: int, whole: int) -> None:
+        print(f"\r{done} of {whole} runs", end="\n" if done == whole else "", file=sys.stderr, flush=True)
+
+    return tell
 
 
 @app.command()
@@ -496,95 +533,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     checks = diagnose()
     if as_json:
-        _print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
+        print_json({"schema": 1, "checks": [check.model_dump(mode="json") for check in checks]})
     else:
-        render(checks, _console())
+        render(checks, console())
     raise typer.Exit(0 if all(check.ok or not check.needed for check in checks) else 3)
-
-
-# --- tasks --------------------------------------------------------------------------------------------------------
-
-
-@task_app.command("list")
-def task_list() -> None:
-    """List the registered tasks."""
-    from rsi import plugins
-    from rsi.task import load_task
-
-    for name in plugins.names("tasks"):
-        task = load_task(name)
-        print(f"{name:12} {task.spec.title}  ({task.folder})")
-
-
-@task_app.command("new")
-def task_new(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, - and _.")],
-    folder: Annotated[Path, typer.Option(help="Where to make the task's folder.")] = Path(),
-) -> None:
-    """Make a working skeleton of a task."""
-    from tasks.skeleton import make
-
-    made = make(name, folder)
-    print(f"Made {made}. Next: rsi task check {made} --sandbox docker")
-
-
-@task_app.command("check")
-def task_check(
-    path: Annotated[str, typer.Argument(help="A task's folder or registered name.")],
-    sandbox: Annotated[str, typer.Option(help="docker, or process.")] = "docker",
-) -> None:
-    """Run one trial of a task and say what is wrong."""
-    from rsi.checking import check_task
-
-    report = check_task(path, sandbox, _say)
-    print(report.text)
-    raise typer.Exit(0 if report.ok else 1)
-
-
-@task_app.command("import")
-def task_import(
-    path: Annotated[Path, typer.Argument(help="A repository with an editable train.py that prints `name: value`.")],
-    metric: Annotated[str, typer.Option(help="The name of the printed metric.")] = "val_bpb",
-    into: Annotated[Path | None, typer.Option(help="Where to make the task; by default NAME-task here.")] = None,
-    maximize: Annotated[bool, typer.Option("--maximize", help="Higher is better.")] = False,
-) -> None:
-    """Wrap an autoresearch-style repository as a task; its metric is the candidate's own word, and marked so."""
-    from tasks.importing import import_repository
-
-    made = import_repository(path, metric, into, maximize=maximize)
-    print(f"Made {made}, UNGROUNDED: its number comes from the code itself. Next: rsi task check {made}")
-
-
-# --- the sandbox image --------------------------------------------------------------------------------------------
-
-
-@image_app.command("build")
-def image_build(force: Annotated[bool, typer.Option("--force", help="Even where it is there.")] = False) -> None:
-    """Build the image that sandboxes run, from a registry's Python image or from Debian's packages."""
-    from sandboxes.image import build
-
-    print(build(force=force, say=_say))
-
-
-@image_app.command("list")
-def image_list(as_json: AsJson = False) -> None:
-    """List the sandbox images on this engine."""
-    from sandboxes.image import list_images
-
-    images = list_images()
-    if as_json:
-        _print_json({"schema": 1, "images": [image.model_dump(mode="json") for image in images]})
-        return
-    for image in images:
-        print(f"{image.tag:32} {image.bytes / 2**20:7.0f} MiB  {image.digest}  {'in use' if image.wanted else ''}")
-
-
-@image_app.command("remove")
-def image_remove(tag: str) -> None:
-    """Remove a sandbox image."""
-    from sandboxes.image import remove
-
-    remove(tag)
 
 
 if __name__ == "__main__":

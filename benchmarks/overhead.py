@@ -1,9 +1,18 @@
 """What the loop costs over bare training: a bare `docker run` of the same script and the loop's trials, in one run.
 
-Overhead is wall time less training (the script's main block, imports not counted), and for the loop also less the
-computing of predictions and scores, which is shown beside it. Prints JSON with both overheads and their ratio.
+Overhead is wall time less training, which is what the script itself says its main block took, imports not counted.
 
-    python benchmarks/overhead.py [--experiments 3] [--tokens 200000]
+- Bare: `docker run --rm` from its start to its end: making the container, starting Python, the script's imports, its
+  end, removing the container. The artifact goes to a mounted folder, so it costs nothing to fetch.
+- Loop: from the end of one experiment to the end of the next: proposing, checking and committing the edit, taking a
+  place, putting the inputs, the program's start and end, killing, fetching and hashing the artifact, the same again for
+  the place that predicts and its answer (tens of megabytes), every event on disk, deciding, tables. Less the computing
+  of predictions (the program's wall time in B) and of scores, which are shown beside it.
+
+Places are warmed up while another trains, so their imports cost no wall time but processor time: `warm_cpu_seconds`,
+by experiment, from the control groups of the places it used. Prints JSON with both medians and their ratio.
+
+    python benchmarks/overhead.py [--experiments 4] [--tokens 200000]
 """
 
 from __future__ import annotations
@@ -29,6 +38,8 @@ from rsi.state import seconds_between
 from rsi.task import Task, load_task
 
 GUARD = '\nif __name__ == "__main__":\n'
+BARE_RUNS = 2
+"""Before the loop, and again after it, so that a load that comes or goes meanwhile is shared by both sides."""
 TIMED = """
 if __name__ == "__main__":
     import time as _time
@@ -107,6 +118,10 @@ def account(run: ReadRun) -> list[dict[str, float]]:
         predicting = sum(a.execution.usage.wall_seconds for t in trials for a in t.answered)
         scoring = sum(a.scoring_seconds for t in trials for a in t.answered)
         scoring += sum(j.verifying_seconds for t in trials for j in (t.screened, t.checked) if j)
+        executions = [t.trained.execution for t in trials if t.trained]
+        script = sum(e.usage.wall_seconds for e in executions) - training
+        executions += [a.execution for t in trials for a in t.answered]
+        placing, ending = sum(e.setup_seconds for e in executions), sum(e.collect_seconds for e in executions)
         wall = seconds_between(began, ended)
         rows.append(
             {
@@ -117,6 +132,11 @@ def account(run: ReadRun) -> list[dict[str, float]]:
                 "scoring": scoring,
                 "answers": sum(len(t.answered) for t in trials),
                 "overhead": wall - training - predicting - scoring,
+                "of_which_taking_a_place": placing,
+                "of_which_starting_and_leaving_the_script": script,
+                "of_which_ending_and_collecting": ending,
+                "of_which_the_rest": wall - training - predicting - scoring - placing - script - ending,
+                "warm_cpu_seconds": sum(e.setup_cpu_seconds or 0.0 for e in executions),
             }
         )
     return rows
@@ -125,7 +145,7 @@ def account(run: ReadRun) -> list[dict[str, float]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--experiments", type=int, default=3)
+    parser.add_argument("--experiments", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=200_000)
     asked = parser.parse_args()
     os.environ.setdefault("DOCKER_CLI_HINTS", "false")
@@ -136,19 +156,20 @@ def main() -> None:
         task = timed_task(folder)
         sandbox = build("sandboxes", Component(name="docker"))
         try:
-            _, prepared = prepare(task, sandbox, read_source(task), "benchmark")
+            _, prepared, _ = prepare(task, sandbox, read_source(task), "benchmark")
         finally:
             sandbox.close()
         image, data = sandboxes.image.wanted_tag(), prepared.folder / "train"
-        bares = [bare(image, folder, data, asked.tokens) for _ in range(1)]
+        bares = [bare(image, folder, data, asked.tokens) for _ in range(BARE_RUNS)]
         rows = account(loop(folder, Path(scratch, "runs"), asked.experiments, asked.tokens))
-        bares.append(bare(image, folder, data, asked.tokens))
+        bares += [bare(image, folder, data, asked.tokens) for _ in range(BARE_RUNS)]
     warm = [row for row in rows if row["experiment"] > 0]
     result: dict[str, Any] = {
         "bare_overhead_seconds": statistics.median(row["overhead"] for row in bares),
         "loop_overhead_seconds": statistics.median(row["overhead"] for row in warm),
         "predicting_seconds": statistics.median(row["predicting"] for row in warm),
         "scoring_seconds": statistics.median(row["scoring"] for row in warm),
+        "warm_cpu_seconds": statistics.median(row["warm_cpu_seconds"] for row in warm),
         "bare": bares,
         "loop": rows,
         "seconds": time.monotonic() - began,

@@ -16,6 +16,9 @@ out to whoever sees the mean, and one infinite loss would make a mean useless. T
 than 0.001 bits a prediction."""
 CLIP_NATS = CLIP_BITS * math.log(2)
 
+PIECE_NUMBERS = 1 << 16
+"""Logits that are worked on at once: half a megabyte in float64."""
+
 Floats = NDArray[np.float64]
 
 
@@ -27,10 +30,19 @@ def log_softmax(logits: Array) -> Floats:
 
 
 def clipped_losses(logits: Array, targets: Array) -> Floats:
-    """Negative log-probability of each target in nats, (...,), from logits (..., K) and whole-number targets (...,)."""
-    log_probabilities = log_softmax(logits)
-    picked = np.take_along_axis(log_probabilities, targets.astype(np.int64)[..., None], axis=-1)[..., 0]
-    return np.minimum(-picked, CLIP_NATS)
+    """Negative log-probability of each target in nats, (...,), from logits (..., K) and whole-number targets (...,).
+
+    A few rows at a time, so that what is computed on the way (twice the size of the logits, several times over) stays
+    in the processor's cache instead of going through memory.
+    """
+    rows, wanted = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1).astype(np.int64)
+    losses = np.empty(len(rows), dtype=np.float64)
+    size = max(1, PIECE_NUMBERS // max(1, rows.shape[1]))
+    for start in range(0, len(rows), size):
+        piece = slice(start, start + size)
+        log_probabilities = log_softmax(rows[piece])
+        losses[piece] = -np.take_along_axis(log_probabilities, wanted[piece, None], axis=-1)[:, 0]
+    return np.minimum(losses, CLIP_NATS).reshape(targets.shape)
 
 
 def all_finite(answer: Array) -> bool:

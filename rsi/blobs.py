@@ -107,8 +107,7 @@ class Blobs:
                 sync_folder(staging)
 
     def _path(self, digest: str) -> Path:
-        if not _DIGEST.fullmatch(digest):
-            raise IntegrityError(f"{digest[:80]!r} is no sha256, so the record that names it was altered.")
+        check_digest(digest)
         group = self.folder / digest[:2]
         for folder in (self.folder, group):
             if folder.is_symlink():
@@ -121,3 +120,9 @@ class Blobs:
             return path.lstat().st_size == len(data) and read_regular(path, len(data)) == data
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+
+def check_digest(digest: str) -> None:
+    """IntegrityError for a name that is no sha256."""
+    if not _DIGEST.fullmatch(digest):
+        raise IntegrityError(f"{digest[:80]!r} is no sha256, so the record that names it was altered.")

@@ -1,6 +1,7 @@
 """What a proposer is told, from the record alone: numbers rounded, text from sandboxes only where it may leak nothing.
 
-It depends on nothing but closed experiments, so that a proposal that was interrupted asks the same question again.
+It depends on nothing but closed experiments and on which others are open, never on how far those have come, so that a
+proposal that was interrupted asks the same question again, and one made beside others depends on nobody's speed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,38 @@ PRINTED_LINES = 12
 PRINTED_WIDTH = 200
 
 
-def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles) -> Brief:
-    """The brief for the next experiment; `code` is the incumbent's."""
+class Told:
+    """The history of a run as proposers see it, kept up as the run goes on.
+
+    An entry is made again only where something became known of its experiment or of the one whose code it changed.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[int, HistoryEntry] = {}
+        self._children: dict[int, list[int]] = {}
+        self._read = 0
+
+    def history(self, state: RunState, get_blob: GetBlob) -> tuple[HistoryEntry, ...]:
+        """Closed experiments as a proposer may see them, by number; the baseline is not among them."""
+        touched = dict.fromkeys(state.touched[self._read :])
+        self._read = len(state.touched)
+        for parent in tuple(touched):
+            touched.update(dict.fromkeys(self._children.get(parent, ())))
+        for number in sorted(touched):
+            experiment = state.experiments[number]
+            if number == 0 or not experiment.closed or experiment.proposed.null:
+                continue
+            if number not in self._entries:
+                self._children.setdefault(experiment.proposed.parent, []).append(number)
+            overtook = number < next(reversed(self._entries), 0)  # its elder closed after it
+            self._entries[number] = _entry(state, experiment, get_blob)
+            if overtook:
+                self._entries = dict(sorted(self._entries.items()))
+        return tuple(self._entries.values())
+
+
+def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles, told: Told | None = None) -> Brief:
+    """The brief for the next experiment; `code` is the incumbent's, `told` what an earlier brief was made of."""
     number = len(state.experiments)
     return _brief(
         task,
@@ -32,10 +63,12 @@ def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles) -> Br
         state.run.configuration.training_budget or task.spec.train.budget,
         experiment=number,
         incumbent_value=_rounded(state, state.mean(state.incumbent)),
-        history=history(state, get_blob),
+        history=(told or Told()).history(state, get_blob),
         tried=state.tried(),
         seed=Secret(key=state.run.randomness).derive("proposer", number).seed(),
         left=state.allowance,
+        turn=state.proposals + 1,
+        pending=tuple(_under_way(x, get_blob) for x in state.open_experiments() if not x.proposed.null),
     )
 
 
@@ -61,15 +94,10 @@ def _brief(task: Task, code: CodeFiles, budget: int, **told: object) -> Brief:
     )
 
 
-def history(state: RunState, get_blob: GetBlob) -> tuple[HistoryEntry, ...]:
-    """Closed experiments as a proposer may see them; the baseline is not among them."""
-    return tuple(_entry(state, x, get_blob) for number, x in state.experiments.items() if number > 0 and x.closed)
-
-
 def _entry(state: RunState, experiment: ExperimentState, get_blob: GetBlob) -> HistoryEntry:
     proposed, closed = experiment.proposed, experiment.closed
     assert closed is not None
-    scored = closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED}
+    scored = closed.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED}
     provenance = proposed.provenance
     diff = experiment.committed.diff if experiment.committed else None
     return HistoryEntry(
@@ -89,6 +117,21 @@ def _entry(state: RunState, experiment: ExperimentState, get_blob: GetBlob) -> H
         model=provenance.model,
         tokens=provenance.input_tokens + provenance.output_tokens,
         cost_usd=provenance.cost_usd,
+    )
+
+
+def _under_way(experiment: ExperimentState, get_blob: GetBlob) -> HistoryEntry:
+    proposed, committed = experiment.proposed, experiment.committed
+    return HistoryEntry(
+        experiment=proposed.experiment,
+        status=ExperimentStatus.OPEN,
+        kind=proposed.kind,
+        detail=proposed.detail,
+        rationale=proposed.rationale,
+        parent=proposed.parent,
+        repairs=proposed.provenance.parent,
+        diff=_text(get_blob, committed.diff) if committed and committed.diff else "",
+        model=proposed.provenance.model,
     )
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.edits import CheckedEdit, Refusal
+from rsi.edits.checker import Checker, Confined
+from rsi.edits.transplant import as_edit
 from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
+from rsi.evidence import Secret
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
+from rsi.removal import without
 from rsi.state import ExperimentState, RunState
+from rsi.storage import CodeStore
 from rsi.task import Task
-from rsi.workspace import Workspace
 
 
 class Candidates:
     """A run's code: every candidate a commit, the kept ones a branch."""
 
-    def __init__(self, recorder: Recorder, workspace: Workspace, task: Task) -> None:
+    def __init__(self, recorder: Recorder, workspace: CodeStore, task: Task, checker: Checker | None = None) -> None:
         self.recorder = recorder
         self.workspace = workspace
         self.task = task
+        self.checker: Checker = checker or Confined()
 
     def code(self, experiment: int) -> CodeFiles:
         """An experiment's editable files."""
@@ -30,12 +35,13 @@ class Candidates:
         checked = self._check(experiment)
         if isinstance(checked, Refusal):
             return checked.reason
-        if checked.tree_digest in self.recorder.state.tried():
+        own = bool(proposed.removes) or proposed.null  # the loop's own experiments may repeat what was tried
+        if self.recorder.state.was_tried(checked.tree_digest) and not own:
             return "the same code, up to formatting, was tried before"
         parents, diff = [], None
         if proposed.experiment > 0:
             parents = [self.recorder.state.commit_of(proposed.parent)]
-            diff = self.recorder.keep_text(render_diff(self.code(proposed.parent), checked.code))
+            diff = self.recorder.keep_text(self.checker.diff(self.code(proposed.parent), checked.code))
         message = commit_message(self.recorder.state, proposed.experiment)
         commit = self.workspace.commit(checked.code, message, parents, self.recorder.state.last_time)
         self.workspace.mark(proposed.experiment, commit)
@@ -50,6 +56,30 @@ class Candidates:
             )
         )
         return ""
+
+    def carried_over(self, experiment: int) -> Edit | Refusal:
+        """What an experiment changed in its parent, as an edit of the present incumbent."""
+        state = self.recorder.state
+        parent = state.experiments[experiment].proposed.parent
+        return self.checker.transplant(self.code(parent), self.code(experiment), self.code(state.incumbent))
+
+    def null_edit(self, number: int) -> Edit | None:
+        """An edit of the incumbent that does nothing but move its random stream, for the experiment of that number."""
+        state = self.recorder.state
+        seed = Secret(key=state.run.randomness).derive("null edit", number).seed()
+        return self.checker.null_edit(self.code(state.incumbent), seed)
+
+    def without(self, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
+        """An experiment's code without some of the kept edits that it builds on."""
+        state = self.recorder.state
+        changes = [(self.code(state.experiments[edit].proposed.parent), self.code(edit)) for edit in edits]
+        return without(self.code(base), changes, self.checker.transplant, self.checker.inspect)
+
+    def removal(self, edits: tuple[int, ...]) -> Edit | Refusal:
+        """The same as an edit of the incumbent."""
+        code = self.code(self.recorder.state.incumbent)
+        left = self.without(self.recorder.state.incumbent, edits)
+        return left if isinstance(left, Refusal) else as_edit(left, code)
 
     def keep(self, experiment: int) -> str:
         """The commit for the branch of improvements: the candidate's tree, the ledger's head in its message.
@@ -77,13 +107,13 @@ class Candidates:
 
     def _check(self, experiment: ExperimentState) -> CheckedEdit | Refusal:
         if experiment.proposed.edit is None:
-            checked = inspect_code(self.task.code)
+            checked = self.checker.inspect(self.task.code)
             if isinstance(checked, Refusal):
                 raise UsageError(f"The baseline of {self.task.spec.name} cannot be used: {checked.reason}")
             return checked
         edit = Edit.model_validate_json(self.recorder.blobs.get(experiment.proposed.edit))
         code = self.task.spec.code
-        return check(edit, self.code(experiment.proposed.parent), code.editable, code.max_bytes)
+        return self.checker.check(edit, self.code(experiment.proposed.parent), code.editable, code.max_bytes)
 
 
 def commit_message(state: RunState, experiment: int) -> str:

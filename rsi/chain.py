@@ -11,8 +11,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from pydantic import ConfigDict, Field
 
@@ -47,6 +48,30 @@ class Event(Record):
     body: dict[str, Any]
     previous: str
     hash: str
+
+
+class Placed(Protocol):
+    """Where in a record something stands, whatever it says."""
+
+    @property
+    def seq(self) -> int:
+        """From 0."""
+        ...
+
+    @property
+    def time(self) -> str:
+        """UTC, ISO 8601."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """A key of `rsi.events.BODIES`."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """What stands for the record up to here."""
+        ...
 
 
 class Problem(Record):
@@ -240,3 +265,14 @@ def check_depth(body: dict[str, Any]) -> None:
         if not level:
             return
     raise ValueError(f"the body of an event is nested deeper than {DEEPEST} levels")
+
+
+def check_length(size: int) -> None:
+    """ValueError for a line of so many bytes that no reader would take it."""
+    if size > LONGEST_LINE:
+        raise ValueError(f"an event of {size} bytes is too long for the ledger; put its body in a blob")
+
+
+def now() -> str:
+    """The time of an event that happens now."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -66,11 +66,12 @@ def _describe(trial: TrialState, recorder: Recorder) -> list[str]:
 
 def _execution(what: str, execution: Execution) -> str:
     used, limits = execution.usage, execution.limits
-    return (
-        f"  {what}: {execution.kind}, {used.wall_seconds:.1f} s of {limits.wall_seconds:g}, "
-        f"{used.cpu_seconds:.1f} CPU s of {limits.cpu_seconds:g}, "
-        f"{used.peak_memory_bytes / 2**20:.0f} MiB of {limits.memory_bytes / 2**20:.0f}"
-    )
+    parts = [f"{execution.kind}", f"{used.wall_seconds:.1f} s of {limits.wall_seconds:g}"]
+    if used.cpu_seconds is not None:
+        parts.append(f"{used.cpu_seconds:.1f} CPU s of {limits.cpu_seconds:g}")
+    if used.peak_memory_bytes is not None:
+        parts.append(f"{used.peak_memory_bytes / 2**20:.0f} MiB of {limits.memory_bytes / 2**20:.0f}")
+    return f"  {what}: {', '.join(parts)}"
 
 
 def _tail(stream: bytes, lines: int = 12) -> list[str]:

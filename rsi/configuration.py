@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
 from pydantic import Field
 
-from rsi.errors import UsageError
 from rsi.execution import MIB
 from rsi.records import Record
 
 Options = dict[str, str | int | float | bool]
-
-
-def parse_options(flag: str, words: Sequence[str]) -> Options:
-    """`name=value` words as options: numbers and true or false as such, else text; UsageError naming the flag."""
-    options: Options = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name.isidentifier() or name in options:
-            raise UsageError(f"{flag} takes NAME=VALUE, each name once, not {word!r}; write {flag} alpha=0.05.")
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = text
-        options[name] = value if isinstance(value, (bool, int, float)) else text
-    return options
 
 
 class Component(Record):
@@ -43,6 +24,8 @@ class Budget(Record):
     """Proposals, the baseline not counted; 0 measures the baseline alone."""
     hours: float | None = Field(default=None, gt=0)
     """Of the loop's own wall time, over all its sessions; the confirmation comes after it."""
+    trials: int | None = Field(default=None, ge=1)
+    """Trainings of every kind, those for milestones included."""
     cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Dollars for language models: no call is sent that could pass it."""
     tokens: int | None = Field(default=None, gt=0)
@@ -76,7 +59,7 @@ class RunConfiguration(Record):
     confirm: int = Field(default=0, ge=0, le=100)
     """Fresh seeds on which baseline and best are trained again at the end, on the holdout; 0 for none."""
     parallel: int = Field(default=1, ge=1, le=64)
-    """Confirmation trials side by side."""
+    """Trials side by side."""
     data: str = ""
     """A file or folder that replaces the task's own data source."""
     training_budget: int | None = Field(default=None, gt=0)
@@ -88,5 +71,28 @@ class RunConfiguration(Record):
     """One proposal, nothing trained, not even the baseline."""
     approve: bool = False
     """A person is shown each diff and asked before it is trained."""
+    trace: bool = False
+    """A tracer outside the sandbox follows every trial's executions as well."""
     unsafe_no_isolation: bool = False
     """Code that a language model wrote runs in a sandbox that does not keep it in; asked for by name."""
+
+    certify: bool = False
+    """What the run gains is tested on the holdout, on fresh seeds, at milestones and at the end."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """The chance, over all milestones together, of certifying code that is no better."""
+    certify_share: float = Field(default=0.15, gt=0, lt=1)
+    """Of the trials and hours: set aside for milestones, so that a run can certify what it ends with."""
+    shared_seeds: bool = False
+    """Trials but the first of each experiment share their seeds, slot by slot (see `rsi.seeds`)."""
+    holdout_questions: int = Field(default=0, ge=0, le=10_000)
+    """How many kept experiments may be asked about the holdout besides milestones, to see how far dev is ahead."""
+    null_share: float = Field(default=0.0, ge=0, le=0.5)
+    """How often an edit that changes nothing is slipped in, to see how often the policy keeps one."""
+
+    @property
+    def lookahead(self) -> int:
+        """How many experiments may be open at once.
+
+        One more than train side by side, so that a place that falls free never waits for the decision on the eldest.
+        """
+        return 1 if self.parallel == 1 else self.parallel + 1

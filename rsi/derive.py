@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rsi.configuration import RunConfiguration
 from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
-from rsi.history import History, Past
+from rsi.execution import Execution
+from rsi.history import History, MilestoneSummary, Past
 from rsi.prediction import decode_array
 from rsi.protocols import Verifier
-from rsi.records import Comparison, ExperimentStatus, Rejected, Verdict
-from rsi.state import RunState, TrialState
+from rsi.records import Comparison, ExperimentStatus, Finding, Rejected, Verdict
+from rsi.scrutiny import findings
+from rsi.state import MilestoneState, RunState, TrialState
+
+LEAST_RESERVED = 14
+"""Trials: the five pairs after which even a test that knows nothing of the noise can pass, and two for the estimate."""
 
 GetBlob = Callable[[str], bytes]
 
@@ -78,42 +84,85 @@ def derive_verdict(entry: TrialState, verifier: Verifier, evidence: Evidence) ->
     return verifier.verify(evidence)
 
 
+def execution_findings(state: RunState, trial: str, execution: Execution, get_blob: GetBlob) -> tuple[Finding, ...]:
+    """What an execution's attempts amount to, pointing into the diff of the trial's experiment."""
+    committed = state.experiments[state.trials[trial].started.experiment].committed
+    digest = committed.diff if committed is not None else None
+    return findings(execution, get_blob(digest).decode("utf-8", "replace") if digest else "")
+
+
 def compare(state: RunState, experiment: int) -> Comparison:
     """What the policy sees of an experiment now."""
     limit = state.budget.experiments
     return Comparison(
         objective=state.run.objective,
         candidate=state.arm(experiment),
-        incumbent=state.arm(state.incumbent),
+        incumbent=state.arm(state.experiments[experiment].proposed.parent),
         added_tokens=_added_tokens(state, experiment),
-        experiments_left=None if limit is None else max(0, limit - experiment),
+        trials_left=trials_left(state),
+        again=state.experiments[experiment].proposed.again,
+        experiments_left=None if limit is None else max(0, limit - state.proposals),
     )
 
 
 def history(state: RunState) -> History:
     """What the policy may know of the run so far."""
-    closed = (number for number, experiment in state.experiments.items() if experiment.closed is not None)
+    state.past.extend(_past(state, number) for number in state.closed[len(state.past) :])
     return History(
         objective=state.run.objective,
-        past=tuple(_past(state, number) for number in closed),
+        past=state.past,
         arms=state.arm,
         incumbent=state.incumbent,
+        certified=state.certified,
         trials_spent=len(state.trials),
+        trials_left=trials_left(state),
+        milestones=tuple(_told(milestone) for milestone in state.milestones if milestone.closed is not None),
     )
+
+
+def trials_left(state: RunState) -> int | None:
+    """How many trials the search may still begin: what is set aside for milestones is not among them."""
+    limit, configuration = state.budget.trials, state.run.configuration
+    if limit is None:
+        return None
+    spent = sum(len(milestone.trials) for milestone in state.milestones)
+    left = max(0, reserved(configuration, limit) - spent) if configuration.certify else 0
+    return max(0, limit - len(state.trials) - left)
+
+
+def reserved(configuration: RunConfiguration, limit: int) -> int:
+    """How many of a budget's trials are set aside for milestones."""
+    return min(limit // 2, max(LEAST_RESERVED, round(configuration.certify_share * limit)))
+
+
+def _told(milestone: MilestoneState) -> MilestoneSummary:
+    begun, tested = milestone.begun, milestone.tested
+    return MilestoneSummary(
+        passed=tested is not None and tested.passed,
+        at_trials_spent=milestone.spent,
+        incumbent=begun.candidate,
+        certified_before=begun.reference,
+    )
+
+
+_WITH_VALUES = frozenset({ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED})
 
 
 def _past(state: RunState, number: int) -> Past:
     experiment = state.experiments[number]
-    scored = experiment.status in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED}
+    scored = experiment.status in _WITH_VALUES
     metric = state.run.objective.metric
+    undecided = number == 0 or bool(experiment.proposed.removes)  # nobody decided on these
     seen = experiment.decisions[-1].comparison if scored and experiment.decisions else None
     return Past(
         experiment=number,
         parent=experiment.proposed.parent,
+        again=experiment.proposed.again,
         kept=experiment.status is ExperimentStatus.KEPT,
+        taken_back=number in state.taken_back,
         scored=scored,
         added_tokens=_added_tokens(state, number),
-        candidate=seen.candidate.values(metric) if seen else state.arm(0).values(metric) if number == 0 else (),
+        candidate=seen.candidate.values(metric) if seen else state.arm(number).values(metric) if undecided else (),
         reference=seen.incumbent.values(metric) if seen else (),
     )
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from rsi.claims.attribution import Attribution, AttributionPlan
+from rsi.claims.blame import BlamePlan, TakeBack
+from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
-from rsi.records import Comparison, Decision, ExperimentStatus, Objective, Provenance, Record, Verdict
+from rsi.records import (
+    Comparison,
+    Decision,
+    ExperimentStatus,
+    Finding,
+    Objective,
+    Plan,
+    Provenance,
+    Record,
+    Verdict,
+)
 from rsi.spending import Price, Spending
 from rsi.statistics import Interval
 
@@ -44,6 +57,10 @@ class DataPrepared(Record):
     """What `prepare.py` says about it, in its own words."""
     execution: Execution | None
     """None where it was found in the cache."""
+    stdout: Digest | None = None
+    stderr: Digest | None = None
+    course: Digest | None = None
+    """As in `TrialTrained`; None as well in records of earlier versions."""
 
 
 class ExperimentProposed(Record):
@@ -60,6 +77,12 @@ class ExperimentProposed(Record):
     """Blob with the `rsi.records.Edit` as JSON."""
     problem: str = ""
     """Why there is nothing to try, where the proposer itself says so."""
+    again: int | None = None
+    """The earlier experiment whose edit is carried over to the present incumbent; nobody proposed it anew."""
+    removes: tuple[int, ...] = ()
+    """Kept experiments whose edits it takes out of the incumbent, to see whether they are to blame."""
+    null: bool = False
+    """It changes nothing but the draws of random numbers; whether it is kept tells how often luck is."""
 
 
 class ExperimentCommitted(Record):
@@ -141,6 +164,11 @@ class CallDeclined(Record):
     reason: str
 
 
+Role = Literal["measure", "confirm", "certify", "estimate", "ablate", "audit"]
+"""What a trial is for: measuring an experiment, a comparison on fresh seeds without a test, a milestone's test, the
+estimate that follows one that was passed, seeing what kept edits are worth, or how far dev is ahead of the holdout."""
+
+
 class TrialStarted(Record):
     """One training is about to begin."""
 
@@ -148,7 +176,15 @@ class TrialStarted(Record):
     experiment: int
     slot: int
     """Which of the experiment's trials it is; one that was lost or interrupted is tried again in the same slot."""
-    role: Literal["measure", "confirm"]
+    role: Role
+    milestone: int | None = None
+    """Which one it belongs to, for the roles `certify` and `estimate`."""
+    ablation: int | None = None
+    """Which one it belongs to, for the role `ablate`."""
+    without: tuple[int, ...] = ()
+    """Kept edits that the experiment's code is trained without."""
+    weights_of: str | None = None
+    """For the role `audit`, which trains nothing: the trial whose weights are asked."""
     split: Split
     seed: int
 
@@ -160,8 +196,14 @@ class TrialTrained(Record):
     execution: Execution
     stdout: Digest
     stderr: Digest
+    course: Digest | None = None
+    """Blob with the `rsi.course.Course` as JSON; None in records of earlier versions."""
     artifact: dict[str, Digest]
     """Path → droppable blob."""
+    findings: tuple[Finding, ...] = ()
+    """What the execution's attempts amount to (`rsi.scrutiny`); they decide nothing."""
+    attempts: Digest | None = None
+    """Blob with all attempts, a JSON list, where the execution lists not all."""
 
 
 class TrialAnswered(Record):
@@ -174,12 +216,17 @@ class TrialAnswered(Record):
     execution: Execution
     stdout: Digest
     stderr: Digest
+    course: Digest | None = None
+    """Blob with the `rsi.course.Course` as JSON; None in records of earlier versions."""
     answer: Digest | None
     """Droppable blob; None where the execution failed or its answer was malformed."""
     malformed: str = ""
     """What is wrong with an answer that came but is none; such a trial is rejected."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
     scoring_seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 
@@ -211,6 +258,78 @@ class PolicyDecided(Record):
     decision: Decision
 
 
+class PolicyPlanned(Record):
+    """The policy wants something else next than a fresh proposal."""
+
+    plan: Plan
+
+
+class MilestoneBegun(Record):
+    """The incumbent is to be compared with the last certified one, on the holdout and on fresh seeds."""
+
+    milestone: int
+    """From 1."""
+    candidate: int
+    reference: int
+    """The last certified experiment, at first the baseline."""
+    plan: MilestonePlan
+    """All that the test depends on besides the pairs."""
+    estimate_pairs: int
+    """How many follow a test that was passed."""
+    reason: str
+
+
+class MilestoneTested(Record):
+    """Whether the test was passed: all that leaves it."""
+
+    milestone: int
+    passed: bool
+    pairs: int
+    """How many it took."""
+    reason: str
+
+
+class MilestoneClosed(Record):
+    """What the milestone lets the run claim."""
+
+    milestone: int
+    improvement: Interval | None
+    """Of the candidate over the baseline, on the holdout, from seeds run after the test was passed; None where that
+    failed or a trial gave no score."""
+
+
+class AblationBegun(Record):
+    """Kept edits are to be taken out of the incumbent, to see what they are worth."""
+
+    ablation: int
+    """From 1."""
+    base: int
+    """The incumbent that they are taken out of."""
+    milestone: int | None
+    """The one that failed and is to be explained; None for the attribution at the end."""
+    plan: BlamePlan | AttributionPlan
+    """All that the questions depend on besides the answers."""
+
+
+class AblationCut(Record):
+    """Whether the code can be made without some edits."""
+
+    ablation: int
+    edits: tuple[int, ...]
+    applies: bool
+    reason: str = ""
+    """Why not."""
+    diff: Digest | None = None
+    """Blob with the unified diff from the base to the code without them; None where there is none."""
+
+
+class AblationClosed(Record):
+    """What the ablation found."""
+
+    ablation: int
+    result: Annotated[TakeBack | Attribution, Field(discriminator="kind")]
+
+
 class ExperimentClosed(Record):
     """What became of an experiment."""
 
@@ -218,7 +337,7 @@ class ExperimentClosed(Record):
     status: ExperimentStatus
     reason: str
     gain: float | None = None
-    """Over the incumbent of its time, in the objective's units; None where nothing was scored."""
+    """Over its parent, in the objective's units; None where nothing was scored."""
     commit: str | None = None
     """For a kept one: the commit on the branch `kept`, whose trailer names the ledger's head."""
 
@@ -259,8 +378,12 @@ class RunResumed(Record):
     versions: dict[str, str]
     budget: Budget | None = None
     """Replaces the earlier one where the user gave more; the confirmation is then made again."""
+    attribute: int | None = None
+    """Trials for finding out which of the kept edits matter, where the user asks for that."""
     torn_tail: Digest | None = None
     """Blob with what a crash had left of an unfinished line."""
+    other_image: bool = False
+    """The user said that the run goes on in an image other than the one its scores were measured in so far."""
 
 
 class RunFinished(Record):
@@ -286,7 +409,14 @@ BODIES: dict[str, type[Record]] = {
     "trial.judged": TrialJudged,
     "trial.failed": TrialFailed,
     "policy.decided": PolicyDecided,
+    "policy.planned": PolicyPlanned,
     "experiment.closed": ExperimentClosed,
+    "milestone.begun": MilestoneBegun,
+    "milestone.tested": MilestoneTested,
+    "milestone.closed": MilestoneClosed,
+    "ablation.begun": AblationBegun,
+    "ablation.cut": AblationCut,
+    "ablation.closed": AblationClosed,
     "confirmation.finished": ConfirmationFinished,
     "blobs.dropped": BlobsDropped,
     "run.paused": RunPaused,

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi.attempts import Attempt, Coverage
+from rsi.course import Course
 from rsi.records import Record
 
 MIB = 1024 * 1024
@@ -61,6 +63,9 @@ class Job(Record):
     shape: Shape
     labels: Mapping[str, str] = {}
     """`run` and `trial`, for whoever looks at the engine from outside."""
+    trace: bool = False
+    """Whether a tracer outside the program's reach shall follow it too; EnvironmentFault or UsageError where none can,
+    before the program is started."""
 
 
 class ExitKind(StrEnum):
@@ -81,14 +86,32 @@ class ExitKind(StrEnum):
     """We ended it, because the user asked."""
 
 
-class Usage(Record):
-    """Resources, measured from outside."""
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Bytes = Annotated[int, Field(ge=0, le=2**60)]
 
-    wall_seconds: float = Field(ge=0, le=1e9)
+
+class Usage(Record):
+    """Resources, measured from outside; None where they could not be. `docs/sandboxes.md` says which are exact."""
+
+    wall_seconds: Seconds
     """From the moment the program was told to start until its last process was gone."""
-    cpu_seconds: float = Field(ge=0, le=1e9)
-    peak_memory_bytes: int = Field(default=0, ge=0, le=2**60)
-    peak_processes: int = Field(default=0, ge=0, le=2**31)
+    cpu_seconds: Seconds | None
+    cpu_user_seconds: Seconds | None = None
+    cpu_system_seconds: Seconds | None = None
+    """As the kernel tells the two apart: many kernels by their ticks, so that they need not add up exactly."""
+    peak_memory_bytes: Bytes | None = None
+    """Of the whole place: files in memory are in it, and what was imported ahead."""
+    peak_processes: int | None = Field(default=None, ge=0, le=2**31)
+    """Threads included."""
+    read_bytes: Bytes | None = None
+    written_bytes: Bytes | None = None
+    """Through calls that read and write, by all processes: files on disk and in memory, pipes, what was printed. Not
+    through memory that a file is mapped to."""
+    device_read_bytes: Bytes | None = None
+    device_written_bytes: Bytes | None = None
+    """What of it went to or came from a disk."""
+    peak_stored_bytes: Bytes | None = None
+    """The most that lay at once in the folders that the program can write to."""
 
 
 class Fault(Record):
@@ -109,7 +132,7 @@ class OutputFile(Record):
 
 
 class Execution(Record):
-    """The record of one execution, complete whatever its end; streams and files are kept beside it as blobs."""
+    """The record of one execution, complete whatever its end; its streams, files and course are blobs beside it."""
 
     sandbox: str
     purpose: Literal["prepare", "train", "predict"]
@@ -119,7 +142,9 @@ class Execution(Record):
     """Digest of the image, empty where there is none."""
     limits: Limits
     started: str
-    """UTC, ISO 8601."""
+    """When the program was told to start, or the job was asked for where it never was: UTC, ISO 8601."""
+    ended: str = ""
+    """When its last process was gone: `usage.wall_seconds` after `started`. Empty in records of earlier versions."""
     kind: ExitKind
     exit_code: int | None = None
     signal: int | None = None
@@ -127,15 +152,25 @@ class Execution(Record):
     usage: Usage
     setup_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the request to the start of the program: what a warm place saves."""
+    setup_cpu_seconds: float | None = Field(default=None, ge=0, le=1e9)
+    """CPU time that making its place ready took, imports included, whenever that was; None where nobody measured."""
     collect_seconds: float = Field(default=0.0, ge=0, le=1e9)
     """From the end of the program until its files were on the host."""
     stdout_bytes: int = 0
     stderr_bytes: int = 0
+    """What was kept of each stream."""
     discarded_output_bytes: int = 0
+    discarded_stdout_bytes: int | None = None
+    discarded_stderr_bytes: int | None = None
+    """What did not fit of each stream; None in records of earlier versions."""
     files: tuple[OutputFile, ...] = ()
     fault: Fault | None = None
     detail: str = ""
     """One sentence, ours, on anything but a plain completion."""
+    attempts: tuple[Attempt, ...] = ()
+    """What the program attempted, the most telling first; at most `MOST_RECORDED` of a grade. See `rsi.attempts`."""
+    coverage: tuple[Coverage, ...] = ()
+    """Who was looking, and how far; empty where nobody was."""
 
 
 class Outcome(Record):
@@ -144,8 +179,11 @@ class Outcome(Record):
     execution: Execution
     stdout: bytes = b""
     stderr: bytes = b""
+    course: Course | None = None
     outputs: Mapping[str, bytes] = {}
     """Path below the output folder → content; only for a completed execution, and only within the caps."""
+    attempts: tuple[Attempt, ...] = ()
+    """All attempts that were told apart, where they are more than the execution lists."""
 
 
 class SandboxDescription(Record):
@@ -158,6 +196,9 @@ class SandboxDescription(Record):
     engine: str = ""
     options: dict[str, str] = {}
     """The protections in force, as a reader of a policy would name them."""
+    machine_cpus: float = Field(default=0.0, ge=0)
+    """Of the machine that runs the code; 0 where it is not known."""
+    machine_memory_bytes: int = Field(default=0, ge=0)
 
 
 Watch = Callable[[str, bytes], None]

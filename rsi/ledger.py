@@ -12,13 +12,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from rsi.chain import (
     GENESIS,
-    LONGEST_LINE,
     SCHEMA,
     ChainReport,
     Event,
@@ -27,8 +25,10 @@ from rsi.chain import (
     Scan,
     check_chain,
     check_depth,
+    check_length,
     encode,
     make_event,
+    now,
     read_events,
     seal,
 )
@@ -145,7 +145,7 @@ class Ledger:
             self._require_usable()
             fields = {
                 "seq": len(self.events),
-                "time": max(_now(), self.events[-1].time if self.events else ""),
+                "time": max(now(), self.events[-1].time if self.events else ""),
                 "schema": SCHEMA,
                 "kind": kind,
                 "body": plain,
@@ -166,8 +166,7 @@ class Ledger:
             raise IntegrityError(f"{self.path} was changed while this process was writing it; run `rsi verify` on it.")
 
     def _write(self, line: bytes) -> None:
-        if len(line) > LONGEST_LINE:
-            raise ValueError(f"an event of {len(line)} bytes is too long for the ledger; put its body in a blob")
+        check_length(len(line))
         written = 0
         try:
             with disk_faults(self.path):
@@ -207,10 +206,6 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _lock(folder: Path) -> int:

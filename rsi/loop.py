@@ -5,40 +5,45 @@ There is no other state than the record's, so resuming after a crash is opening 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-from rsi import briefing, confirmation, retention
+from rsi import audits, briefing, confirmation, milestones, retention, schedule
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
-from rsi.errors import EnvironmentFault, RsiError
+from rsi.edits import Refusal
+from rsi.errors import IntegrityError, RsiError
 from rsi.events import (
+    AblationCut,
     ExperimentClosed,
+    MilestoneClosed,
+    MilestoneTested,
     PolicyDecided,
+    PolicyPlanned,
     ProposalReviewed,
     RunFinished,
     RunPaused,
-    TrialFailed,
-    TrialStarted,
 )
-from rsi.evidence import Secret
 from rsi.execution import ExitKind, Job, Outcome, Watch
-from rsi.proposing import BASELINE, record_proposal
+from rsi.patience import Patience
+from rsi.proposing import BASELINE, record_again, record_null, record_proposal, record_removal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
 from rsi.records import (
     Brief,
+    CodeFiles,
     Discard,
     ExperimentStatus,
     Keep,
     Rejected,
-    Scored,
     VerifierError,
 )
-from rsi.side_by_side import drive
+from rsi.schedule import Step, budget_left, draws_null, next_step, plan_holds
+from rsi.side_by_side import Lanes
 from rsi.state import RETRIED, ExperimentState
 from rsi.task import Task
 from rsi.trial import Steps, TrialRunner
@@ -46,13 +51,17 @@ from rsi.trial import Steps, TrialRunner
 CRASHES = frozenset({ExitKind.CRASHED, ExitKind.OUT_OF_MEMORY, ExitKind.DISK_FULL})
 """Failures of the code itself; reaching any other limit rejects the experiment."""
 
-LOSSES_UNTIL_PAUSE = 3
-"""One loss may be a container's own bad luck, or the end of an engine that has been started again since."""
-
 
 def declined_words(comment: str) -> str:
     """The reason of an experiment that a person did not want trained."""
     return "a person said no" + (f": {comment}" if comment else "")
+
+
+def kept_by_rule(experiment: ExperimentState) -> str:
+    """Why an experiment that is scored is kept without asking the policy; empty for all that the policy decides on."""
+    if experiment.proposed.experiment == 0:
+        return "the baseline"
+    return "taken out of the incumbent, as the ablation found" if experiment.proposed.removes else ""
 
 
 class Pause(Exception):
@@ -79,6 +88,7 @@ class Loop:
         executor: Executor,
         watch: Callable[[str], Watch] | None = None,
         approve: Approve | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.recorder = recorder
         self.state = recorder.state
@@ -88,14 +98,14 @@ class Loop:
         self.proposer = proposer
         self.policy = policy
         self.sandbox = sandbox
-        self.executor = executor
         self.watch = watch
         self.approve = approve
-        self.secret = Secret(key=self.state.run.randomness)
+        self.lanes = Lanes(self._execute, executor, self.state.run.configuration.parallel)
         self._began = time.monotonic()
         self._stop = threading.Event()
-        self._lost_in_a_row = 0
+        self._patience = Patience(sandbox.describe, self._stop.wait, say or (lambda _sentence: None))
         self._ended = ""
+        self._told = briefing.Told()
 
     @property
     def stopping(self) -> bool:
@@ -113,10 +123,7 @@ class Loop:
         try:
             self.candidates.mend_references()
             self._check_models()
-            for step in self._steps():
-                if self._stop.is_set():
-                    raise Pause("interrupted by the user", 130)  # noqa: TRY301 - one place records every pause
-                step()
+            self._go()
         except Pause as pause:
             return self._paused(str(pause), pause.exit_code)
         except RsiError as fault:
@@ -126,31 +133,70 @@ class Loop:
         self._finish(self._ended or "the budget is spent")
         return 0
 
-    def _steps(self) -> Iterator[Callable[[], None]]:
+    def _go(self) -> None:
         while True:
-            experiment = self.state.open_experiment()
-            if experiment is not None:
-                yield self._next_of(experiment)
-            elif not self.state.experiments:
-                yield self._propose_baseline
-            elif self._budget_left() and not self._ended:
-                yield self._propose
-            elif confirmation.wanted(self.state):
-                yield self._confirm
+            if self._stop.is_set():
+                raise Pause("interrupted by the user", 130)
+            step = next_step(self.state, self.lanes.holds, free=self.lanes.free, ended=bool(self._ended))
+            if step is not None:
+                self._do(step)
+            elif self.lanes.busy:
+                self._heed_failures(self.lanes.turn())
             else:
                 return
 
-    def _next_of(self, experiment: ExperimentState) -> Callable[[], None]:
-        if experiment.committed is None:
-            return self._commit
-        wanted = self.state.run.configuration.approve and experiment.proposed.experiment > 0
-        return self._review if wanted and experiment.reviewed is None else self._advance
+    def _do(self, step: Step) -> None:
+        if isinstance(step, schedule.Training):
+            self._train(step)
+        elif isinstance(step, schedule.Claiming):
+            self._claim(step)
+        else:
+            self._experiment(step)
+
+    def _experiment(self, step: schedule.Experimenting) -> None:
+        match step:
+            case schedule.ProposeBaseline():
+                self.recorder.record(BASELINE)
+            case schedule.Plan():
+                self._plan()
+            case schedule.CarryOver(experiment):
+                record_again(self.recorder, experiment, self.candidates.carried_over(experiment))
+            case schedule.Remove(edits):
+                record_removal(self.recorder, edits, self.candidates.removal(edits))
+            case schedule.Commit(experiment):
+                self._commit(self.state.experiments[experiment])
+            case schedule.Review(experiment):
+                self._review(self.state.experiments[experiment])
+            case schedule.Decide(experiment):
+                self._decide(self.state.experiments[experiment])
+
+    def _train(self, step: schedule.Training) -> None:
+        match step:
+            case schedule.Start() | schedule.StartPair() | schedule.StartWithout() | schedule.StartAudit():
+                self._begin(self._start(step), self.trials.screen)
+            case schedule.Screen(trial):
+                self._begin(trial, self.trials.screen)
+            case schedule.Check(trial):
+                self._begin(trial, self.trials.check)
+
+    def _claim(self, step: schedule.Claiming) -> None:
+        match step:
+            case schedule.BeginMilestone():
+                self.recorder.record(milestones.begin(self.state))
+            case schedule.Milestone(body):
+                self._record_milestone(body)
+            case schedule.BeginAblation(body) | schedule.CloseAblation(body):
+                self.recorder.record(body)
+            case schedule.Cut(ablation, edits):
+                self._cut(ablation, edits)
+            case schedule.Conclude():
+                self._conclude()
 
     # --- proposing ----------------------------------------------------------------------------------------------
 
     def _check_models(self) -> None:
         """A key that is refused or a model that is not there is told before anything is trained."""
-        if isinstance(self.proposer, AsksModels) and self.state.finished is None and self._budget_left():
+        if isinstance(self.proposer, AsksModels) and self.state.finished is None and budget_left(self.state):
             try:
                 self.proposer.ready()
             except BudgetSpent as spent:
@@ -161,8 +207,19 @@ class Loop:
                 told = f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}"
                 raise Pause(told, 1) from error
 
-    def _propose_baseline(self) -> None:
-        self.recorder.record(BASELINE)
+    def _plan(self) -> None:
+        """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""
+        number = len(self.state.experiments)
+        if draws_null(self.state, number):
+            edit = self.candidates.null_edit(number)
+            if edit is not None:
+                record_null(self.recorder, edit)
+                return
+        plan = self.policy.plan(history(self.state))
+        if plan_holds(self.state, plan):
+            self.recorder.record(PolicyPlanned(plan=plan))
+        else:
+            self._propose()
 
     def _propose(self) -> None:
         brief = self.brief()
@@ -182,21 +239,19 @@ class Loop:
 
     def brief(self) -> Brief:
         """What the proposer is given for the next experiment: numbers rounded, nothing of holdout or audits."""
-        return briefing.brief(
-            self.state, self.task, self.recorder.blobs.get, self.candidates.code(self.state.incumbent)
-        )
+        code = self.candidates.code(self.state.incumbent)
+        return briefing.brief(self.state, self.task, self.recorder.blobs.get, code, self._told)
 
-    def _commit(self) -> None:
-        experiment = self.state.open_experiment()
-        assert experiment is not None
+    def _commit(self, experiment: ExperimentState) -> None:
         refused = experiment.proposed.problem or self.candidates.commit(experiment)
         if refused:
             self._close(experiment, ExperimentStatus.REFUSED, refused)
 
-    def _review(self) -> None:
+    def _review(self, experiment: ExperimentState) -> None:
         """Have a person look at the diff; their word is an event, and a no closes the experiment."""
-        experiment = self.state.open_experiment()
-        assert experiment is not None
+        if experiment.reviewed is not None:
+            self._close(experiment, ExperimentStatus.REFUSED, declined_words(experiment.reviewed.comment))
+            return
         assert experiment.committed is not None
         if self.approve is None:
             raise Pause("this run asks a person before each training; resume it in a terminal", 3)
@@ -209,20 +264,16 @@ class Loop:
 
     # --- measuring and deciding ---------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        experiment = self.state.open_experiment()
-        assert experiment is not None
-        number = experiment.proposed.experiment
-        if experiment.reviewed is not None and not experiment.reviewed.approved:
-            self._close(experiment, ExperimentStatus.REFUSED, declined_words(experiment.reviewed.comment))
-            return
-        if self._measure(number) or (number != self.state.incumbent and self._measure(self.state.incumbent)):
-            return
+    def _decide(self, experiment: ExperimentState) -> None:
+        """Take the next decision on an experiment of which no trial is due, or close it."""
         if self._close_without_score(experiment):
             return
+        number = experiment.proposed.experiment
         if number == 0:
             self._require_objective()
-            self._close(experiment, ExperimentStatus.KEPT, "the baseline")
+        ruled = kept_by_rule(experiment)
+        if ruled:
+            self._close(experiment, ExperimentStatus.KEPT, ruled)
             return
         comparison = compare(self.state, number)
         last = experiment.decisions[-1] if experiment.decisions else None
@@ -230,7 +281,9 @@ class Loop:
             decision = self.policy.decide(comparison, history(self.state))
             self.recorder.record(PolicyDecided(experiment=number, comparison=comparison, decision=decision))
         elif isinstance(last.decision, Keep):
-            self._check_before_keep(experiment)
+            kept = experiment.proposed.parent == self.state.incumbent
+            status = ExperimentStatus.KEPT if kept else ExperimentStatus.REAPPLIED
+            self._close(experiment, status, last.decision.reason)
         elif isinstance(last.decision, Discard):
             self._close(experiment, ExperimentStatus.DISCARDED, last.decision.reason)
         else:
@@ -246,68 +299,54 @@ class Loop:
                 2,
             )
 
-    def _measure(self, number: int) -> bool:
-        """Run the trial that an experiment still owes, if it owes one."""
-        experiment = self.state.experiments[number]
-        names = experiment.trials
-        if names and not self.state.trials[names[-1]].over:
-            self._train([names[-1]])
-            return True
-        failed = any(f is not None and f.kind not in RETRIED for f in (self.state.trials[t].failed for t in names))
-        slot = self.state.slots(number)
-        if slot >= experiment.wanted or (failed and experiment.closed is None):
-            return False
-        self._train([self._start_trial(number, slot, "measure")])
-        return True
+    def _start(self, step: schedule.Starting) -> str:
+        """Write down that a trial begins, and with which seed; returns its name."""
+        body = schedule.started(self.state, step)
+        self.recorder.record(body)
+        return body.trial
 
-    def _start_trial(self, experiment: int, slot: int, role: str) -> str:
-        measure = role == "measure"
-        trials = (
-            self.state.experiments[experiment].trials if measure else confirmation.trials_of(self.state, experiment)
-        )
-        trial = f"{experiment}.{'' if measure else 'c'}{len(trials) + 1}"
-        # Arms of a confirmation share their seeds; no seed of the search is ever used again there.
-        secret = self.secret.derive("seed", experiment, slot) if measure else self.secret.derive("confirm", slot)
-        self.recorder.record(
-            TrialStarted.model_validate(
-                {
-                    "trial": trial,
-                    "experiment": experiment,
-                    "slot": slot,
-                    "role": role,
-                    "split": "dev" if measure else "holdout",
-                    "seed": secret.seed(),
-                }
-            )
-        )
-        return trial
+    def _record_milestone(self, body: MilestoneTested | MilestoneClosed) -> None:
+        self.recorder.record(body)
+        if isinstance(body, MilestoneClosed):
+            self.trials.forget(self.state.milestones[body.milestone - 1].trials)
+            retention.enforce(self.recorder, self.state.run.configuration.retention)
 
-    def _train(self, names: list[str]) -> None:
-        self.sandbox.warm(self.trials.shapes() * min(len(names), self.state.run.configuration.parallel))
-        steps = [
-            (name, self.trials.screen(name, self.candidates.code(self.state.trials[name].started.experiment)))
-            for name in names
-        ]
-        self._drive(steps)
-        self._heed_failures([self.state.trials[name].failed for name in names])
+    def _cut(self, number: int, edits: tuple[int, ...]) -> None:
+        """Record whether the base can be made without some edits, and how it differs then."""
+        base = self.state.ablations[number - 1].begun.base
+        left = self.candidates.without(base, edits)
+        if isinstance(left, Refusal):
+            cut = AblationCut(ablation=number, edits=edits, applies=False, reason=left.reason)
+        else:
+            diff = self.recorder.keep_text(self.candidates.checker.diff(self.candidates.code(base), left))
+            cut = AblationCut(ablation=number, edits=edits, applies=True, diff=diff)
+        self.recorder.record(cut)
 
-    def _heed_failures(self, failures: list[TrialFailed | None]) -> None:
+    def _code(self, trial: str) -> CodeFiles:
+        started = self.state.trials[trial].started
+        if not started.without:
+            return self.candidates.code(started.experiment)
+        left = self.candidates.without(started.experiment, started.without)
+        if isinstance(left, Refusal):
+            raise IntegrityError(f"Trial {trial} cannot be made again: {left.reason}")
+        return left
+
+    def _begin(self, trial: str, steps: Callable[[str, CodeFiles], Steps]) -> None:
+        code = self._code(trial)
+        self.sandbox.warm(self.trials.shapes() * self.state.run.configuration.parallel)
+        if not self.lanes.begin(trial, steps(trial, code)):
+            self._heed_failures([trial])
+
+    def _heed_failures(self, ended: Sequence[str]) -> None:
         """Pause for a failure that says nothing about the candidate, unless trying again may help."""
-        kinds = {failed.kind for failed in failures if failed is not None}
-        if ExitKind.INTERRUPTED in kinds:
+        trials = [self.state.trials[trial] for trial in ended]
+        if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        self._lost_in_a_row = self._lost_in_a_row + 1 if ExitKind.LOST in kinds else 0
-        if self._lost_in_a_row == 0:
-            return
-        try:
-            self.sandbox.describe()
-        except EnvironmentFault as fault:
-            raise Pause(f"the engine was lost; the trial under way is recorded as that ({fault})", 3) from None
-        if self._lost_in_a_row >= LOSSES_UNTIL_PAUSE:
-            raise Pause(f"{self._lost_in_a_row} trials in a row were lost; see `rsi doctor`, then resume", 3)
-
-    def _drive(self, steps: list[tuple[str, Steps]]) -> None:
-        drive(steps, self._execute, self.executor, self.state.run.configuration.parallel, self._stop.is_set)
+        halt = audits.halt(self.state) if any(trial.started.role == "audit" for trial in trials) else None
+        if halt is not None:
+            raise Pause(halt, 1)
+        if wrong := self._patience.heed(trials, self.lanes.names):
+            raise Pause(wrong, 3)
 
     def _execute(self, name: str, job: Job) -> Outcome:
         return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)
@@ -329,28 +368,11 @@ class Loop:
                 return True
         return False
 
-    def _check_before_keep(self, experiment: ExperimentState) -> None:
-        name = next(t for t in experiment.trials if self.state.trials[t].observation() is not None)
-        trial = self.state.trials[name]
-        if trial.checked is None:
-            self._drive([(name, self.trials.check(name, self.candidates.code(experiment.proposed.experiment)))])
-            self._heed_failures([self.state.trials[name].failed])
-            return
-        # Any other verdict has closed the experiment already.
-        assert isinstance(trial.checked.verdict, Scored)
-        assert experiment.decision is not None
-        self._close(experiment, ExperimentStatus.KEPT, experiment.decision.reason)
-
     def _close(self, experiment: ExperimentState, status: ExperimentStatus, reason: str) -> None:
         number = experiment.proposed.experiment
         if number == 0 and status is not ExperimentStatus.KEPT:
             raise Pause(f"the baseline could not be measured: {reason}", 1)
-        mean, incumbent = self.state.mean(number), self.state.mean(self.state.incumbent)
-        gain = (
-            self.state.run.objective.gain(mean, incumbent)
-            if number > 0 and mean is not None and incumbent is not None
-            else None
-        )
+        gain = self.state.gain(number)
         commit = self.candidates.keep(number) if status is ExperimentStatus.KEPT else None
         self.recorder.record(
             ExperimentClosed(experiment=number, status=status, reason=reason, gain=gain, commit=commit)
@@ -364,22 +386,21 @@ class Loop:
 
     # --- confirming and ending ----------------------------------------------------------------------------------
 
-    def _confirm(self) -> None:
-        names = [trial.started.trial for trial in self.state.open_trials()]
-        names += [self._start_trial(experiment, slot, "confirm") for experiment, slot in confirmation.owed(self.state)]
-        if names:
-            self._train(names)
-            return
+    def _conclude(self) -> None:
         self.recorder.record(confirmation.conclude(self.state))
         retention.enforce(self.recorder, self.state.run.configuration.retention)
 
-    def _budget_left(self) -> bool:
-        budget = self.state.budget
-        if budget.experiments is not None and len(self.state.experiments) > budget.experiments:
-            return False
-        return budget.hours is None or self.state.session_seconds() < budget.hours * 3600
+    def _wind_down(self) -> None:
+        """End the trials under way and record how they ended; they are tried again when the run goes on."""
+        if not self.lanes.busy:
+            return
+        self.sandbox.interrupt()
+        while self.lanes.busy:
+            with contextlib.suppress(RsiError):  # what cannot be recorded has ended all the same
+                self.lanes.wind_down()
 
     def _paused(self, reason: str, exit_code: int) -> int:
+        self._wind_down()
         self.recorder.record(RunPaused(reason=reason, session_seconds=time.monotonic() - self._began))
         return exit_code
 

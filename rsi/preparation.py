@@ -16,7 +16,7 @@ from rsi.durable import disk_faults
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.events import DataPrepared
 from rsi.evidence import Array, HeldOut, Split
-from rsi.execution import MIB, ExitKind, Job, Shape
+from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
 from rsi.prediction import decode_array
 from rsi.protocols import Sandbox
 from rsi.records import Record
@@ -99,8 +99,10 @@ def _require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str) -> tuple[DataPrepared, PreparedData]:
-    """The prepared data, made in the sandbox or found in the cache.
+def prepare(
+    task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str
+) -> tuple[DataPrepared, PreparedData, Outcome | None]:
+    """The prepared data, made in the sandbox or found in the cache, and what was seen of its making.
 
     UsageError where `prepare.py` fails or what it leaves is not in the layout of `docs/architecture.md`.
     """
@@ -109,7 +111,7 @@ def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str)
     key = _key(task, sandbox, source)
     folder = cache_folder() / "prepared" / key
     _require_writable(folder.parent)
-    execution = None
+    outcome = None
     if not (folder / "manifest.json").is_file() and script is None:
         _store(folder, {f"train/{name}": content for name, content in source.items()} | {"manifest.json": b"{}"})
     elif not (folder / "manifest.json").is_file():
@@ -122,9 +124,8 @@ def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str)
             labels={"run": run, "trial": "prepare"},
         )
         outcome = sandbox.run(job)
-        execution = outcome.execution
-        if execution.kind is not ExitKind.COMPLETED:
-            raise _preparation_fault(task, execution.kind, outcome.stderr)
+        if outcome.execution.kind is not ExitKind.COMPLETED:
+            raise _preparation_fault(task, outcome.execution.kind, outcome.stderr)
         _check_layout(task, outcome.outputs)
         _store(folder, outcome.outputs)
     files = {
@@ -133,9 +134,9 @@ def prepare(task: Task, sandbox: Sandbox, source: Mapping[str, bytes], run: str)
         if path.is_file()
     }
     facts = _facts(folder / "manifest.json")
-    return DataPrepared(key=key, files=files, facts=facts, execution=execution), PreparedData(
-        folder=folder, files=files
-    )
+    execution = outcome.execution if outcome is not None else None
+    prepared = DataPrepared(key=key, files=files, facts=facts, execution=execution)
+    return prepared, PreparedData(folder=folder, files=files), outcome
 
 
 def _key(task: Task, sandbox: Sandbox, source: Mapping[str, bytes]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rsi.edits import Refusal
 from rsi.events import ExperimentProposed
 from rsi.recorder import Recorder
-from rsi.records import Proposal, Provenance
+from rsi.records import Edit, Proposal, Provenance
+from rsi.state import RunState
 
 LONGEST_TEXT = 2000
 """Characters of a rationale, or of what is wrong with a proposal."""
@@ -17,6 +19,77 @@ BASELINE = ExperimentProposed(
     provenance=Provenance(proposer="task"),
     edit=None,
 )
+
+
+def record_again(recorder: Recorder, experiment: int, edit: Edit | Refusal) -> None:
+    """Record the edit of an earlier experiment as the next one: on the present incumbent, or why it cannot be there."""
+    state = recorder.state
+    first = state.experiments[experiment].proposed
+    recorder.record(
+        first.model_copy(
+            update={
+                "experiment": len(state.experiments),
+                "parent": state.incumbent,
+                "provenance": Provenance(proposer=first.provenance.proposer, parent=experiment),
+                "edit": first.edit if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
+                "problem": edit.reason if isinstance(edit, Refusal) else "",
+                "again": experiment,
+            }
+        )
+    )
+
+
+def record_removal(recorder: Recorder, edits: tuple[int, ...], edit: Edit | Refusal) -> None:
+    """Record the incumbent without some kept edits as the next experiment."""
+    state = recorder.state
+    body = removal(state, edits)
+    text = state.experiments[edits[0]].proposed.edit if isinstance(edit, Refusal) else None
+    recorder.record(
+        body.model_copy(
+            update={
+                "edit": text if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
+                "problem": edit.reason if isinstance(edit, Refusal) else "",
+            }
+        )
+    )
+
+
+def record_null(recorder: Recorder, edit: Edit) -> None:
+    """Record an edit that does nothing as the next experiment."""
+    recorder.record(null(recorder.state, recorder.keep_text(edit.model_dump_json())))
+
+
+def null(state: RunState, edit: str) -> ExperimentProposed:
+    """The words of a null edit; whoever shows the history to a proposer leaves it out."""
+    return ExperimentProposed(
+        experiment=len(state.experiments),
+        parent=state.incumbent,
+        rationale="Nothing but further draws from the random stream: whether this is kept tells how often luck is",
+        kind="null",
+        provenance=Provenance(proposer="rsi"),
+        edit=edit,
+        null=True,
+    )
+
+
+def removal(state: RunState, edits: tuple[int, ...]) -> ExperimentProposed:
+    """The words of a removal, before its edit is known."""
+    last = state.ablations[-1].begun
+    why = (
+        f"milestone {last.milestone} failed, and"
+        if last.milestone is not None
+        else "the attribution at the end says that"
+    )
+    named = ", ".join(str(edit) for edit in edits)
+    return ExperimentProposed(
+        experiment=len(state.experiments),
+        parent=state.incumbent,
+        rationale=f"Without the edits of {named}: {why} they are worth nothing",
+        kind="removal",
+        provenance=Provenance(proposer="rsi"),
+        edit=None,
+        removes=edits,
+    )
 
 
 def record_proposal(recorder: Recorder, proposal: Proposal) -> None:

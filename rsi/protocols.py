@@ -94,6 +94,16 @@ class Sandbox(Protocol):
 
 
 @runtime_checkable
+class MakesImages(Protocol):
+    """What a sandbox's class offers besides if its code runs in images: one with a task's own packages."""
+
+    @staticmethod
+    def image_with(python: Sequence[str], debian: Sequence[str], say: Callable[[str], None]) -> str:
+        """The name of an image, for the option `image`, that holds these pinned packages; made where it is missing."""
+        ...
+
+
+@runtime_checkable
 class Verifier(Protocol):
     """Turns evidence into a verdict. Pure: no sandbox, no clock, no state."""
 

@@ -315,6 +315,8 @@ class ExperimentStatus(StrEnum):
     """The edit could not be applied, was outside the editable files, or had been tried before; nothing ran."""
     UNDECIDED = "undecided"
     """A verifier failed or the engine was lost: no score, no keep."""
+    REAPPLIED = "reapplied"
+    """It won against its parent, which was no longer the incumbent: its edit is tried on the new one."""
 
 
 class HistoryEntry(Record):
@@ -380,3 +382,8 @@ class Brief(Record):
     training: str = ""
     """What a training may use, in a sentence."""
     left: Allowance = Allowance()
+    pending: tuple[HistoryEntry, ...] = ()
+    """Experiments that are under way beside this one, without any number."""
+    turn: int = 1
+    """Which of the proposer's own proposals is asked for, from 1: experiments that carry an earlier edit over to a new
+    incumbent are nobody's turn."""

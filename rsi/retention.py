@@ -18,11 +18,11 @@ def droppable(state: RunState, artifacts: int) -> set[str]:
     last = len(state.experiments) - 1
     keep: set[str] = set()
     drop: set[str] = set()
-    for trial in state.trials.values():
+    for trial in (state.trials[name] for name in state.holding):
         experiment = state.experiments[trial.started.experiment]
         answers = {answered.answer for answered in trial.answered if answered.answer}
         weights = set(trial.trained.artifact.values()) if trial.trained else set()
-        closed = trial.over if trial.started.role == "confirm" else experiment.closed is not None
+        closed = trial.over if trial.started.role != "measure" else experiment.closed is not None
         (drop if closed else keep).update(answers)
         recent = trial.started.role == "measure" and trial.started.experiment > last - artifacts
         kept = trial.started.role == "measure" and experiment.status is ExperimentStatus.KEPT

@@ -23,6 +23,7 @@ from rsi.recorder import Recorder
 from rsi.records import Edit, Proposal
 from rsi.redaction import Redactor
 from rsi.state import RunState, fold
+from rsi.storage import BlobStore
 from rsi.task import Task
 from rsi.workspace import Workspace
 
@@ -109,9 +110,9 @@ def open_to_write(folder: Path, redactor: Redactor) -> tuple[OpenRun, bytes]:
     """
     ledger = Ledger.open(folder / LEDGER, redactor)
     try:
-        state = fold(ledger.events)
-        recorder = Recorder(ledger, Blobs(folder / "blobs", redactor), state, redactor)
-        recorder.blobs.clear_unfinished()
+        blobs = Blobs(folder / "blobs", redactor)
+        recorder = Recorder(ledger, blobs, fold(ledger.events), redactor)
+        blobs.clear_unfinished()
         return OpenRun(folder, recorder, Workspace.open(folder)), ledger.recovered
     except BaseException:
         ledger.close()
@@ -175,17 +176,17 @@ def task_blob_digest(task: Task) -> str:
     return hashlib.sha256(task.model_dump_json(by_alias=True).encode()).hexdigest()
 
 
-def frozen_task(blobs: Blobs, state: RunState) -> Task:
+def frozen_task(blobs: BlobStore, state: RunState) -> Task:
     """The task as the run's first event names it."""
     return Task.model_validate_json(blobs.get(state.run.task))
 
 
 def read_proposals(folder: Path) -> Iterator[Proposal]:
-    """Every proposal of a run in order, the baseline not among them."""
+    """Every proposal of a run in order; neither the baseline nor what was carried over from an earlier one."""
     run = read(folder)
     for experiment in run.state.experiments.values():
         proposed = experiment.proposed
-        if proposed.edit is not None:
+        if proposed.edit is not None and proposed.again is None:
             yield Proposal(
                 edit=Edit.model_validate_json(run.blobs.get(proposed.edit)),
                 rationale=proposed.rationale,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import secrets
@@ -16,18 +17,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import rsi
-from rsi import anchors, plugins, runs
+from rsi import ablations, anchors, plugins, runs
+from rsi.attempts import Grade
 from rsi.calls import Calls
 from rsi.candidates import Candidates
+from rsi.claims.attribution import least_trials
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
-from rsi.execution import Job, SandboxDescription, Shape, Watch
+from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
+from rsi.preflight import require_modules, require_room
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Approve, AsksModels, Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.redaction import Redactor
 from rsi.state import RunState
@@ -60,7 +64,13 @@ class Session:
 
     def _anchor(self, event: Event, state: RunState) -> None:
         """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
-        if event.kind in {"experiment.closed", "confirmation.finished", "run.paused", "run.finished"}:
+        if event.kind in {
+            "experiment.closed",
+            "milestone.closed",
+            "confirmation.finished",
+            "run.paused",
+            "run.finished",
+        }:
             anchors.record(state.run.run, event.seq, event.hash)
 
     def close(self) -> None:
@@ -78,13 +88,15 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
     with ExitStack() as stack:
         task = load_task(configuration.task)
-        parts = _Parts(configuration, stack)
+        parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
-        if not description.isolates:
-            _require_imports(task, parts.sandbox)
+        require_room(task, description)
+        require_modules(task, parts.sandbox)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
-        prepared, data = _prepare(task, parts.sandbox, configuration, run_id, say)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
             run=run_id,
             configuration=configuration,
@@ -101,58 +113,92 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         if not anchors.record(run_id, 0, run.recorder.state.head):
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
-            run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+            _record_prepared(run, prepared, made)
+        return parts.session(run, task, data, stack.pop_all(), say)
 
 
-def resume(folder: Path, say: Say, budget: Budget | None = None, *, trusted: bool = False) -> Session:
+def resume(
+    folder: Path,
+    say: Say,
+    budget: Budget | None = None,
+    *,
+    trusted: bool = False,
+    attribute: int | None = None,
+    image: str = "",
+) -> Session:
     """Go on with a run, with the task, image and data it began with.
 
     A run folder says what is run here, in which sandbox and on which data; one that did not begin on this machine is
     therefore not resumed unless the user says that it is `trusted`. UsageError for that, and where it is finished
-    and no further budget is given, or its data has changed.
+    and no further budget is given, or its data has changed. EnvironmentFault where its image is not there; `image`
+    names another one, by the user's own word, which is recorded.
     """
     with ExitStack() as stack:
         run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
-        if state.finished is not None and budget is None:
+        if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
-                "--max-cost, --max-tokens or --max-calls."
+                "--trials, --max-cost, --max-tokens or --max-calls."
             )
         configuration = state.run.configuration
         if configuration.proposal_only:
             raise UsageError(f"{state.run.run} is one proposal and no more; `rsi run {configuration.task}` starts one.")
         _require_ours(run, trusted=trusted)
         task = runs.frozen_task(run.recorder.blobs, state)
-        parts = _Parts(configuration, stack, state.run.sandbox)
+        before = state.sandbox or state.run.sandbox
+        recorded = before.model_copy(update={"image_digest": image} if image else {})
+        parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget)
         description = parts.sandbox.describe()
-        _same_image(state.run.sandbox, description)
-        prepared, data = _prepare(task, parts.sandbox, configuration, state.run.run, say)
+        changed = _changed_image(before, description, allowed=bool(image))
+        require_room(task, description)
+        if configuration.trace:
+            _require_trace(parts.sandbox)
+        prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
         if prepared is not None and state.data is not None and prepared.files != state.data.files:
             raise UsageError(
                 f"The data of {state.run.run} cannot be made again as it was; its source or prepare.py has changed. "
                 "Restore it, or start a new run."
             )
         torn_tail = run.recorder.blobs.put(torn) if torn else None
-        run.recorder.record(RunResumed(sandbox=description, versions=versions(), budget=more, torn_tail=torn_tail))
+        run.recorder.record(
+            RunResumed(
+                sandbox=description,
+                versions=versions(),
+                budget=more,
+                attribute=attribute,
+                torn_tail=torn_tail,
+                other_image=changed,
+            )
+        )
+        if changed:
+            say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
-            run.recorder.record(prepared)
-        return parts.session(run, task, data, stack.pop_all())
+            _record_prepared(run, prepared, made)
+        return parts.session(run, task, data, stack.pop_all(), say)
+
+
+def attribute(folder: Path, say: Say, trials: int | None = None, *, trusted: bool = False) -> Session:
+    """Go on with a run to find out which of its kept edits matter; UsageError where none were kept, or for too few."""
+    state = runs.read(folder).state
+    edits = len(ablations.kept_edits(state, 0))
+    if not edits:
+        raise UsageError(f"{state.run.run} kept no edit, so there is nothing to attribute; `rsi show` tells its story.")
+    least = least_trials(edits)
+    if trials is not None and trials < least:
+        raise UsageError(f"Attribution of {edits} edits takes at least {least} trials; give more with --trials.")
+    return resume(folder, say, trusted=trusted, attribute=trials or 2 * least)
 
 
 class _Parts:
     """The four implementations, built from their names."""
 
-    def __init__(
-        self, configuration: RunConfiguration, stack: ExitStack, recorded: SandboxDescription | None = None
-    ) -> None:
-        sandbox = configuration.sandbox if recorded is None else _with_image(configuration.sandbox, recorded)
+    def __init__(self, configuration: RunConfiguration, stack: ExitStack, sandbox: Component) -> None:
         self.configuration = configuration
         self.verifier: Verifier = build("verifiers", configuration.verifier)
         self.proposer: Proposer = build("proposers", configuration.proposer)
@@ -171,7 +217,7 @@ class _Parts:
             )
         require_models_usable(self.proposer, task, budget)
 
-    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack) -> Session:
+    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack, say: Say) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
         trials = TrialRunner(
             recorder=run.recorder,
@@ -181,6 +227,7 @@ class _Parts:
             data=data,
             budget=self.configuration.training_budget or task.spec.train.budget,
             run=run.recorder.state.run.run,
+            trace=self.configuration.trace,
         )
         loop = Loop(
             recorder=run.recorder,
@@ -191,6 +238,7 @@ class _Parts:
             policy=self.policy,
             sandbox=self.sandbox,
             executor=executor,
+            say=say,
         )
         if isinstance(self.proposer, AsksModels):
             self.proposer.attach(
@@ -203,6 +251,14 @@ class _Parts:
                 )
             )
         return Session(run, loop, stack)
+
+
+def side_by_side(limits: Limits) -> int:
+    """How many trials of those limits this machine's processors and memory hold at once; at least one, at most 64."""
+    processors = len(os.sched_getaffinity(0)) // max(1, math.ceil(limits.cpus))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Half of it is left for places that are made ready ahead, the engine, and this program.
+    return max(1, min(processors, memory // 2 // limits.memory_bytes, 64))
 
 
 def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
@@ -221,10 +277,36 @@ def _require_ours(run: runs.OpenRun, *, trusted: bool) -> None:
         )
 
 
-def _require_imports(task: Task, sandbox: Sandbox) -> None:
-    """Run nothing, with the imports of a trial: what this machine's interpreter lacks is said before a run exists."""
-    shape = Shape(limits=task.spec.limits.train, imports=task.spec.train.imports)
-    sandbox.run(Job(purpose="prepare", argv=("code/nothing.py",), inputs={"code/nothing.py": b""}, shape=shape))
+def _with_packages(component: Component, task: Task, say: Say) -> Component:
+    """The sandbox on an image that has the packages which the task asks for, unless an image was named."""
+    wanted = task.spec.image
+    if not (wanted.python or wanted.debian) or "image" in component.options:
+        return component
+    factory = plugins.load("sandboxes", component.name)
+    if not isinstance(factory, MakesImages):
+        raise UsageError(
+            f"{task.spec.name} asks for packages in its image ({', '.join((*wanted.python, *wanted.debian))}), and the "
+            f"sandbox {component.name} has no image; use --sandbox docker, or take [image] out of task.toml."
+        )
+    made = factory.image_with(wanted.python, wanted.debian, say)
+    return component.model_copy(update={"options": {**component.options, "image": made}})
+
+
+def _require_trace(sandbox: Sandbox) -> None:
+    """Run something small that a tracer must see, so that one which cannot work is known before anything is trained."""
+    inputs = {"code/probe.py": f"try: open({_PROBE!r})\nexcept OSError: pass\n".encode()}
+    shape = Shape(limits=Limits(wall_seconds=60.0, memory_bytes=256 * MIB))
+    job = Job(purpose="prepare", argv=("code/probe.py",), inputs=inputs, shape=shape, trace=True)
+    execution = sandbox.run(job).execution
+    if execution.kind in (ExitKind.LOST, ExitKind.INTERRUPTED):
+        raise EnvironmentFault(f"Whether this sandbox can trace was not found out: {execution.detail}")
+    traced = [attempt.target for attempt in execution.attempts if attempt.grade is Grade.TRACED]
+    complete = any(coverage.complete for coverage in execution.coverage if coverage.grade is Grade.TRACED)
+    if not complete or _PROBE not in traced:
+        raise EnvironmentFault(f"The sandbox {sandbox.name} cannot trace on this machine; leave out --trace.")
+
+
+_PROBE = "/rsi-trace-probe"
 
 
 def _with_image(component: Component, recorded: SandboxDescription) -> Component:
@@ -242,15 +324,29 @@ def _randomness(seed: int | None) -> str:
 def build(group: plugins.Group, component: Component) -> Any:
     """An implementation by name, constructed with its options; UsageError for options that it does not take."""
     factory = plugins.load(group, component.name)
+    _check_options(factory, component)
     try:
         return factory(**component.options)
-    except TypeError as error:
-        reason = str(error).rpartition("__init__() ")[2]
-        raise UsageError(f"{component.name} {reason}; mend its options (for a verifier, in task.toml).") from None
     except RsiError:
         raise
     except Exception as error:  # a plug-in's own code
         raise UsageError(f"{component.name} cannot be made: {type(error).__name__}: {error}; mend it.") from error
+
+
+def _check_options(factory: Any, component: Component) -> None:
+    """UsageError for options that the factory does not take, or lacks; one without a signature judges itself."""
+    try:
+        signature = inspect.signature(factory)
+        signature.bind(**component.options)
+    except ValueError:
+        return
+    except TypeError as error:
+        names = [name for name, kind in signature.parameters.items() if kind.kind is not kind.VAR_KEYWORD]
+        for option in component.options:
+            if option not in names:
+                known = plugins.nearest(option, names) if names else "it takes none."
+                raise UsageError(f"{component.name} has no option {option!r}: {known}") from None
+        raise UsageError(f"{component.name}: {error}; mend its options (for a verifier, in task.toml).") from None
 
 
 def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> None:
@@ -274,22 +370,31 @@ def versions() -> dict[str, str]:
 
 def _prepare(
     task: Task, sandbox: Sandbox, configuration: RunConfiguration, run: str, say: Say
-) -> tuple[DataPrepared | None, PreparedData | None]:
+) -> tuple[DataPrepared | None, PreparedData | None, Outcome | None]:
     if task.spec.data is None:
         if configuration.data:
             raise UsageError(f"{task.spec.name} brings its own data; --data cannot replace it.")
-        return None, None
-    prepared, data = prepare(task, sandbox, read_source(task, configuration.data), run)
+        return None, None, None
+    prepared, data, made = prepare(task, sandbox, read_source(task, configuration.data), run)
     if prepared.execution is not None:
         say(f"Prepared the data of {task.spec.name} in {prepared.execution.usage.wall_seconds:.1f} s.")
-    return prepared, data
+    return prepared, data, made
 
 
-def _same_image(recorded: SandboxDescription, found: SandboxDescription) -> None:
-    if recorded.name != found.name:
-        raise IntegrityError(f"The run used the sandbox {recorded.name!r}, this is {found.name!r}.")
-    if recorded.image_digest != found.image_digest:
+def _record_prepared(run: runs.OpenRun, prepared: DataPrepared, made: Outcome | None) -> None:
+    """With what was seen of the preparation, where the data was not found in the cache."""
+    recorder = run.recorder
+    kept = {} if made is None else recorder.keep_outcome(made)
+    recorder.record(prepared.model_copy(update=kept))
+
+
+def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:
+    """Whether it is another image than before, which only the user's own word allows."""
+    if before.name != found.name:
+        raise IntegrityError(f"The run used the sandbox {before.name!r}, this is {found.name!r}.")
+    if before.image_digest != found.image_digest and not allowed:
         raise EnvironmentFault(
-            f"The run used the image {recorded.image_digest}, which is not here; scores of another image would not "
-            "compare. Build or load that image, or start a new run."
+            f"The run used the image {before.image_digest}, which is not here, and scores of another would not "
+            "compare; build or load that image, start a new run, or name the other image with --image."
         )
+    return before.image_digest != found.image_digest

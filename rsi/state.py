@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rsi import events as e
+from rsi.chain import Event, Placed
+from rsi.claims.ablation import Asks
+from rsi.claims.blame import TakeBack
 from rsi.configuration import Budget
 from rsi.errors import IntegrityError
-from rsi.execution import Execution, ExitKind
-from rsi.ledger import Event
+from rsi.execution import Execution, ExitKind, SandboxDescription
+from rsi.history import Past
 from rsi.records import (
     Allowance,
     Arm,
     Decision,
     ExperimentStatus,
+    Finding,
     Keep,
     Measure,
     Observation,
+    Plan,
     Record,
     Scored,
     VerifierError,
@@ -50,6 +55,17 @@ class TrialState(Record):
     def verdict(self) -> e.TrialJudged | None:
         """The strictest verdict so far."""
         return self.checked or self.screened
+
+    @property
+    def droppable(self) -> set[str]:
+        """Digests of its answers and weights, whether they are still there or not."""
+        weights = self.trained.artifact.values() if self.trained else ()
+        return {*weights, *(answered.answer for answered in self.answered if answered.answer)}
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What its executions attempted, in the order in which they ran."""
+        trained = self.trained.findings if self.trained is not None else ()
+        return trained + tuple(finding for answered in self.answered for finding in answered.findings)
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""
@@ -110,16 +126,65 @@ class ExperimentState(Record):
         return self.decisions[-1].decision if self.decisions else None
 
 
+class MilestoneState(Record):
+    """One milestone, as far as it has come."""
+
+    begun: e.MilestoneBegun
+    trials: tuple[str, ...] = ()
+    """Of both roles, in the order of their start."""
+    tested: e.MilestoneTested | None = None
+    closed: e.MilestoneClosed | None = None
+    spent: int = 0
+    """Trials of the whole run by the time it closed."""
+
+
+class AblationState(Record):
+    """One ablation, as far as it has come."""
+
+    begun: e.AblationBegun
+    cuts: tuple[e.AblationCut, ...] = ()
+    trials: tuple[str, ...] = ()
+    closed: e.AblationClosed | None = None
+
+
 class RunState:
     """Folds events one by one; its parts are frozen records that are replaced, never changed."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # noqa: PLR0915 - a field a line
         self.started: e.RunStarted | None = None
+        self.sandbox: SandboxDescription | None = None
+        """What trials run in now."""
+        self.other_images: tuple[tuple[int, str], ...] = ()
+        """Where the user changed the image: the event and the new digest."""
         self.data: e.DataPrepared | None = None
         self.experiments: dict[int, ExperimentState] = {}
+        self._open: dict[int, None] = {}
+        self.closed: list[int] = []
+        """Experiments in the order of their closing."""
+        self.past: list[Past] = []
+        """What `rsi.derive.history` has told of them so far."""
+        self.to_reapply: list[int] = []
+        """Winners over a parent that was no longer the incumbent, and not yet carried over, in order."""
+        self.own = 0
+        """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
+        self.audits: dict[int, str] = {}
+        """Experiment → its latest trial of the role `audit`."""
         self.confirming: list[str] = []
         """Trials of the role `confirm`."""
+        self.milestones: list[MilestoneState] = []
+        self.ablations: list[AblationState] = []
+        self.attribute: int | None = None
+        """Trials that the user grants to find out which of the kept edits matter."""
+        self.to_remove: tuple[int, ...] = ()
+        """Kept edits that an ablation found the incumbent to be better without, until they are taken out."""
+        self.taken_back: set[int] = set()
+        self.asked: tuple[tuple[int, int], Asks | e.AblationClosed] | None = None
+        """What `rsi.ablations.step` last found, by ablation and number of answers."""
+        self.certified = 0
+        """The last experiment whose code was certified; the baseline needs no certificate."""
+        self.planned: Plan | None = None
+        """What the policy wants next instead of a fresh proposal, until it has begun."""
         self.calls: dict[str, CallState] = {}
         """Attempts by their reservation, in order."""
         self.declined: dict[tuple[int, int], e.CallDeclined] = {}
@@ -128,6 +193,14 @@ class RunState:
         self._unsettled: set[str] = set()
         self._spent = Spending()
         """Of all that is settled or failed, so that asking for the total stays cheap in a long run."""
+        self._tried: set[str] = set()
+        self._observed: dict[int, tuple[Observation, ...]] = {}
+        """What `observations` found, until a trial of the experiment changes."""
+        self.touched: list[int] = []
+        """Experiments of which something became known, in that order, repeated: what was made of the state before can
+        be brought up to date from where it stopped reading."""
+        self.holding: dict[str, None] = {}
+        """Trials with answers or weights that have not been dropped, in the order in which they came."""
         self.incumbent = 0
         self.budget = Budget()
         self.allowance = Allowance()
@@ -155,19 +228,23 @@ class RunState:
             detail = error.errors()[0]
             field = ".".join(str(part) for part in detail["loc"])
             raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
+        return self.fold(body, event)
+
+    def fold(self, body: Record, event: Placed) -> RunState:
+        """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
-        except (KeyError, AttributeError) as error:
+        except (KeyError, AttributeError, ValueError) as error:
             raise IntegrityError(
                 f"Event {event.seq} ({event.kind}) refers to {error}, which no earlier event introduced."
             ) from None
         self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
         return self
 
-    def _fold(self, body: BaseModel, event: Event) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
+    def _fold(self, body: Record, event: Placed) -> None:  # noqa: PLR0912, PLR0915 - one branch an event kind
         match body:
             case e.RunStarted():
-                self.started = body
+                self.started, self.sandbox = body, body.sandbox
                 self.budget = body.configuration.budget
                 self.allowance = self._left(0)
                 self.first_time = self._session_start = event.time
@@ -177,8 +254,17 @@ class RunState:
                 if body.experiment != len(self.experiments):
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
+                self._open[body.experiment] = None
+                if body.removes:
+                    self.to_remove = ()
+                self.own += body.again is not None or bool(body.removes) or body.null
+                if body.again in self.to_reapply:
+                    self.to_reapply.remove(body.again)
+                elif body.again is not None:
+                    self.planned = None
             case e.ExperimentCommitted():
                 self._experiment(body.experiment, committed=body)
+                self._tried.add(body.tree_digest)
             case e.ProposalReviewed():
                 self._experiment(body.experiment, reviewed=body)
             case e.CallReserved():
@@ -195,12 +281,25 @@ class RunState:
                 self.trials[body.trial] = TrialState(started=body)
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
+                elif body.weights_of is not None:
+                    self.audits[body.experiment] = body.trial
+                    self._trial(body.trial, trained=self.trials[body.weights_of].trained)
+                elif body.milestone is not None:
+                    entry = self.milestones[body.milestone - 1]
+                    self._milestone(body.milestone, trials=(*entry.trials, body.trial))
+                elif body.ablation is not None:
+                    trials = self.ablations[body.ablation - 1].trials
+                    self._ablation(body.ablation, trials=(*trials, body.trial))
                 else:
                     experiment = self.experiments[body.experiment]
                     self._experiment(body.experiment, trials=(*experiment.trials, body.trial))
             case e.TrialTrained():
                 self._trial(body.trial, trained=body)
+                if body.artifact:
+                    self.holding[body.trial] = None
             case e.TrialAnswered():
+                if body.answer:
+                    self.holding[body.trial] = None
                 self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
             case e.TrialJudged():
                 self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
@@ -208,15 +307,47 @@ class RunState:
                 self._trial(body.trial, failed=body)
             case e.PolicyDecided():
                 self._decided(body)
+            case e.PolicyPlanned():
+                self.planned = body.plan
+            case e.MilestoneBegun():
+                if body.milestone != len(self.milestones) + 1:
+                    raise IntegrityError(f"Event {event.seq}: milestone {body.milestone} is out of order.")
+                self.milestones.append(MilestoneState(begun=body))
+                self.planned = None
+            case e.MilestoneTested():
+                self._milestone(body.milestone, tested=body)
+                if body.passed:
+                    self.certified = self.milestones[body.milestone - 1].begun.candidate
+            case e.MilestoneClosed():
+                self._milestone(body.milestone, closed=body, spent=len(self.trials))
+            case e.AblationBegun():
+                if body.ablation != len(self.ablations) + 1:
+                    raise IntegrityError(f"Event {event.seq}: ablation {body.ablation} is out of order.")
+                self.ablations.append(AblationState(begun=body))
+            case e.AblationCut():
+                self._ablation(body.ablation, cuts=(*self.ablations[body.ablation - 1].cuts, body))
+            case e.AblationClosed():
+                self._ablation(body.ablation, closed=body)
+                result = body.result
+                self.to_remove = result.edits if isinstance(result, TakeBack) else result.take_out
             case e.ExperimentClosed():
                 self._experiment(body.experiment, closed=body)
+                del self._open[body.experiment]
+                self.closed.append(body.experiment)
+                if body.status is ExperimentStatus.REAPPLIED:
+                    self.to_reapply.append(body.experiment)
                 if body.status is ExperimentStatus.KEPT:
                     self.incumbent = body.experiment
-                self.allowance = self._left(body.experiment)
+                    removed = self.experiments[body.experiment].proposed.removes
+                    self.taken_back.update(removed)
+                    self.past = self.past if not removed else []
+                self.allowance = self._left(self.proposals)
             case e.ConfirmationFinished():
                 self.confirmation = body
             case e.BlobsDropped():
                 self.dropped.update(body.digests)
+                for trial in [t for t in self.holding if self.trials[t].droppable <= self.dropped]:
+                    del self.holding[trial]
             case e.RunPaused() | e.RunFinished():
                 self.earlier_seconds += body.session_seconds
                 self._session_start = ""
@@ -228,20 +359,31 @@ class RunState:
                 if self._session_start:  # the session before was killed: it lasted until its last event
                     self.earlier_seconds += seconds_between(self._session_start, self.last_time)
                 self.paused = self.finished = None
+                self.sandbox = body.sandbox
+                if body.other_image:
+                    self.other_images = (*self.other_images, (event.seq, body.sandbox.image_digest))
                 if body.budget is not None:
                     self.budget, self.confirmation = body.budget, None
                 self._session_start = event.time
+                self.attribute = body.attribute
 
     def _decided(self, body: e.PolicyDecided) -> None:
         experiment = self.experiments[body.experiment]
         self._experiment(body.experiment, decisions=(*experiment.decisions, body))
         if isinstance(body.decision, Measure):
-            number = body.experiment if body.decision.arm == "candidate" else self.incumbent
+            number = body.experiment if body.decision.arm == "candidate" else experiment.proposed.parent
             wanted = self.slots(number) + body.decision.trials
             self._experiment(number, wanted=wanted)
 
     def _experiment(self, number: int, **update: object) -> None:
+        self.touched.append(number)
         self.experiments[number] = self.experiments[number].model_copy(update=update)
+
+    def _milestone(self, number: int, **update: object) -> None:
+        self.milestones[number - 1] = self.milestones[number - 1].model_copy(update=update)
+
+    def _ablation(self, number: int, **update: object) -> None:
+        self.ablations[number - 1] = self.ablations[number - 1].model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
         self._unsettled.remove(reservation)
@@ -249,12 +391,14 @@ class RunState:
         self._spent = self._spent.plus(self.calls[reservation].spent)
 
     def _trial(self, trial: str, **update: object) -> None:
-        self.trials[trial] = self.trials[trial].model_copy(update=update)
+        changed = self.trials[trial] = self.trials[trial].model_copy(update=update)
+        self._observed.pop(changed.started.experiment, None)
+        self.touched.append(changed.started.experiment)
 
-    def _left(self, closed: int) -> Allowance:
+    def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()
         return Allowance(
-            experiments=None if limits.experiments is None else max(0, limits.experiments - closed),
+            experiments=None if limits.experiments is None else max(0, limits.experiments - proposals),
             cost_usd=None if limits.cost_usd is None else max(0.0, limits.cost_usd - spent.cost_usd),
             tokens=None if limits.tokens is None else max(0, limits.tokens - spent.tokens),
             calls=None if limits.calls is None else max(0, limits.calls - spent.calls),
@@ -270,9 +414,12 @@ class RunState:
         return self.started
 
     def observations(self, experiment: int) -> tuple[Observation, ...]:
-        """Every scored trial of an experiment, in order."""
-        seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
-        return tuple(observation for observation in seen if observation is not None)
+        """Every scored trial of an experiment, in order; the same object until one is added."""
+        known = self._observed.get(experiment)
+        if known is None:
+            seen = (self.trials[trial].observation() for trial in self.experiments[experiment].trials)
+            known = self._observed[experiment] = tuple(o for o in seen if o is not None)
+        return known
 
     def mean(self, experiment: int) -> float | None:
         """The objective's mean over an experiment's scored trials; None without any."""
@@ -283,9 +430,11 @@ class RunState:
         return sum(values) / len(values) if values else None
 
     def gain(self, experiment: int) -> float | None:
-        """How much better than the incumbent an experiment measures; None where either has no score."""
-        mean, incumbent = self.mean(experiment), self.mean(self.incumbent)
-        return None if mean is None or incumbent is None else self.run.objective.gain(mean, incumbent)
+        """How much better than its parent an experiment measures; None for the baseline, or without a score."""
+        if experiment == 0:
+            return None
+        mean, parent = self.mean(experiment), self.mean(self.experiments[experiment].proposed.parent)
+        return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
 
     def arm(self, experiment: int) -> Arm:
         """An experiment as one side of a comparison."""
@@ -307,15 +456,49 @@ class RunState:
         assert entry.committed is not None
         return (entry.closed.commit if entry.closed else None) or entry.committed.commit
 
-    def open_experiment(self) -> ExperimentState | None:
-        """The experiment under way, if there is one."""
-        last = self.experiments.get(len(self.experiments) - 1)
+    @property
+    def proposals(self) -> int:
+        """How many proposers made; the baseline and what the loop tries by itself are not among them."""
+        return max(0, len(self.experiments) - 1 - self.own)
+
+    def open_milestone(self) -> MilestoneState | None:
+        """The milestone under way, if there is one."""
+        last = self.milestones[-1] if self.milestones else None
         return last if last is not None and last.closed is None else None
+
+    def open_ablation(self) -> AblationState | None:
+        """The ablation under way, if there is one."""
+        last = self.ablations[-1] if self.ablations else None
+        return last if last is not None and last.closed is None else None
+
+    def open_numbers(self) -> Collection[int]:
+        """The numbers of the experiments under way, the eldest first."""
+        return self._open.keys()
+
+    def open_experiments(self) -> tuple[ExperimentState, ...]:
+        """The experiments under way, the eldest first."""
+        return tuple(self.experiments[number] for number in self._open)
+
+    def open_experiment(self) -> ExperimentState | None:
+        """The eldest experiment under way, which is the next to be decided."""
+        return next((self.experiments[number] for number in self._open), None)
+
+    def position(self, trial: str) -> int:
+        """How many trials had begun by the time that one did."""
+        return next(place for place, name in enumerate(self.trials, start=1) if name == trial)
 
     def slots(self, experiment: int) -> int:
         """How many of an experiment's trials count: all but those that say nothing about it."""
+        return len(self._taken(experiment))
+
+    def next_slot(self, experiment: int) -> int:
+        """The first slot that no trial of an experiment fills or is about to."""
+        taken = self._taken(experiment)
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def _taken(self, experiment: int) -> set[int]:
         trials = (self.trials[trial] for trial in self.experiments[experiment].trials)
-        return sum(1 for trial in trials if trial.failed is None or trial.failed.kind not in RETRIED)
+        return {t.started.slot for t in trials if t.failed is None or t.failed.kind not in RETRIED}
 
     def open_trials(self) -> tuple[TrialState, ...]:
         """Trials that have begun and neither failed nor been judged."""
@@ -327,14 +510,18 @@ class RunState:
 
     def tried(self) -> frozenset[str]:
         """Tree digests of every code that was committed."""
-        return frozenset(x.committed.tree_digest for x in self.experiments.values() if x.committed)
+        return frozenset(self._tried)
+
+    def was_tried(self, digest: str) -> bool:
+        """Whether code of that tree digest was committed."""
+        return digest in self._tried
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
         """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""
         if self.data is not None and self.data.execution is not None:
             yield "", self.data.execution
         for name, trial in self.trials.items():
-            if trial.trained is not None:
+            if trial.trained is not None and trial.started.weights_of is None:
                 yield name, trial.trained.execution
             for answered in trial.answered:
                 yield name, answered.execution

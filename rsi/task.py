@@ -73,6 +73,50 @@ class TrainSection(Record):
     """Heavy modules that a warm sandbox has imported before the code starts."""
 
 
+PINNED_PYTHON = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)==[0-9][A-Za-z0-9.!+]{0,60}")
+PINNED_DEBIAN = re.compile(r"([a-z0-9][a-z0-9+.-]{1,98})=(?:[0-9]{1,3}:)?[0-9][A-Za-z0-9.+~-]{0,80}")
+NEVER_INSIDE = re.compile(r"litellm.*")
+"""Of the host alone: it holds keys and talks to networks."""
+
+
+def _pinned(entries: tuple[str, ...], form: re.Pattern[str], example: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for text in entries:
+        found = form.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!a} is not a package with its exact version, as in {example}")
+        names.append(re.sub(r"[-_.]+", "-", found[1]).lower() if form is PINNED_PYTHON else found[1])
+        if NEVER_INSIDE.fullmatch(names[-1]):
+            raise ValueError(f"{text} must not be in a sandbox's image; take it out")
+        if form is PINNED_DEBIAN and re.match(r"(lib)?python3?[0-9.]*(-|$)", names[-1]):
+            raise ValueError(f"{text} is a part of Python or a package for it; name the latter under image.python")
+        if names.count(names[-1]) > 1:
+            raise ValueError(f"{names[-1]} is named twice; keep one")
+    return entries
+
+
+class ImageSection(Record):
+    """`[image]`: further packages that a task's code imports or loads, in an image of its own.
+
+    Each with its exact version. What they need must be named as well; the build says what is missing.
+    """
+
+    python: tuple[str, ...] = Field(default=(), max_length=100)
+    """`einops==0.8.0`"""
+    debian: tuple[str, ...] = Field(default=(), max_length=100)
+    """`libsndfile1=1.2.0-1`: shared libraries and data; their installation scripts are not run."""
+
+    @field_validator("python")
+    @classmethod
+    def _pinned_python(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        return _pinned(entries, PINNED_PYTHON, "einops==0.8.0")
+
+    @field_validator("debian")
+    @classmethod
+    def _pinned_debian(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        return _pinned(entries, PINNED_DEBIAN, "libgomp1=12.2.0-14")
+
+
 class ObjectiveSection(Record):
     """`[objective]`: the measurement being optimised."""
 
@@ -127,6 +171,8 @@ class TaskSpec(Record):
     objective: ObjectiveSection
     verifier: VerifierSection
     limits: LimitsSection = LimitsSection()
+    image: ImageSection = ImageSection()
+    """Absent for a task that makes do with PyTorch and NumPy."""
 
 
 class Task(Record):
@@ -146,7 +192,9 @@ class Task(Record):
 
     def digest(self) -> str:
         """sha256 over the specification and every file, the baseline included."""
-        state = hashlib.sha256(self.spec.model_dump_json(by_alias=True).encode())
+        # A section that came later counts where it is used, so that the digests of earlier runs hold.
+        later = {"image"} if self.spec.image == ImageSection() else None
+        state = hashlib.sha256(self.spec.model_dump_json(by_alias=True, exclude=later).encode())
         for group in (self.code, self.protected, {"program.md": self.program}):
             for path in sorted(group):
                 state.update(f"\x00{path}\x00".encode() + group[path].encode())
@@ -208,6 +256,8 @@ def parse_spec(path: Path) -> TaskSpec:
         line = _line_of(text, values, field)
         known = f" ({nearest(field[-1], _known(field))})" if first["type"] == "extra_forbidden" else ""
         message = "is not a known field" if known else first["msg"].removeprefix("Value error, ")
+        if first["type"] in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
+            message = f"{first['input']!r} is out of range: {message[:1].lower()}{message[1:]}"
         raise UsageError(f"{path}:{line}: {'.'.join(field)}: {message}{known}") from None
 
 

@@ -6,14 +6,15 @@ where and beside what they run. It writes its own events, and begins where those
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
 from rsi import artifact
-from rsi.derive import derive_verdict, gather, reference_trial
-from rsi.errors import IntegrityError
+from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
+from rsi.errors import EnvironmentFault, IntegrityError
 from rsi.events import TrialAnswered, TrialFailed, TrialJudged, TrialTrained
 from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
@@ -21,7 +22,7 @@ from rsi.prediction import MalformedAnswer, encode_array, job_inputs, read_answe
 from rsi.preparation import PreparedData
 from rsi.protocols import Verifier
 from rsi.recorder import Recorder
-from rsi.records import CodeFiles, Verdict, VerifierError
+from rsi.records import CodeFiles, Finding, Verdict, VerifierError
 from rsi.state import TrialState
 from rsi.task import Task
 
@@ -40,6 +41,7 @@ class TrialRunner:
         data: PreparedData | None,
         budget: int,
         run: str,
+        trace: bool = False,
     ) -> None:
         self.recorder = recorder
         self.task = task
@@ -48,6 +50,7 @@ class TrialRunner:
         self.data = data
         self.budget = budget
         self.run = run
+        self.trace = trace
         self._held_out: dict[Split, HeldOut] = {}
         self._answers: dict[tuple[str, str], Array] = {}
 
@@ -96,6 +99,7 @@ class TrialRunner:
             environment={"RSI_SEED": str(state.started.seed), "RSI_BUDGET": str(self.budget)},
             shape=Shape(limits=spec.limits.train, imports=spec.train.imports),
             labels={"run": self.run, "trial": state.started.trial},
+            trace=self.trace,
         )
 
     def _record_training(self, trial: str, outcome: Outcome) -> None:
@@ -110,9 +114,10 @@ class TrialRunner:
             TrialTrained(
                 trial=trial,
                 execution=execution,
-                stdout=self.recorder.keep_stream(outcome.stdout),
-                stderr=self.recorder.keep_stream(outcome.stderr),
+                **self.recorder.keep_outcome(outcome),
                 artifact=files,
+                findings=self._findings(trial, execution),
+                attempts=self._attempts(outcome),
             )
         )
 
@@ -124,6 +129,15 @@ class TrialRunner:
         except IntegrityError:
             return None
 
+    def _findings(self, trial: str, execution: Execution) -> tuple[Finding, ...]:
+        return execution_findings(self.recorder.state, trial, execution, self.recorder.blobs.get)
+
+    def _attempts(self, outcome: Outcome) -> str | None:
+        if not outcome.attempts:
+            return None
+        listed = [attempt.model_dump(mode="json") for attempt in outcome.attempts]
+        return self.recorder.keep_text(json.dumps(listed, separators=(",", ":")))
+
     # --- B and C ------------------------------------------------------------------------------------------------
 
     def _ask(self, trial: str, code: CodeFiles, purpose: Purpose) -> Steps:
@@ -134,6 +148,8 @@ class TrialRunner:
             try:
                 challenge = self._next_challenge(trial, purpose)
                 verdict = self.verdict(trial, purpose) if challenge is None else None
+            except EnvironmentFault:
+                raise  # a full disk is no verdict
             except Exception as error:  # whatever a verifier raises must not end the run, nor be a score
                 verdict = self._verifier_error(error)
             seconds += time.monotonic() - begin
@@ -170,6 +186,7 @@ class TrialRunner:
             inputs=job_inputs(code, protected, weights, challenge, module=module),
             shape=Shape(limits=spec.limits.predict, imports=spec.train.imports),
             labels={"run": self.run, "trial": trial},
+            trace=self.trace,
         )
 
     def _record_answer(
@@ -186,6 +203,8 @@ class TrialRunner:
                 self._answers[trial, challenge.name] = answer
             except MalformedAnswer as wrong:
                 malformed = str(wrong)
+            except EnvironmentFault:
+                raise
             except Exception as raised:  # as in _ask
                 error = self._verifier_error(raised)
         seconds = time.monotonic() - begin
@@ -196,11 +215,12 @@ class TrialRunner:
                 challenge=challenge.name,
                 challenge_digest=challenge.digest(),
                 execution=outcome.execution,
-                stdout=self.recorder.keep_stream(outcome.stdout),
-                stderr=self.recorder.keep_stream(outcome.stderr),
+                **self.recorder.keep_outcome(outcome),
                 answer=digest,
                 malformed=malformed,
                 scores=scores,
+                findings=self._findings(trial, outcome.execution),
+                attempts=self._attempts(outcome),
                 scoring_seconds=seconds,
             )
         )

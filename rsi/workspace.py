@@ -39,7 +39,8 @@ _AUTHOR = b"rsi <rsi@localhost>"
 _SHA = re.compile(r"[0-9a-f]{40}")
 _PLAIN_FILES = {0o100644, 0o100755}
 _FOLDER = 0o040000
-_KEPT = "refs/heads/kept"
+KEPT = "refs/heads/kept"
+"""The branch of improvements."""
 # For people's git, never read here. Objects must stay loose, so git is told not to pack them by itself.
 _CONFIGURATION = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[gc]\n\tauto = 0\n"
 
@@ -60,7 +61,7 @@ class Workspace:
                 make_folder(repository / name)
             write_whole(repository / "config", _CONFIGURATION, staging=repository)
             # Written last: without it git and `open` see no repository.
-            write_whole(repository / "HEAD", f"ref: {_KEPT}\n".encode(), staging=repository)
+            write_whole(repository / "HEAD", f"ref: {KEPT}\n".encode(), staging=repository)
         return cls(repository)
 
     @classmethod
@@ -90,7 +91,7 @@ class Workspace:
         for parent in parents:
             if not self.has(parent):
                 raise IntegrityError(f"{self.repository} has no commit {parent[:80]!r} to build on.")
-        _check_code(code)
+        check_code(code)
         commit = Commit()
         commit.tree = self._write_tree({PurePosixPath(path).parts: text for path, text in code.items()})
         commit.parents = [ObjectID(parent.encode()) for parent in parents]
@@ -130,15 +131,15 @@ class Workspace:
 
     def mark(self, experiment: int, commit: str) -> None:
         """Name an experiment's candidate, `refs/experiments/0007`, so that no git ever collects it."""
-        self._point(f"refs/experiments/{experiment:04d}", commit)
+        self._point(experiment_reference(experiment), commit)
 
     def keep(self, commit: str) -> None:
         """Move the branch `kept`."""
-        self._point(_KEPT, commit)
+        self._point(KEPT, commit)
 
     def kept(self) -> str | None:
         """Where the branch `kept` stands; None before the first keep."""
-        return self._target(_KEPT)
+        return self._target(KEPT)
 
     def refs(self) -> dict[str, str]:
         """Every reference, by full name."""
@@ -270,7 +271,12 @@ def _is_safe(name: bytes) -> bool:
     return text.isprintable() and text.lower() not in {"", ".", "..", ".git"} and not set(text) & set("/\\:")
 
 
-def _check_code(code: CodeFiles) -> None:
+def experiment_reference(experiment: int) -> str:
+    """The full name of the reference to an experiment's candidate."""
+    return f"refs/experiments/{experiment:04d}"
+
+
+def check_code(code: CodeFiles) -> None:
     """UsageError where code cannot be committed so that `read` gives it back."""
     folders = {str(parent) for path in code for parent in PurePosixPath(path).parents}
     for path, text in code.items():

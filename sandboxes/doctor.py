@@ -59,6 +59,7 @@ def diagnose(*, hello: bool = True) -> tuple[Check, ...]:
         _guarded("state folder", _state_folder),
         _guarded("machine", _machine),
         _guarded("disk", _disk),
+        _guarded("strace", _strace),
     ]
     return (*checks, *_engine_checks(hello=hello))
 
@@ -87,6 +88,15 @@ def _git() -> Check:
     good = done.returncode == 0
     detail = done.stdout.strip() or done.stderr.strip()[:200]
     return Check(name="git", ok=good, detail=detail, mend="" if good else "Install git again.")
+
+
+def _strace() -> Check:
+    """Only `rsi run --trace` needs it, and there the rights to follow a container's processes."""
+    found = shutil.which("strace")
+    if found is None:
+        mend = "To use `rsi run --trace`, install it (`sudo apt-get install strace`)."
+        return Check(name="strace", ok=False, detail="not found", mend=mend, needed=False)
+    return Check(name="strace", ok=True, detail=found, needed=False)
 
 
 def _dependencies() -> Check:

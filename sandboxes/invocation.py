@@ -69,12 +69,13 @@ def base_environment(shape: Shape, folders: Folders, *, path: str, python_path: 
     }
 
 
-def start_line(job: Job, folders: Folders, environment: Mapping[str, str], nonce: str) -> bytes:
-    """The line that `guest.worker` waits for."""
+def start_line(job: Job, folders: Folders, environment: Mapping[str, str], nonce: str, word: str) -> bytes:
+    """The line that `guest.worker` waits for; its last line begins with the nonce, the audit hook's with the word."""
     order = {
         "argv": list(job.argv),
         "environment": dict(environment),
         "nonce": nonce,
+        "word": word,
         "inputs": folders.inputs,
         "outputs": folders.outputs,
         "scratch": folders.scratch,

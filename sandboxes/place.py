@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from rsi.course import Listing
 from rsi.execution import ExitKind
 from rsi.records import Record
 from sandboxes.bell import Bell
@@ -17,13 +18,24 @@ class Gone(Exception):
 
 
 class Reading(Record):
-    """What a place has used since it was made."""
+    """What a place has used since it was made; None for what this kind of place cannot tell."""
 
-    cpu_seconds: float = 0.0
-    memory_bytes: int = 0
-    """The peak where it is kept for us, else the present use."""
-    processes: int = 0
+    cpu_seconds: float | None = None
+    cpu_user_seconds: float | None = None
+    cpu_system_seconds: float | None = None
+    memory_bytes: int | None = None
+    """At present."""
+    peak_memory_bytes: int | None = None
+    """Where the kernel keeps it."""
+    processes: int | None = None
     """At present, threads and the waiting worker included."""
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    """Through calls, by the living and by those they have waited for."""
+    device_read_bytes: int | None = None
+    device_written_bytes: int | None = None
+    stored_bytes: int | None = None
+    """What lies in its writable folders at present."""
 
 
 class PlaceEnd(Record):
@@ -41,6 +53,15 @@ class Place(Protocol):
     baseline: Reading
     """What making it and waiting in it used: not the program's."""
     poll_seconds: float
+    """Between two looks."""
+
+    @property
+    def first_look_seconds(self) -> float:
+        """How soon after the start a first look pays; the pauses grow from there, so that a short program is seen."""
+        ...
+
+    libraries: tuple[str, ...]
+    """Beginnings of the paths, in the guest's view, that every program is expected to read."""
 
     @property
     def folders(self) -> Folders:
@@ -57,6 +78,10 @@ class Place(Protocol):
         """Whether its streams have ended, and it with them."""
         ...
 
+    def first_process(self) -> int:
+        """The worker's number on this machine, for a tracer; EnvironmentFault or UsageError where none can follow."""
+        ...
+
     def send(self, data: bytes) -> None:
         """To the worker's standard input; an end shows in `ended`."""
         ...
@@ -67,6 +92,10 @@ class Place(Protocol):
 
     def read_usage(self) -> Reading:
         """Measure now."""
+        ...
+
+    def list_scratch(self) -> Listing | None:
+        """What lies in the scratch folder, without contents; None where it cannot be looked at."""
         ...
 
     def overstepped(self) -> tuple[ExitKind, str] | None:
@@ -83,4 +112,8 @@ class Place(Protocol):
 
     def collect(self, intake: Intake) -> None:
         """After its end: take in what lies in the output folder; ForbiddenOutput for what may not come out."""
+        ...
+
+    def list_outputs(self) -> Listing | None:
+        """After its end: what lies in the output folder, whatever it is; None where it cannot be read."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,12 @@ class ProcessSandbox:
         if not sys.platform.startswith("linux"):
             raise EnvironmentFault("The process sandbox needs Linux's /proc; use the docker sandbox here.")
         return SandboxDescription(
-            name=self.name, isolates=False, engine=f"CPython {platform.python_version()}", options=dict(PROTECTIONS)
+            name=self.name,
+            isolates=False,
+            engine=f"CPython {platform.python_version()}",
+            options=dict(PROTECTIONS),
+            machine_cpus=os.cpu_count() or 0,
+            machine_memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         )
 
     def warm(self, shapes: Sequence[Shape]) -> None:

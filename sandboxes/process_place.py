@@ -15,18 +15,22 @@ import time
 from pathlib import Path
 from typing import IO
 
+from rsi.course import Listing
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import MIB, ExitKind, Job, Shape
 from sandboxes import process_tree
 from sandboxes.bell import Bell, readable
 from sandboxes.invocation import Folders, base_environment, missing_module
+from sandboxes.listing import list_folder
 from sandboxes.outputs import ForbiddenOutput, Intake, check_path
 from sandboxes.place import Gone, PlaceEnd, Reading
+from sandboxes.process_io import accounts_together
 from sandboxes.streams import Stream, WorkerLine
 
 GUEST = Path(__file__).parent / "guest"
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.05
+FIRST_LOOK_SECONDS = 0.01
 DATA_SLACK_BYTES = 256 * MIB
 """Libraries map more than they touch; what is touched is polled against the limit itself."""
 
@@ -35,6 +39,8 @@ class ProcessPlace:
     """A folder and a worker process; see `sandboxes.place.Place`. Destroy it."""
 
     poll_seconds = POLL_SECONDS
+    first_look_seconds = FIRST_LOOK_SECONDS
+    libraries: tuple[str, ...] = ()
 
     def __init__(self, job: Job) -> None:
         self._limits = job.shape.limits
@@ -42,7 +48,6 @@ class ProcessPlace:
         self._root = Path(tempfile.mkdtemp(prefix="rsi-process-"))
         self._worker: subprocess.Popen[bytes] | None = None
         self._last = Reading()
-        self._written = 0
         self.baseline = Reading()
         try:
             self._lay_out(job)
@@ -123,6 +128,10 @@ class ProcessPlace:
             raise missing_module(error, "this interpreter", "use the docker sandbox")
         self.baseline = self.read_usage()
 
+    def first_process(self) -> int:
+        """None may follow it: a program that runs as this user can end its tracer."""
+        raise UsageError("The process sandbox cannot trace: its programs could end the tracer; use --sandbox docker.")
+
     @property
     def ended(self) -> bool:
         """Whether both streams have ended, or the worker has and nothing is left to read."""
@@ -160,23 +169,28 @@ class ProcessPlace:
         if memory > self._limits.memory_bytes:
             # What forked processes share was counted for each of them; the exact look is slower.
             memory = sum(process_tree.proportional_memory(entry.number) for entry in entries[1:])
+        # A process that ends between two looks is counted by the parent that waited for it.
+        user, system = (sum(entry.user_seconds for entry in entries), sum(entry.system_seconds for entry in entries))
         self._last = Reading(
-            # A process that ends between two looks is counted by the parent that waited for it.
-            cpu_seconds=sum(entry.cpu_seconds for entry in entries),
+            cpu_seconds=user + system,
+            cpu_user_seconds=user,
+            cpu_system_seconds=system,
             memory_bytes=memory,
             processes=sum(entry.threads for entry in entries if not entry.zombie),
+            stored_bytes=sum(_disk_use(Path(folder)) for folder in (self.folders.outputs, self.folders.scratch)),
+            **accounts_together(self._worker.pid, (entry.number for entry in entries[1:])),
         )
-        self._written = sum(_disk_use(Path(folder)) for folder in (self.folders.outputs, self.folders.scratch))
         return self._last
 
     def overstepped(self) -> tuple[ExitKind, str] | None:
         """Memory, processes and disk, as of the last look."""
         limits = self._limits
-        if self._last.memory_bytes > limits.memory_bytes:
+        memory, stored, processes = self._last.memory_bytes, self._last.stored_bytes, self._last.processes
+        if memory is not None and memory > limits.memory_bytes:
             return ExitKind.OUT_OF_MEMORY, "The program needed more memory than its limit."
-        if self._written > limits.disk_bytes:
+        if stored is not None and stored > limits.disk_bytes:
             return ExitKind.DISK_FULL, "The program wrote more than its disk limit."
-        if self._last.processes > limits.processes + 1:
+        if processes is not None and processes > limits.processes + 1:
             return ExitKind.CRASHED, f"The program started more than {limits.processes} processes."
         return None
 
@@ -195,6 +209,14 @@ class ProcessPlace:
     def collect(self, intake: Intake) -> None:
         """Read what lies in the output folder."""
         _take_in(Path(self.folders.outputs), "", intake)
+
+    def list_scratch(self) -> Listing | None:
+        """Names, kinds and sizes below the scratch folder."""
+        return list_folder(self.folders.scratch)
+
+    def list_outputs(self) -> Listing | None:
+        """The same of the output folder, with contents hashed as far as they could have come out."""
+        return list_folder(self.folders.outputs, self._limits.artifact_bytes)
 
     def destroy(self) -> None:
         """End what still runs and remove the folder."""

@@ -20,8 +20,9 @@ class Entry(NamedTuple):
     number: int
     parent: int
     zombie: bool
-    cpu_seconds: float
-    """Its own and that of the children it has waited for."""
+    user_seconds: float
+    system_seconds: float
+    """CPU time, its own and that of the children it has waited for."""
     threads: int
     memory_bytes: int
 
@@ -54,7 +55,8 @@ def read(number: int) -> Entry | None:
         number=number,
         parent=int(fields[1]),
         zombie=fields[0] in "ZX",
-        cpu_seconds=sum(int(field) for field in fields[11:15]) / TICKS,
+        user_seconds=(int(fields[11]) + int(fields[13])) / TICKS,
+        system_seconds=(int(fields[12]) + int(fields[14])) / TICKS,
         threads=int(fields[17]),
         memory_bytes=int(fields[21]) * PAGE,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
+from rsi.course import Listing, Series
 from rsi.errors import EngineLost, EnvironmentFault
 from rsi.execution import ExitKind, Limits, Usage
 from rsi.records import Record
 from sandboxes.bell import Bell
-from sandboxes.place import Gone, Place, PlaceEnd, Reading
+from sandboxes.meter import Meter
+from sandboxes.place import Gone, Place, PlaceEnd
 from sandboxes.streams import Streams
 
 FAILURES_UNTIL_LOST = 3
@@ -23,6 +26,8 @@ class Watched(Record):
     reason: str = ""
     """Our sentence that goes with it."""
     usage: Usage
+    series: Series = Series()
+    scratch: Listing | None = None
     memory_at_limit: bool = False
     end: PlaceEnd = PlaceEnd()
     ended: float
@@ -38,7 +43,8 @@ class Supervisor:
         self._streams = streams
         self._bell = bell
         self._started = time.monotonic()
-        self._peak = place.baseline
+        self._meter = Meter(place.baseline)
+        self._scratch: Listing | None = None
         self._failures = 0
         self._stopped: ExitKind | None = None
         self._reason = ""
@@ -46,16 +52,17 @@ class Supervisor:
     def start(self, line: bytes) -> None:
         """Tell the worker what to run; the clock starts."""
         self._started = time.monotonic()
+        self._streams.begin(self._started)
         self._place.send(line)
 
     def follow(self) -> Watched:
         """Until the worker's last line, the end of the place, or a limit; then kill whatever is left."""
-        next_poll = self._started + self._place.poll_seconds
+        next_poll = self._started + self._pause()
         while self._stopped is None and self._streams.trailer is None and not self._place.ended:
             now = time.monotonic()
             if now >= next_poll:
                 self._poll()
-                next_poll = time.monotonic() + self._place.poll_seconds
+                next_poll = time.monotonic() + self._pause()
             self._check(time.monotonic())
             if self._stopped is None:
                 self._receive(min(next_poll, self._deadline) - time.monotonic())
@@ -63,11 +70,17 @@ class Supervisor:
         if not self._place.ended and self._stopped is not ExitKind.LOST:
             self._poll()  # the worker still waits, so its control group can still be asked
             self._check(by_itself)
+            self._look_at_scratch()
         return self._end(by_itself)
 
     @property
     def _deadline(self) -> float:
         return self._started + self._limits.wall_seconds
+
+    def _pause(self) -> float:
+        """Until the next look: ever longer, up to what is usual in this kind of place."""
+        place = self._place
+        return min(place.poll_seconds, max(place.first_look_seconds, time.monotonic() - self._started))
 
     def _receive(self, seconds: float) -> None:
         for stream, data in self._place.receive(seconds, self._bell):
@@ -84,14 +97,14 @@ class Supervisor:
                 self._stop(ExitKind.LOST, str(error))
             return
         self._failures = 0
-        self._peak = Reading(
-            cpu_seconds=max(self._peak.cpu_seconds, reading.cpu_seconds),
-            memory_bytes=max(self._peak.memory_bytes, reading.memory_bytes),
-            processes=max(self._peak.processes, reading.processes),
-        )
+        self._meter.read(time.monotonic() - self._started, reading)
         passed = self._place.overstepped()
         if passed is not None:
             self._stop(*passed)
+
+    def _look_at_scratch(self) -> None:
+        with contextlib.suppress(Gone, EnvironmentFault):
+            self._scratch = self._place.list_scratch()
 
     def _check(self, now: float) -> None:
         limits = self._limits
@@ -99,7 +112,7 @@ class Supervisor:
             self._stop(ExitKind.INTERRUPTED, "The execution was ended because the user asked.")
         elif self._streams.discarded:
             self._stop(ExitKind.OUTPUT_EXCEEDED, f"The program printed more than {limits.output_bytes} bytes.")
-        elif self._cpu_seconds >= limits.cpu_seconds:
+        elif self._meter.cpu_seconds >= limits.cpu_seconds:
             self._stop(ExitKind.CPU_EXCEEDED, f"The program used its {limits.cpu_seconds:g} seconds of CPU time.")
         elif now >= self._deadline:
             self._stop(ExitKind.TIMED_OUT, f"The program did not end within {limits.wall_seconds:g} seconds.")
@@ -108,27 +121,19 @@ class Supervisor:
         if self._stopped is None:
             self._stopped, self._reason = kind, reason
 
-    @property
-    def _cpu_seconds(self) -> float:
-        return max(0.0, self._peak.cpu_seconds - self._place.baseline.cpu_seconds)
-
     def _end(self, by_itself: float) -> Watched:
         end = PlaceEnd(from_outside=True) if self._stopped is ExitKind.LOST else self._kill_and_drain()
         self._streams.finish()
         if self._stopped is None and self._streams.discarded:
             self._check(by_itself)
         ended = by_itself if self._streams.trailer is not None and self._stopped is None else time.monotonic()
-        usage = Usage(
-            wall_seconds=ended - self._started,
-            cpu_seconds=self._cpu_seconds,
-            peak_memory_bytes=self._peak.memory_bytes,
-            peak_processes=max(1, self._peak.processes - 1),  # without the worker
-        )
         return Watched(
             stopped=self._stopped,
             reason=self._reason,
-            usage=usage,
-            memory_at_limit=self._peak.memory_bytes >= 0.98 * self._limits.memory_bytes,
+            usage=self._meter.usage(ended - self._started),
+            series=self._meter.series(),
+            scratch=self._scratch,
+            memory_at_limit=self._meter.peak_memory_bytes >= 0.98 * self._limits.memory_bytes,
             end=end,
             ended=ended,
         )
@@ -138,15 +143,27 @@ class Supervisor:
         try:
             self._place.kill()
             self._drain()
+            self._reconsider()
             return self._place.how_it_ended()
         except EngineLost as error:
-            self._stop(ExitKind.LOST, str(error))
+            if self._stopped in (None, ExitKind.TIMED_OUT):
+                # Who hears nothing of an engine does not know whether the program ended in time.
+                self._stopped, self._reason = ExitKind.LOST, str(error)
         except Gone:
             pass
         return PlaceEnd(from_outside=True)
 
+    def _reconsider(self) -> None:
+        """A deadline seen from here is none where the engine held back what the worker had said before it."""
+        if self._stopped is not ExitKind.TIMED_OUT:
+            return
+        if self._streams.trailer is not None:  # written before the worker was killed, so its program had ended
+            self._stopped, self._reason = None, ""
+        elif not self._place.ended:
+            raise EngineLost("The engine tells no more of a program that was killed at its deadline; look at its log.")
+
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS
-        while not self._place.ended and time.monotonic() < until:
+        while not self._streams.complete and not self._place.ended and time.monotonic() < until:
             for stream, data in self._place.receive(until - time.monotonic()):
                 self._streams.feed(stream, data)

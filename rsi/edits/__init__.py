@@ -8,9 +8,10 @@ from typing import Any
 from rsi import confined
 from rsi.edits import unified
 from rsi.edits.outcome import CheckedEdit, Refusal, RefusalCode
+from rsi.edits.transplant import as_edit
 from rsi.records import CodeFiles, Edit
 
-__all__ = ["CheckedEdit", "Refusal", "RefusalCode", "check", "inspect_code", "render_diff"]
+__all__ = ["CheckedEdit", "Refusal", "RefusalCode", "check", "inspect_code", "render_diff", "transplant"]
 
 CHECK_SECONDS = 8.0
 DIFF_SECONDS = 3.0
@@ -38,6 +39,16 @@ def inspect_code(code: CodeFiles) -> CheckedEdit | Refusal:
     return _asked("rsi.edits.child:inspect", code, "the code")
 
 
+def transplant(before: CodeFiles, after: CodeFiles, onto: CodeFiles) -> Edit | Refusal:
+    """The change from `before` to `after` as an edit of `onto`: a three-way merge, whole or not at all.
+
+    To take a change back, swap `before` and `after`. A refusal where `onto` differs from `before` in the same lines.
+    """
+    argument = {"before": before, "after": after, "onto": onto}
+    answer = _confined("rsi.edits.child:transplant", argument, "the edit")
+    return answer if isinstance(answer, Refusal) else as_edit(answer["code"], onto)
+
+
 def render_diff(old: CodeFiles, new: CodeFiles) -> str:
     """A unified diff (`a/…`, `b/…`) that `check` applies to `old` to give exactly `new`; empty where they are equal.
 
@@ -50,8 +61,15 @@ def render_diff(old: CodeFiles, new: CodeFiles) -> str:
 
 
 def _asked(target: str, argument: Any, subject: str) -> CheckedEdit | Refusal:
+    answer = _confined(target, argument, subject)
+    if isinstance(answer, Refusal):
+        return answer
+    return CheckedEdit.model_validate({**answer, "changed": tuple(answer["changed"])})
+
+
+def _confined(target: str, argument: Any, subject: str) -> dict[str, Any] | Refusal:
     try:
-        answer = confined.call(target, argument, seconds=CHECK_SECONDS)
+        answer: dict[str, Any] = confined.call(target, argument, seconds=CHECK_SECONDS)
     except confined.TargetRaised:
         raise
     except confined.TooLong:
@@ -70,4 +88,4 @@ def _asked(target: str, argument: Any, subject: str) -> CheckedEdit | Refusal:
         )
     if "refused" in answer:
         return Refusal(code=answer["refused"], reason=answer["reason"])
-    return CheckedEdit.model_validate({**answer, "changed": tuple(answer["changed"])})
+    return answer

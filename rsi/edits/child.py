@@ -6,6 +6,7 @@ from typing import Any
 
 from rsi.edits import blocks, unified
 from rsi.edits.outcome import NotAnEdit, RefusalCode
+from rsi.edits.transplant import merged
 from rsi.edits.tree import check_text, summary
 from rsi.records import CodeFiles, EditFormat
 
@@ -29,6 +30,14 @@ def inspect(code: CodeFiles) -> dict[str, Any]:
         return {"refused": refusal.code, "reason": refusal.reason}
 
 
+def transplant(argument: dict[str, CodeFiles]) -> dict[str, Any]:
+    """`{before, after, onto}` → `{code}`, or the fields of a `Refusal`."""
+    try:
+        return {"code": merged(argument["before"], argument["after"], argument["onto"])}
+    except NotAnEdit as refusal:
+        return {"refused": refusal.code, "reason": refusal.reason}
+
+
 def diff(argument: dict[str, CodeFiles]) -> str:
     """`{old, new}` → a unified diff."""
     return unified.render(argument["old"], argument["new"])
@@ -38,7 +47,7 @@ def _check(code: CodeFiles, edit: dict[str, Any]) -> dict[str, Any]:
     max_bytes: int = edit["max_bytes"]
     if len(edit["text"]) > _EDIT_FACTOR * max_bytes + _EDIT_SLACK:
         raise NotAnEdit(RefusalCode.TOO_LARGE, f"The edit has {len(edit['text'])} characters; write a smaller one.")
-    new = {**code, **_applied(code, edit)}
+    new = {**code, **applied(code, edit)}
     changed = sorted(path for path in code if new[path] != code[path])
     if not changed:
         raise NotAnEdit(RefusalCode.NO_CHANGE, "The edit leaves every file as it is; change something.")
@@ -57,7 +66,8 @@ def _check(code: CodeFiles, edit: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _applied(code: CodeFiles, edit: dict[str, Any]) -> CodeFiles:
+def applied(code: CodeFiles, edit: dict[str, Any]) -> CodeFiles:
+    """The files that an edit writes, by path; NotAnEdit where it does not fit the code."""
     match EditFormat(edit["format"]):
         case EditFormat.UNIFIED_DIFF:
             return dict(unified.apply(edit["text"], code))

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from rsi.edits.matching import quoted
 from rsi.edits.outcome import NotAnEdit, RefusalCode
@@ -89,15 +90,21 @@ def _depth(tree: ast.AST) -> int:
 
 def summary(code: Mapping[str, str]) -> tuple[str, int]:
     """(digest, tokens) of all files; NotAnEdit where a `.py` does not parse."""
+    return _summary(tuple(sorted(code.items())))
+
+
+@lru_cache(maxsize=64)
+def _summary(code: tuple[tuple[str, str], ...]) -> tuple[str, int]:
+    """Kept, because the parent of every edit is asked about again, and a proposer may have asked about the edit."""
     state, tokens = hashlib.sha256(), 0
-    for path in sorted(code):
+    for path, text in code:
         state.update(f"\0{path}\0".encode())
         if path.endswith(".py"):
-            for piece in canonical(parse(path, code[path])):
+            for piece in canonical(parse(path, text)):
                 state.update(piece.encode("utf-8", "surrogatepass"))
                 tokens += piece not in "()"
         else:
-            state.update(code[path].encode())
+            state.update(text.encode())
     return state.hexdigest(), tokens
 
 

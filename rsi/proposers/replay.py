@@ -14,7 +14,7 @@ _RATIONALE_LINES = 20
 
 
 class Replay:
-    """Experiment n gets the n-th proposal of `source`: a run folder, or a folder of `*.patch` and `*.diff` files.
+    """The n-th proposal is the n-th of `source`: a run folder, or a folder of `*.patch` and `*.diff` files.
 
     A patch's rationale is what stands above its first file header, `#` taken away. A patch is applied to the
     incumbent of its turn, so one that built on a change that is not kept this time is refused and the run goes on.
@@ -36,7 +36,7 @@ class Replay:
 
     def propose(self, brief: Brief) -> Proposal:
         """The proposal of that number; Exhausted behind the last one."""
-        index = brief.experiment - 1
+        index = brief.turn - 1
         if self._is_run:
             # Imported here: reading a run knows the ledger and the blobs, which a folder of patches has no need of.
             from rsi.runs import read_proposals  # noqa: PLC0415

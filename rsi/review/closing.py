@@ -9,12 +9,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rsi.review.improvement import how_sure, statement
+from rsi.review.improvement import how_sure, sentences
 from rsi.review.summary import RunSummary, summarise
 from rsi.review.wording import count, duration, marks, say
 from rsi.runs import ReadRun
 
-_STYLES = {"confirmed": "bold green", "not confirmed": "bold yellow", "provisional": "bold", "nothing kept": "bold"}
+_STYLES = {
+    "certified": "bold green",
+    "not certified": "bold yellow",
+    "confirmed": "bold green",
+    "not confirmed": "bold yellow",
+    "provisional": "bold",
+    "nothing kept": "bold",
+}
 
 
 def closing(run: ReadRun, console: Console) -> None:
@@ -22,7 +29,10 @@ def closing(run: ReadRun, console: Console) -> None:
     summary = summarise(run)
     for mark in marks(summary.grounded, summary.isolated):
         say(console, mark, "bold red")
-    say(console, statement(summary), _STYLES[how_sure(summary)])
+    first, *further = sentences(summary)
+    say(console, first, _STYLES[how_sure(summary)])
+    for sentence in further:
+        say(console, sentence)
     say(console, f"{became(summary)} in {duration(summary.wall_seconds)}; {_ended(summary)}.")
     say(console, f"Everything is recorded in {summary.folder}")
     next_commands(summary, console)
@@ -54,11 +64,20 @@ def program() -> str:
 
 
 def became(summary: RunSummary) -> str:
-    """`12 experiments: three kept, seven discarded, two crashed`."""
-    words = ("kept", "discarded", "rejected", "crashed", "refused", "undecided")
+    """`12 experiments (3 kept, 7 discarded, 2 crashed), of which the loop itself tried one edit again`."""
+    words = ("kept", "discarded", "rejected", "crashed", "refused", "undecided", "reapplied")
     counted = [f"{getattr(summary, word)} {word}" for word in words if getattr(summary, word)]
     proposed = count(summary.experiments, "experiment")
-    return proposed[0].upper() + proposed[1:] + (f" ({', '.join(counted)})" if counted else "")
+    own = _own(summary)
+    return proposed[0].upper() + proposed[1:] + (f" ({', '.join(counted)})" if counted else "") + own
+
+
+def _own(summary: RunSummary) -> str:
+    own = summary.own
+    parts = [count(own.again, "edit") + " again"] if own.again else []
+    parts += [count(own.removals, "removal")] if own.removals else []
+    parts += [count(own.null, "null edit")] if own.null else []
+    return f", of which the loop itself tried {', '.join(parts)}" if parts else ""
 
 
 def _ended(summary: RunSummary) -> str:

@@ -6,14 +6,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from rsi.errors import IntegrityError, UsageError
-from rsi.execution import Execution
-from rsi.records import Measure, Scored
+from rsi.records import Finding, Measure, Scored, Severity
+from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
-from rsi.review.wording import STYLES, count, duration, one_line, safe, say, size
+from rsi.review.standing import by_itself, standings
+from rsi.review.wording import STYLES, count, one_line, safe, say
+from rsi.review.worth import edits_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import ExperimentState, TrialState
@@ -22,13 +23,21 @@ LONGEST_DIFF = 400
 """Lines of a diff shown on a screen; `rsi diff` shows all of it."""
 
 
-def show_experiment(run: ReadRun, number: int, console: Console) -> None:
-    """Tell everything about one experiment; UsageError where the run has none of that number."""
+def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool = False) -> None:
+    """Tell everything about one experiment; UsageError where the run has none of that number.
+
+    What its programs printed is told where `output` asks for it.
+    """
     entry = find(run, number)
     proposed = entry.proposed
     title = Text(f"experiment {number}  ", style="bold")
     title.append("baseline" if number == 0 else entry.status.value, style=STYLES[entry.status])
     say(console, title)
+    own, note = by_itself(proposed), standings(run.state).get(number, "")
+    if own:
+        _field(console, "by itself", f"the loop, not the proposer: {own}")
+    if note:
+        _field(console, "stands", note)
     _field(console, "rationale", proposed.rationale)
     detail = ", ".join(f"{key} = {value}" for key, value in proposed.detail.items())
     _field(console, "kind", f"{proposed.kind}" + (f" ({detail})" if detail else ""))
@@ -36,27 +45,34 @@ def show_experiment(run: ReadRun, number: int, console: Console) -> None:
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
     _show_diff(run, entry, console)
-    for name in (*entry.trials, *_confirming(run, number)):
+    names = (*entry.trials, *_claiming(run, number))
+    for name in names:
         _show_trial(run.state.trials[name], console)
     _show_decisions(entry, console)
     if entry.closed is not None:
         _field(console, "became", f"{entry.closed.status.value}: {entry.closed.reason}")
-    _show_executions(run, number, console)
+    executions = executions_of(run, names)
+    show_executions(executions, console)
+    if output:
+        show_printed(run, executions, console)
 
 
 def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
     """One experiment as plain values, every text in it made harmless; `schema` is its version."""
     entry = find(run, number)
-    names = (*entry.trials, *_confirming(run, number))
+    names = (*entry.trials, *_claiming(run, number))
     value = {
         "schema": 1,
         "run": run.state.run.run,
         "experiment": number,
         "status": entry.status.value,
+        "by_itself": by_itself(entry.proposed),
+        "standing": standings(run.state).get(number, ""),
         "proposed": entry.proposed.model_dump(mode="json"),
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
         "diff": _diff_text(run, entry),
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
+        "executions": [kept.as_json(run) for kept in executions_of(run, names)],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
         "decisions": [decided.model_dump(mode="json") for decided in entry.decisions],
         "closed": entry.closed.model_dump(mode="json") if entry.closed else None,
@@ -117,27 +133,42 @@ def print_syntax(diff: str, console: Console) -> None:
     console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
 
-def _confirming(run: ReadRun, number: int) -> list[str]:
-    return [name for name in run.state.confirming if run.state.trials[name].started.experiment == number]
+def _claiming(run: ReadRun, number: int) -> list[str]:
+    """Trials of its code that no decision on it has seen: for milestones and the like, in the order of their start."""
+    trials = run.state.trials.items()
+    return [name for name, t in trials if t.started.experiment == number and t.started.role != "measure"]
 
 
 def _show_trial(trial: TrialState, console: Console) -> None:
     started = trial.started
-    say(console, f"  trial {started.trial} (to {started.role}, on {started.split}, seed {started.seed})", "bold")
+    part = "" if started.milestone is None else f" for milestone {started.milestone}"
+    part += f" without {edits_of(started.without)}" if started.without else ""
+    part += f" the weights of {started.weights_of}" if started.weights_of is not None else ""
+    head = f"  trial {started.trial} (to {started.role}{part}, on {started.split}, seed {started.seed})"
+    say(console, head, "bold")
     if trial.failed is not None:
         say(console, f"    failed: {trial.failed.reason}", "red")
+    for body in (*((trial.trained,) if trial.trained else ()), *trial.answered):
+        for finding in body.findings:
+            where = "" if body is trial.trained else " while predicting"
+            _show_finding(finding, console, where)
     for judged in (trial.screened, trial.checked):
         if judged is None:
             continue
         purpose = "measured" if judged.purpose == "screen" else "checked before the keep"
         say(console, f"    {purpose}: {verdict_words(judged.verdict)}")
         for finding in judged.verdict.findings:
-            pointer = f" [{finding.pointer}]" if finding.pointer else ""
-            say(console, f"      {finding.severity.value} {finding.code}: {finding.message}{pointer}")
+            _show_finding(finding, console)
         if isinstance(judged.verdict, Scored) and judged.purpose == "screen":
             for m in judged.verdict.measurements:
                 error = "" if m.standard_error is None else f" ± {m.standard_error:.2g}"
                 say(console, f"      {m.name} = {m.value:.6g}{error}")
+
+
+def _show_finding(finding: Finding, console: Console, where: str = "") -> None:
+    pointer = f" [{finding.pointer}]" if finding.pointer else ""
+    text = one_line(f"{finding.severity.value}{where} {finding.code}: {finding.message}{pointer}", 500)
+    say(console, f"      {text}", "bold red" if finding.severity is Severity.CRITICAL else "")
 
 
 def _show_decisions(entry: ExperimentState, console: Console) -> None:
@@ -150,31 +181,6 @@ def _show_decisions(entry: ExperimentState, console: Console) -> None:
         decision = decided.decision
         more = f", {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
         _field(console, "decided", f"{decision.kind}{more} by {decision.rule}: {decision.reason}")
-
-
-def _show_executions(run: ReadRun, number: int, console: Console) -> None:
-    rows = [(n, x) for n, x in run.state.executions() if n and run.state.trials[n].started.experiment == number]
-    if not rows:
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in ("trial", "ran", "ended", "wall", "CPU", "memory", "output"):
-        table.add_column(header, no_wrap=True)
-    for name, execution in rows:
-        table.add_row(*(Text(one_line(cell, 60)) for cell in _execution_cells(name, execution)))
-    console.print(table)
-
-
-def _execution_cells(name: str, execution: Execution) -> tuple[str, ...]:
-    usage, limits = execution.usage, execution.limits
-    return (
-        name,
-        execution.purpose,
-        execution.kind.value,
-        f"{duration(usage.wall_seconds)} of {limits.wall_seconds:g}",
-        f"{duration(usage.cpu_seconds)} of {limits.cpu_seconds:g}",
-        f"{size(usage.peak_memory_bytes)} of {size(limits.memory_bytes)}",
-        size(execution.stdout_bytes + execution.stderr_bytes),
-    )
 
 
 def _harmless(value: Any) -> Any:

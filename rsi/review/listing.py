@@ -11,9 +11,10 @@ from rich.text import Text
 from rsi import runs
 from rsi.errors import RsiError
 from rsi.records import Record
-from rsi.review.improvement import how_sure
+from rsi.review.improvement import figures, how_sure
 from rsi.review.summary import summarise
 from rsi.review.wording import number, one_line, say
+from rsi.statistics import Interval
 
 
 class Row(Record):
@@ -31,6 +32,10 @@ class Row(Record):
     kept: int = 0
     baseline: float | None = None
     best: float | None = None
+    certified: Interval | None = None
+    """The certified improvement over the baseline."""
+    provisional: float | None = None
+    """What the incumbent is ahead of the certified code by on dev, untested."""
     sure: str = ""
     grounded: bool = True
     isolated: bool = True
@@ -60,6 +65,8 @@ def _row(folder: Path) -> Row:
         kept=summary.kept,
         baseline=summary.baseline.value,
         best=summary.best.value,
+        certified=summary.certified.improvement if summary.certified else None,
+        provisional=summary.provisional.gain if summary.provisional else None,
         sure=how_sure(summary),
         grounded=summary.grounded,
         isolated=summary.isolated,
@@ -73,8 +80,9 @@ def render(rows: list[Row], console: Console) -> None:
         say(console, "There are no runs here; `rsi run charlm` starts one.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in ("run", "status", "experiments", "kept", "baseline", "best", "how sure"):
-        table.add_column(header, no_wrap=header != "how sure", overflow="fold")
+    for header in ("run", "status", "kept", "certified", "provisional"):
+        table.add_column(header, no_wrap=True, overflow="fold")
+    table.add_column("how sure", min_width=len("UNGROUNDED,"))
     for row in rows:
         table.add_row(*_cells(row))
     console.print(table)
@@ -83,10 +91,21 @@ def render(rows: list[Row], console: Console) -> None:
 def _cells(row: Row) -> list[Text]:
     if row.status == "broken":
         words = Text(row.problem, style="red")
-        return [Text(row.run), Text("broken", style="bold red"), *(Text("") for _ in range(4)), words]
+        return [Text(row.run), Text("broken", style="bold red"), *(Text("") for _ in range(3)), words]
     marked = [word for word, wrong in (("UNGROUNDED", not row.grounded), ("NOT ISOLATED", not row.isolated)) if wrong]
     sure = Text(row.sure)
     if marked:
         sure.append(" " + ", ".join(marked), style="bold red")
-    values = (Text(f"{row.metric} {number(row.baseline)}"), Text(number(row.best)))
-    return [Text(row.run), Text(row.status), Text(str(row.experiments)), Text(str(row.kept)), *values, sure]
+    kept = Text(f"{row.kept} of {row.experiments}")
+    return [Text(row.run), Text(row.status), kept, Text(_gained(row.certified)), Text(_hoped(row.provisional)), sure]
+
+
+def _gained(improvement: Interval | None) -> str:
+    if improvement is None or improvement.low is None or improvement.high is None:
+        return "-"
+    size, low, high = figures(improvement)
+    return f"{'-' if improvement.estimate < 0 else '+'}{size} ({low} to {high})"
+
+
+def _hoped(gain: float | None) -> str:
+    return "-" if gain is None else f"{'-' if gain < 0 else '+'}{number(abs(gain))}"

@@ -11,9 +11,11 @@ from rich.text import Text
 
 from rsi import events as e
 from rsi.ledger import Event
-from rsi.records import Measure, Record
+from rsi.records import Measure, Record, TryAgain
 from rsi.review.sameness import verdict_words
+from rsi.review.standing import by_itself
 from rsi.review.wording import count, duration, one_line, say, size
+from rsi.review.worth import edits_of, found, looking
 from rsi.runs import ReadRun
 
 Words = Callable[[Any], str]
@@ -46,6 +48,11 @@ def experiment_of(event: Event, run: ReadRun) -> int | None:
     number = event.body.get("experiment")
     if isinstance(number, int):
         return number
+    milestone, ablation = event.body.get("milestone"), event.body.get("ablation")
+    if isinstance(ablation, int) and 0 < ablation <= len(run.state.ablations):
+        return run.state.ablations[ablation - 1].begun.base
+    if isinstance(milestone, int) and 0 < milestone <= len(run.state.milestones):
+        return run.state.milestones[milestone - 1].begun.candidate
     trial = run.state.trials.get(str(event.body.get("trial", "")))
     return trial.started.experiment if trial else None
 
@@ -56,12 +63,67 @@ def describe(event: Event) -> str:
     if body_type is None:
         return "an event of a kind that this version does not know"
     body = body_type.model_validate(event.body)
-    return _WORDS[type(body)](body)
+    return _WORDS.get(body_type, _plainly)(body)
+
+
+def _plainly(body: Record) -> str:
+    """An event without words of its own, by its fields."""
+    fields = ((name, value) for name, value in body if isinstance(value, str | int | float))
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields)
+
+
+def _proposed(body: e.ExperimentProposed) -> str:
+    own = by_itself(body)
+    return f"experiment {body.experiment} ({own or body.kind}): {body.rationale}"
+
+
+def _planned(body: e.PolicyPlanned) -> str:
+    wanted = f"experiment {body.plan.experiment} again" if isinstance(body.plan, TryAgain) else body.plan.kind
+    return f"next is {wanted}, by {body.plan.rule}: {body.plan.reason}"
+
+
+def _begun(body: e.MilestoneBegun) -> str:
+    against = f"experiment {body.reference}" if body.reference else "the baseline"
+    return (
+        f"milestone {body.milestone}: experiment {body.candidate} against {against} at level {body.plan.level:.3g}, "
+        f"at most {count(body.plan.most_pairs, 'pair')}: {body.reason}"
+    )
+
+
+def _tested(body: e.MilestoneTested) -> str:
+    became = "passed" if body.passed else "failed"
+    return f"milestone {body.milestone} {became} after {count(body.pairs, 'pair')}: {body.reason}"
+
+
+def _cut(body: e.AblationCut) -> str:
+    comes = "can be made" if body.applies else f"cannot be made ({body.reason})"
+    return f"ablation {body.ablation}: the code {comes} without {edits_of(body.edits)}"
+
+
+def _closed(body: e.MilestoneClosed) -> str:
+    improvement = body.improvement
+    if improvement is None or improvement.low is None or improvement.high is None:
+        return f"milestone {body.milestone}: no interval"
+    bounds = f"{improvement.low:.4g} to {improvement.high:.4g}"
+    return f"milestone {body.milestone}: better than the baseline by {improvement.estimate:.4g}, {bounds}"
 
 
 def _answered(body: e.TrialAnswered) -> str:
     came = "malformed" if body.malformed else body.execution.kind.value
-    return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}"
+    return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}{_found(body)}"
+
+
+def _trained(body: e.TrialTrained) -> str:
+    return f"trial {body.trial} trained: {body.execution.kind.value}, {_seconds(body)}{_found(body)}"
+
+
+def _found(body: e.TrialTrained | e.TrialAnswered) -> str:
+    """The gravest of what was attempted, and how many findings there are."""
+    if not body.findings:
+        return ""
+    first = body.findings[0]
+    further = f" and {count(len(body.findings) - 1, 'further finding')}" if len(body.findings) > 1 else ""
+    return f"; {first.severity.value}: {first.message}{further}"
 
 
 def _settled(body: e.CallSettled) -> str:
@@ -99,7 +161,7 @@ _WORDS: dict[type[Record], Words] = {
     e.DataPrepared: lambda b: (
         f"{count(len(b.files), 'file')} of data, {'prepared' if b.execution else 'from the cache'}"
     ),
-    e.ExperimentProposed: lambda b: f"experiment {b.experiment} ({b.kind}): {b.rationale}",
+    e.ExperimentProposed: _proposed,
     e.ExperimentCommitted: lambda b: f"experiment {b.experiment} is commit {b.commit[:12]}: {', '.join(b.changed)}",
     e.ProposalReviewed: lambda b: (
         f"experiment {b.experiment} {'approved' if b.approved else 'declined'} by a person"
@@ -112,12 +174,19 @@ _WORDS: dict[type[Record], Words] = {
     e.CallFailed: lambda b: f"call {b.reservation} failed ({b.kind}): {b.reason}",
     e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
-    e.TrialTrained: lambda b: f"trial {b.trial} trained: {b.execution.kind.value}, {_seconds(b)}",
+    e.TrialTrained: _trained,
     e.TrialAnswered: _answered,
     e.TrialJudged: lambda b: f"trial {b.trial} to {b.purpose}: {verdict_words(b.verdict)}",
     e.TrialFailed: lambda b: f"trial {b.trial} failed: {b.reason}",
     e.PolicyDecided: _decided,
+    e.PolicyPlanned: _planned,
     e.ExperimentClosed: lambda b: f"experiment {b.experiment} {b.status.value}: {b.reason}",
+    e.MilestoneBegun: _begun,
+    e.MilestoneTested: _tested,
+    e.MilestoneClosed: _closed,
+    e.AblationBegun: lambda b: f"ablation {b.ablation} of experiment {b.base}: {looking(b)}",
+    e.AblationCut: _cut,
+    e.AblationClosed: lambda b: f"ablation {b.ablation}: {found(b.result)}",
     e.ConfirmationFinished: _confirmed,
     e.BlobsDropped: lambda b: f"{count(len(b.digests), 'blob')} dropped, {size(b.bytes)} ({b.reason})",
     e.RunPaused: lambda b: f"{b.reason}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsi.loop import CRASHES, declined_words
+from rsi.loop import CRASHES, declined_words, kept_by_rule
 from rsi.records import Discard, ExperimentStatus, Keep, Measure, Rejected, Scored, VerifierError
 from rsi.state import RETRIED, ExperimentState, RunState
 
@@ -17,15 +17,26 @@ def due(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str 
     unscored = _without_score(state, entry)
     if unscored is not None:
         return unscored
+    ruled = kept_by_rule(entry)
+    if ruled and state.observations(entry.proposed.experiment):
+        return ExperimentStatus.KEPT, ruled
+    return _by_decision(state, entry)
+
+
+def _by_decision(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str | None]:
     decision = entry.decision
     passed = any(state.trials[name].checked is not None for name in entry.trials)
-    if entry.proposed.experiment == 0 and state.observations(0):
-        return ExperimentStatus.KEPT, "the baseline"
-    if isinstance(decision, Keep) and passed:
-        return ExperimentStatus.KEPT, decision.reason
-    if isinstance(decision, Discard):
-        return ExperimentStatus.DISCARDED, decision.reason
-    return (ExperimentStatus.UNDECIDED if isinstance(decision, Measure) else ExperimentStatus.OPEN), None
+    match decision:
+        case Keep() if entry.proposed.parent != state.incumbent:
+            return ExperimentStatus.REAPPLIED, decision.reason
+        case Keep() if passed:
+            return ExperimentStatus.KEPT, decision.reason
+        case Discard():
+            return ExperimentStatus.DISCARDED, decision.reason
+        case Measure():
+            return ExperimentStatus.UNDECIDED, None
+        case _:
+            return ExperimentStatus.OPEN, None
 
 
 def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentStatus, str] | None:
@@ -44,11 +55,11 @@ def _without_score(state: RunState, entry: ExperimentState) -> tuple[ExperimentS
 
 
 def gain_of(state: RunState, experiment: int) -> float | None:
-    """How much better than the incumbent an experiment measures; None for the baseline, or without a score."""
-    mean, incumbent = _mean(state, experiment), _mean(state, state.incumbent)
-    if experiment == 0 or mean is None or incumbent is None:
+    """How much better than its parent an experiment measures; None for the baseline, or without a score."""
+    mean, parent = _mean(state, experiment), _mean(state, state.experiments[experiment].proposed.parent)
+    if experiment == 0 or mean is None or parent is None:
         return None
-    return state.run.objective.gain(mean, incumbent)
+    return state.run.objective.gain(mean, parent)
 
 
 def _mean(state: RunState, experiment: int) -> float | None:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,8 @@ from rsi.durable import disk_faults
 from rsi.errors import RsiError
 from rsi.ledger import Event
 from rsi.records import Direction, ExperimentStatus, Record
+from rsi.review.claims import provisional_of
+from rsi.review.improvement import headline
 from rsi.review.results import write_results
 from rsi.review.staircase import Point, points, visible_range
 from rsi.review.wording import one_line
@@ -21,6 +24,7 @@ from rsi.state import RunState
 
 SECONDS_BETWEEN = 60.0
 """At most one picture a minute: drawing one takes a second of a processor that the training may want."""
+_CERTIFIED = "#0a3069"
 _COLOURS = {
     ExperimentStatus.KEPT: ("#1a7f37", "o", "kept"),
     ExperimentStatus.DISCARDED: ("#8c959f", "o", "discarded"),
@@ -28,16 +32,31 @@ _COLOURS = {
     ExperimentStatus.CRASHED: ("#cf222e", "x", "crashed"),
     ExperimentStatus.REFUSED: ("#bf8700", "x", "refused"),
     ExperimentStatus.UNDECIDED: ("#bf8700", "s", "undecided"),
+    ExperimentStatus.REAPPLIED: ("#0969da", "o", "won, and tried again on a newer incumbent"),
 }
+
+
+class Level(Record):
+    """What was certified, on the scale of dev: the baseline's value moved by the gain on the holdout."""
+
+    experiment: int
+    value: float
+    low: float | None
+    high: float | None
 
 
 class Picture(Record):
     """All that a picture is drawn from."""
 
     title: str
+    headline: str
+    """What is certified and what is provisional; empty for a run that tests nothing."""
     metric: str
     direction: Direction
     plotted: tuple[Point, ...]
+    levels: tuple[Level, ...]
+    certified: int | None
+    """Until which experiment the staircase is drawn whole; None where nothing beyond it is provisional."""
 
 
 def write_progress(folder: Path, state: RunState) -> Path:
@@ -51,10 +70,23 @@ def picture_of(state: RunState) -> Picture:
     ungrounded = "" if started.grounded else "  UNGROUNDED: the candidate's own word"
     return Picture(
         title=one_line(started.run, 80) + ungrounded,
+        headline=one_line(headline(state), 160),
         metric=one_line(started.objective.metric, 40),
         direction=started.objective.direction,
         plotted=points(state),
+        levels=tuple(_levels(state)),
+        certified=state.certified if started.configuration.certify and provisional_of(state) is not None else None,
     )
+
+
+def _levels(state: RunState) -> Iterator[Level]:
+    baseline, sign = state.mean(0), -1.0 if state.run.objective.direction is Direction.MINIMIZE else 1.0
+    for milestone in state.milestones:
+        gain = milestone.closed.improvement if milestone.closed is not None else None
+        if gain is not None and baseline is not None:
+            bounds = [None if bound is None else baseline + sign * bound for bound in (gain.low, gain.high)]
+            value = baseline + sign * gain.estimate
+            yield Level(experiment=milestone.begun.candidate, value=value, low=bounds[0], high=bounds[1])
 
 
 def write_picture(folder: Path, picture: Picture) -> Path:
@@ -65,19 +97,26 @@ def write_picture(folder: Path, picture: Picture) -> Path:
     figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     # Names come from a task of anybody's; a dollar sign must not start matplotlib's formula language.
-    _draw(figure.add_subplot(), picture)
+    axes = figure.add_subplot()
+    _draw(axes, picture)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     path, temporary = folder / "progress.png", folder / f".progress.png.{os.getpid()}"
     with disk_faults(path):
         temporary.unlink(missing_ok=True)
-        figure.savefig(temporary, format="png")
-        temporary.replace(path)
+        try:
+            figure.savefig(temporary, format="png")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)  # half a picture on a full disk
     return path
 
 
 def _draw(axes: Any, picture: Picture) -> None:
     plotted = picture.plotted
-    shown = visible_range(plotted)
-    axes.set_title(picture.title, loc="left", fontsize=10, parse_math=False)
+    shown = visible_range(plotted, [y for x in picture.levels for y in (x.value, x.low, x.high) if y is not None])
+    title = "\n".join(line for line in (picture.title, picture.headline) if line)
+    axes.set_title(title, loc="left", fontsize=10, parse_math=False)
     axes.set_xlabel("experiment")
     good = "lower" if picture.direction is Direction.MINIMIZE else "higher"
     axes.set_ylabel(f"{picture.metric} on dev ({good} is better)", parse_math=False)
@@ -91,14 +130,52 @@ def _draw(axes: Any, picture: Picture) -> None:
     axes.set_ylim(low - margin, high + margin)
     steps = [(point.experiment, point.best) for point in plotted if point.best is not None]
     axes.axhline(steps[0][1], color="#57606a", linewidth=0.8, linestyle=":", label="baseline")
-    axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color="#1a7f37", linewidth=1.5)
+    _draw_staircase(axes, steps, picture.certified)
     for status, (colour, marker, label) in _COLOURS.items():
         dots = [point for point in plotted if point.status is status]
         if dots:
             # What lies outside, or was never scored, is put on the edge, so that no experiment is left out.
             heights = [min(max(high if p.value is None else p.value, low), high) for p in dots]
             axes.scatter([p.experiment for p in dots], heights, c=colour, marker=marker, s=22, label=label, zorder=3)
-    axes.legend(frameon=False, fontsize=8, ncols=4, loc="upper right")
+    _draw_levels(axes, picture)
+    _draw_milestones(axes, picture)
+
+
+def _draw_staircase(axes: Any, steps: list[tuple[int, float]], certified: int | None) -> None:
+    """Whole as far as it is certified, dashed where it is provisional; whole in a run that tests nothing."""
+    until = steps[-1][0] if certified is None else certified
+    style: dict[str, Any] = {"where": "post", "color": _COLOURS[ExperimentStatus.KEPT][0]}
+    whole = [step for step in steps if step[0] <= until]
+    if whole:
+        axes.step(*zip(*whole, strict=True), linewidth=1.5, **style)
+    hoped = [step for step in steps if step[0] >= until]
+    if len(hoped) > 1:
+        label = {} if certified is None else {"label": "provisional"}
+        axes.step(*zip(*hoped, strict=True), linewidth=1.2, linestyle="--", **label, **style)
+
+
+def _draw_levels(axes: Any, picture: Picture) -> None:
+    """A line from each certified experiment to the next one, with the interval around it."""
+    if not picture.levels:
+        return
+    ends = [*(level.experiment for level in picture.levels[1:]), picture.plotted[-1].experiment + 0.5]
+    for place, (level, end) in enumerate(zip(picture.levels, ends, strict=True)):
+        reach = [level.experiment, max(end, level.experiment + 0.5)]
+        label = {} if place else {"label": "certified: the baseline and the gain on the holdout"}
+        axes.plot(reach, [level.value] * 2, color=_CERTIFIED, linewidth=2.0, **label)
+        if level.low is not None and level.high is not None:
+            axes.fill_between(reach, level.low, level.high, color=_CERTIFIED, alpha=0.15, linewidth=0)
+
+
+def _draw_milestones(axes: Any, picture: Picture) -> None:
+    """A star where a milestone passed, an empty one where it failed, on the experiment that it tested."""
+    for passed, label in ((True, "milestone passed"), (False, "milestone failed")):
+        marked = [p for p in picture.plotted if p.milestone is passed and p.value is not None]
+        if marked:
+            face = _CERTIFIED if passed else "white"
+            xs, ys = [p.experiment for p in marked], [p.value for p in marked]
+            edge = _CERTIFIED if passed else "#cf222e"
+            axes.scatter(xs, ys, marker="*", s=170, facecolor=face, edgecolor=edge, label=label, zorder=4)
 
 
 class Charts:
@@ -116,7 +193,7 @@ class Charts:
     def listener(self, event: Event, state: RunState) -> None:
         """Take in one event (`rsi.recorder.Listener`)."""
         self._state = state
-        if event.kind != "experiment.closed":
+        if event.kind not in {"experiment.closed", "milestone.tested", "milestone.closed"}:
             return
         now = time.monotonic()
         # The table is written whole: in a run of thousands not after each, lest it take a fiftieth of the time.

@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from rsi import confirmation, plugins
+from rsi import ablations, confirmation, milestones, plugins
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
+from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component
-from rsi.derive import compare, derive_verdict, gather, history, reference_trial
-from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff
+from rsi.derive import compare, derive_verdict, execution_findings, gather, history, reference_trial
+from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
+from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
+from rsi.evidence import Secret
 from rsi.ledger import Event
+from rsi.proposing import null, removal
 from rsi.records import (
     CodeFiles,
     Edit,
@@ -30,10 +34,12 @@ from rsi.records import (
     Verdict,
     VerifierError,
 )
+from rsi.removal import without
 from rsi.review import rederive_calls as calls
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
+from rsi.schedule import draws_null, plan_holds
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -105,6 +111,88 @@ class Rederivation:
             )
         return plugins.load(group, component.name)(**component.options), ""
 
+    def proposed(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """What is carried over to another incumbent is the earlier experiment's own change."""
+        if body.removes:
+            yield from self._removal(state, body)
+            return
+        if draws_null(state, body.experiment) and body.experiment > 0 and body.again is None:
+            yield from self._null(state, body)
+        if body.again is None:
+            yield from self._fresh(state, body)
+            return
+        if not self.verdicts:
+            return
+        first = state.experiments[body.again].proposed
+        same = ("rationale", "kind", "detail")
+        if any(getattr(body, name) != getattr(first, name) for name in same):
+            yield "commit", f"it is not told as experiment {body.again} was, whose edit it carries over"
+        parent, after = state.commit_of(first.parent), state.commit_of(body.again)
+        edit = transplant(*(self._code(commit) for commit in (parent, after, state.commit_of(state.incumbent))))
+        if isinstance(edit, Refusal):
+            if body.problem != edit.reason:
+                yield "commit", f"the edit of experiment {body.again} cannot be carried over: {edit.reason}"
+        elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
+            yield "commit", f"its edit is not the change that experiment {body.again} made"
+
+    def _removal(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """What is taken out is what the ablation found, by the edits that were kept."""
+        edits = {"edit": body.edit, "problem": body.problem}
+        if body != removal(state, body.removes).model_copy(update=edits):
+            yield "commit", "it is not told as what an ablation takes out"
+        if not self.verdicts:
+            return
+        code = self._code(state.commit_of(state.incumbent))
+        left = self._without(state, state.incumbent, body.removes)
+        edit = left if isinstance(left, Refusal) else as_edit(left, code)
+        if isinstance(edit, Refusal):
+            if body.problem != edit.reason:
+                yield "commit", f"the edits of {body.removes} cannot be taken out: {edit.reason}"
+        elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
+            yield "commit", f"its edit does not take out the edits of {body.removes}"
+
+    def _null(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        if not self.verdicts:
+            return
+        seed = Secret(key=state.run.randomness).derive("null edit", body.experiment).seed()
+        edit = null_edit(self._code(state.commit_of(state.incumbent)), seed)
+        if (edit is not None) != body.null:
+            yield "decision", "a null edit was drawn, and this is none" if edit else "no null edit could be made here"
+        elif edit is not None and (
+            body != null(state, body.edit or "") or Edit.model_validate_json(self.blobs.get(body.edit or "")) != edit
+        ):
+            yield "commit", "its edit is not the null edit that the run's secret gives"
+
+    def _without(self, state: RunState, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
+        def code(number: int) -> CodeFiles:
+            return self._code(state.commit_of(number))
+
+        changes = [(code(state.experiments[edit].proposed.parent), code(edit)) for edit in edits]
+        return without(code(base), changes, transplant, inspect_code)
+
+    def cut(self, state: RunState, body: e.AblationCut) -> Iterator[Claim]:
+        """Whether the code can be made without some edits follows from the commits."""
+        if not self.verdicts:
+            return
+        left = self._without(state, state.ablations[body.ablation - 1].begun.base, body.edits)
+        if isinstance(left, Refusal) == body.applies:
+            yield "ablation", f"the code can{'not' if body.applies else ''} be made without {body.edits}"
+
+    def ablated(self, state: RunState, body: e.AblationClosed) -> Iterator[Claim]:
+        """What an ablation found follows from its answers."""
+        current = state.open_ablation()
+        self.counts["ablations"] += 1
+        if current is None or ablations.step(state, current) != body:
+            yield "ablation", "what it found does not follow from its trials"
+
+    def _fresh(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
+        """A fresh proposal comes where the policy plans nothing else."""
+        if self._policy is None or body.experiment == 0 or state.run.configuration.proposal_only or body.null:
+            return
+        plan = self._policy.plan(history(state))
+        if plan_holds(state, plan):
+            yield "decision", f"the policy plans to {plan.kind}, not to have something proposed"
+
     # --- code ---------------------------------------------------------------------------------------------------
 
     def committed(self, state: RunState, body: e.ExperimentCommitted) -> Iterator[Claim]:
@@ -129,7 +217,8 @@ class Rederivation:
                 yield "commit", "its tree digest is not that of the code"
             else:
                 self.notes["Tree digests were made by another version of Python and not compared."] = None
-        if checked.tree_digest in state.tried() and self._same_parser:
+        own = bool(entry.proposed.removes) or entry.proposed.null
+        if checked.tree_digest in state.tried() and self._same_parser and not own:
             yield "commit", "the same code was tried before"
         parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
         yield from self._same_commit(state, body.experiment, body.commit, parents, code)
@@ -172,12 +261,27 @@ class Rederivation:
 
     # --- trials -------------------------------------------------------------------------------------------------
 
-    def trained(self, _state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
-        """What the artifact is made of came out of the sandbox."""
+    def trained(self, state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
+        """What the artifact is made of came out of the sandbox, and the findings are those of its execution."""
+        yield from self.scrutinised(state, body)
         recorded = {file.path: file.sha256 for file in body.execution.files}
         for path, digest in body.artifact.items():
             if recorded.get(path, digest) != digest:
                 yield "artifact", f"the artifact {path!r} is not the file that came out of the sandbox"
+
+    def scrutinised(self, state: RunState, body: e.TrialTrained | e.TrialAnswered) -> Iterator[Claim]:
+        """What was attempted, as it is recorded, amounts to these findings."""
+        if any("[redacted " in attempt.target + attempt.detail for attempt in body.execution.attempts):
+            self.notes["Findings about attempts that named a secret are taken as recorded."] = None
+            return
+        derived = execution_findings(state, body.trial, body.execution, self.blobs.get)
+        self.counts["findings"] += len(derived)
+        if derived != body.findings:
+            lacking = "; ".join(f.message for f in derived if f not in body.findings)[:200]
+            yield (
+                "finding",
+                f"its findings are not those of what was attempted{f': it lacks {lacking}' if lacking else ''}",
+            )
 
     def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
         """Our words on a failure are a function of its execution."""
@@ -266,6 +370,37 @@ class Rederivation:
             return ExperimentStatus.OPEN, None
         return ExperimentStatus.REFUSED, None
 
+    def planned(self, state: RunState, body: e.PolicyPlanned) -> Iterator[Claim]:
+        """The policy plans so."""
+        if self._policy is None:
+            return
+        self.counts["decisions"] += 1
+        derived = self._policy.plan(history(state))
+        if derived != body.plan:
+            yield "decision", f"the policy plans to {derived.kind} ({derived.reason}), it says {body.plan.kind}"
+
+    def begun(self, state: RunState, body: e.MilestoneBegun) -> Iterator[Claim]:
+        """A milestone compares the incumbent with the last certified code, as the run's budget and noise ask."""
+        derived = milestones.begin(state)
+        if derived != body:
+            yield "milestone", "its candidate, reference or plan does not follow from the record"
+
+    def tested(self, state: RunState, body: e.MilestoneTested) -> Iterator[Claim]:
+        """The test's word follows from its pairs."""
+        current = state.open_milestone()
+        derived = milestones.tested(state, current) if current else None
+        self.counts["milestones"] += 1
+        if derived is None or derived != body:
+            said = "another pair is wanted" if derived is None else "passed" if derived.passed else "failed"
+            yield "milestone", f"its pairs give: {said}; it says {'passed' if body.passed else 'failed'}"
+
+    def estimated(self, state: RunState, body: e.MilestoneClosed) -> Iterator[Claim]:
+        """The estimate follows from the pairs that were run after the test."""
+        current = state.open_milestone()
+        derived = milestones.closed(state, current) if current else None
+        if derived is None or not same_interval(body.improvement, derived.improvement):
+            yield "milestone", "its interval does not follow from its pairs"
+
     def confirmed(self, state: RunState, body: e.ConfirmationFinished) -> Iterator[Claim]:
         """The statement follows from the confirmation's trials."""
         due = confirmation.conclude(state)
@@ -279,13 +414,21 @@ class Rederivation:
 
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
     e.RunStarted: Rederivation.started,
+    e.ExperimentProposed: Rederivation.proposed,
     e.ExperimentCommitted: Rederivation.committed,
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
+    e.TrialAnswered: Rederivation.scrutinised,
     e.TrialFailed: Rederivation.failed,
     e.TrialJudged: Rederivation.judged,
     e.PolicyDecided: Rederivation.decided,
     e.ExperimentClosed: Rederivation.closed,
+    e.PolicyPlanned: Rederivation.planned,
+    e.AblationCut: Rederivation.cut,
+    e.AblationClosed: Rederivation.ablated,
+    e.MilestoneBegun: Rederivation.begun,
+    e.MilestoneTested: Rederivation.tested,
+    e.MilestoneClosed: Rederivation.estimated,
     e.ConfirmationFinished: Rederivation.confirmed,
 }

@@ -16,11 +16,13 @@ from rich.text import Text
 
 from rsi.execution import Watch
 from rsi.ledger import Event
-from rsi.records import ExperimentStatus
+from rsi.review.claims import certified_of, milestones_of
+from rsi.review.improvement import certified_words, milestone_words
 from rsi.review.staircase import renderable
 from rsi.review.underway import Underway, in_words
-from rsi.review.view import Line, View, experiment_line, view_of
+from rsi.review.view import Line, View, experiment_line, milestone_under_way, view_of
 from rsi.review.wording import STYLES, better, duration, marks, number, one_line, say
+from rsi.review.worth import found, looking
 from rsi.state import RunState
 
 PICTURES_PER_SECOND = 2
@@ -31,6 +33,11 @@ _REDRAWN = frozenset(
         "trial.judged",
         "trial.failed",
         "experiment.closed",
+        "milestone.begun",
+        "milestone.tested",
+        "milestone.closed",
+        "ablation.begun",
+        "ablation.closed",
         "confirmation.finished",
         "run.paused",
         "run.resumed",
@@ -38,6 +45,11 @@ _REDRAWN = frozenset(
     }
 )
 """Kinds of event after which the view is another one."""
+_ENDINGS = {
+    "confirmation.finished": "compared: both trained again on fresh seeds and measured on the holdout",
+    "run.paused": "paused: {}",
+    "run.finished": "finished: {}",
+}
 
 
 def for_console(console: Console) -> Screen | PlainLines:
@@ -105,7 +117,9 @@ def _head(view: View) -> list[Text]:
     warnings = [Text(mark, style="bold red", no_wrap=True, overflow="ellipsis") for mark in view.marks]
     best = Text(no_wrap=True, overflow="ellipsis")
     best.append(f"{view.metric}  baseline {number(view.baseline, view.noise)}  ")
-    if view.incumbent and view.best is not None and view.baseline is not None:
+    if view.headline:
+        best.append(view.headline, style="bold green" if view.certified else "bold")
+    elif view.incumbent and view.best is not None and view.baseline is not None:
         low, high = sorted((view.best, view.baseline))
         gain = high - low
         best.append(f"best {number(view.best, view.noise)}", style="bold green")
@@ -114,9 +128,10 @@ def _head(view: View) -> list[Text]:
 
 
 def _foot(view: View) -> list[Text]:
-    left = "" if view.left_seconds is None else f", about {duration(view.left_seconds)} left"
+    left = "" if not view.left_seconds else f", about {duration(view.left_seconds)} left"
     foot = [Text(f"{view.counted}; {view.spent}{left}", style="dim", no_wrap=True, overflow="ellipsis")]
-    return ([Text(view.confirming, style="bold")] if view.confirming else []) + foot
+    claiming = [words for words in (view.milestone, view.confirming) if words]
+    return [Text(words, style="bold", no_wrap=True, overflow="ellipsis") for words in claiming] + foot
 
 
 def _experiments(view: View, lines: tuple[Line, ...]) -> Table:
@@ -178,16 +193,28 @@ class PlainLines:
     def _line(self, event: Event, state: RunState) -> str:
         match event.kind:
             case "experiment.closed":
-                view = view_of(state)
-                closed = [line for line in view.lines if line.status is not ExperimentStatus.OPEN]
-                return experiment_line(view, closed[-1])
+                return experiment_line(state, state.experiments[int(event.body["experiment"])])
             case "trial.judged" | "trial.failed":
                 trial = state.trials[str(event.body["trial"])]
                 return view_of(state).confirming if trial.started.role == "confirm" else ""
-            case "confirmation.finished":
-                return "confirmed: both trained again on fresh seeds and measured on the holdout"
-            case "run.paused":
-                return f"paused: {one_line(str(event.body['reason']))}"
-            case "run.finished":
-                return f"finished: {one_line(str(event.body['reason']))}"
-        return ""
+            case "milestone.begun":
+                return milestone_under_way(state)
+            case "ablation.begun" | "ablation.closed":
+                current = state.ablations[int(event.body["ablation"]) - 1]
+                return looking(current.begun) if current.closed is None else found(current.closed.result)
+            case "milestone.tested" | "milestone.closed":
+                return _outcome(event, state)
+            case _:
+                return _ENDINGS.get(event.kind, "").format(one_line(str(event.body.get("reason", ""))))
+
+
+def _outcome(event: Event, state: RunState) -> str:
+    """What a milestone let the run claim: told once, when it failed or when the gain has been measured."""
+    milestone = milestones_of(state)[int(event.body["milestone"]) - 1]
+    if event.kind == "milestone.tested":
+        return milestone_words(milestone) if milestone.passed else ""
+    certified = certified_of(state)
+    if certified is None or not milestone.passed:
+        return f"{milestone_words(milestone)} Nothing {'more ' if certified else ''}is claimed."
+    objective = state.run.objective
+    return certified_words(certified, one_line(objective.metric, 40), objective.direction)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rsi import confirmation
+from rsi import ablations, audits, confirmation, milestones
 from rsi import events as e
-from rsi.evidence import Secret
 from rsi.execution import ExitKind
-from rsi.records import Keep, Record, Scored
+from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
+from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
 from rsi.state import ExperimentState, RunState, TrialState
 
 
@@ -30,19 +30,44 @@ def contradiction(state: RunState, body: Record) -> str:
 
 
 def _open(state: RunState, number: int) -> ExperimentState | None:
+    return state.experiments[number] if number in state.open_numbers() else None
+
+
+def _eldest(state: RunState, number: int) -> ExperimentState | None:
     current = state.open_experiment()
     return current if current is not None and current.proposed.experiment == number else None
 
 
 def _proposed(state: RunState, body: e.ExperimentProposed) -> str:
-    if state.open_experiment() is not None and not (state.run.configuration.proposal_only and body.experiment == 1):
-        return "the experiment before it is not closed"
+    alone = body.removes or (state.run.configuration.proposal_only and body.experiment == 1)
+    if state.experiments and not may_open(state) and not alone:
+        return "the experiments before it are not closed"
+    if body.removes and state.open_numbers():
+        return "something else was under way"
     if body.experiment != len(state.experiments):
         return f"experiment {body.experiment} is out of order"
     if body.parent != state.incumbent:
         return f"its parent is experiment {body.parent}, but the incumbent was {state.incumbent}"
     if (body.edit is None) != (body.experiment == 0):
         return "the baseline has no edit, every other experiment has one"
+    return _own(state, body)
+
+
+def _own(state: RunState, body: e.ExperimentProposed) -> str:
+    """Why it cannot be the loop's own experiment that it says it is, or no one's but the proposer's."""
+    if body.null and not draws_null(state, body.experiment):
+        return "no null edit was drawn"
+    due = state.planned.experiment if isinstance(state.planned, TryAgain) else next(iter(state.to_reapply), None)
+    if body.removes != state.to_remove:
+        return (
+            f"experiments {state.to_remove} were to be taken out" if state.to_remove else "nothing was to be taken out"
+        )
+    if body.again != due and not body.removes:
+        return (
+            "it is no winner that waits to be carried over"
+            if due is None
+            else f"experiment {due} was to be carried over"
+        )
     return ""
 
 
@@ -51,9 +76,7 @@ def _started(state: RunState, body: e.TrialStarted) -> str:
         return f"trial {body.trial!r} began before"
     if body.experiment not in state.experiments:
         return f"there is no experiment {body.experiment}"
-    if body.split != ("holdout" if body.role == "confirm" else "dev"):
-        return f"a trial to {body.role} is not measured on {body.split}"
-    return _confirming(state, body) if body.role == "confirm" else _measuring(state, body)
+    return _ROLES[body.role](state, body)
 
 
 def _confirming(state: RunState, body: e.TrialStarted) -> str:
@@ -61,27 +84,95 @@ def _confirming(state: RunState, body: e.TrialStarted) -> str:
         return "no confirmation was due"
     if (body.experiment, body.slot) not in confirmation.owed(state):
         return f"no confirmation of experiment {body.experiment} was due in slot {body.slot}"
-    name = f"{body.experiment}.c{len(confirmation.trials_of(state, body.experiment)) + 1}"
-    return _drawn(body, name, Secret(key=state.run.randomness).derive("confirm", body.slot))
+    return _as_due(state, body, Start(body.experiment, body.slot, body.role))
+
+
+def _pairing(state: RunState, body: e.TrialStarted) -> str:
+    current = state.open_milestone()
+    if current is None or current.begun.milestone != body.milestone or state.open_numbers():
+        return f"milestone {body.milestone} was not under way"
+    if (body.experiment, body.slot, body.role) not in set(milestones.due(state, current)):
+        return f"no trial of experiment {body.experiment} was due in slot {body.slot}"
+    return _as_due(state, body, StartPair(current.begun.milestone, body.experiment, body.slot, body.role))
+
+
+def _auditing(state: RunState, body: e.TrialStarted) -> str:
+    if body.experiment not in set(audits.due(state)):
+        return f"no audit of experiment {body.experiment} was due"
+    return _as_due(state, body, StartAudit(body.experiment))
+
+
+def _ablating(state: RunState, body: e.TrialStarted) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation or state.open_numbers():
+        return f"ablation {body.ablation} was not under way"
+    if (body.without, body.slot) not in {(ask.edits, ask.slot) for ask in ablations.trials_due(state, current)}:
+        return f"no trial without {body.without} was due in slot {body.slot}"
+    return _as_due(state, body, StartWithout(current.begun.ablation, body.without, body.slot))
+
+
+def _planned(state: RunState, body: e.PolicyPlanned) -> str:
+    if not may_open(state) or state.planned is not None:
+        return "no experiment could begin"
+    return "" if plan_holds(state, body.plan) else f"the plan to {body.plan.kind} cannot be carried out"
+
+
+def _begun(state: RunState, _body: e.MilestoneBegun) -> str:
+    if state.open_numbers() or state.open_milestone() is not None:
+        return "something else was under way"
+    return "" if milestones.planned(state) or milestones.due_at_the_end(state) else "no milestone was due"
+
+
+def _ablation_begun(state: RunState, body: e.AblationBegun) -> str:
+    if state.open_numbers() or state.open_milestone() is not None or state.open_ablation() is not None:
+        return "something else was under way"
+    return "" if ablations.wanted(state) == body else "no such ablation was due"
+
+
+def _cut(state: RunState, body: e.AblationCut) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation:
+        return f"ablation {body.ablation} was not under way"
+    return "" if body.edits in ablations.cuts_due(state, current) else "nobody asked for the code without these edits"
+
+
+def _ablation_closed(state: RunState, body: e.AblationClosed) -> str:
+    current = state.open_ablation()
+    if current is None or current.begun.ablation != body.ablation:
+        return f"ablation {body.ablation} was not under way"
+    return "" if all(state.trials[trial].over for trial in current.trials) else "a trial of it is still under way"
+
+
+def _of_milestone(state: RunState, body: e.MilestoneTested | e.MilestoneClosed) -> str:
+    current = state.open_milestone()
+    if current is None or current.begun.milestone != body.milestone:
+        return f"milestone {body.milestone} was not under way"
+    return "" if all(state.trials[trial].over for trial in current.trials) else "a trial of it is still under way"
 
 
 def _measuring(state: RunState, body: e.TrialStarted) -> str:
     entry, current = state.experiments[body.experiment], state.open_experiment()
-    measured = {state.incumbent} | ({current.proposed.experiment} if current else set())
-    if current is None or current.committed is None or body.experiment not in measured:
+    measured = {number for number in state.open_numbers() if state.experiments[number].committed is not None}
+    if current is not None and current.committed is not None:
+        measured.add(current.proposed.parent)
+    if body.experiment not in measured:
         return f"experiment {body.experiment} was not being measured"
-    if entry.trials and not state.trials[entry.trials[-1]].over:
-        return f"trial {entry.trials[-1]} is still under way"
-    if body.slot != state.slots(body.experiment) or body.slot >= entry.wanted:
+    if len(state.open_trials()) >= state.run.configuration.parallel:
+        return f"{state.run.configuration.parallel} trials are under way already"
+    if body.slot != state.next_slot(body.experiment) or body.slot >= entry.wanted:
         return f"slot {body.slot} was not due"
-    secret = Secret(key=state.run.randomness).derive("seed", body.experiment, body.slot)
-    return _drawn(body, f"{body.experiment}.{len(entry.trials) + 1}", secret)
+    return _as_due(state, body, Start(body.experiment, body.slot, body.role))
 
 
-def _drawn(body: e.TrialStarted, name: str, secret: Secret) -> str:
-    if body.trial != name:
-        return f"the trial is called {body.trial!r} instead of {name!r}"
-    return "" if body.seed == secret.seed() else f"its seed {body.seed} is not the one that the run's secret gives"
+def _as_due(state: RunState, body: e.TrialStarted, step: Starting) -> str:
+    due = started(state, step)
+    if body.trial != due.trial:
+        return f"the trial is called {body.trial!r} instead of {due.trial!r}"
+    if body.seed != due.seed:
+        return f"its seed {body.seed} is not the one that the run's secret gives"
+    if body.split != due.split:
+        return f"a trial to {body.role} is not measured on {body.split}"
+    return "" if body == due else "it belongs to another part of the run"
 
 
 def _answered(state: RunState, body: e.TrialAnswered) -> str:
@@ -112,7 +203,8 @@ def _questioned(state: RunState, trial: TrialState, purpose: str) -> str:
         return "" if trial.screened is None else f"trial {trial.started.trial} was judged before"
     screened = trial.screened is not None and isinstance(trial.screened.verdict, Scored)
     entry = state.experiments[trial.started.experiment]
-    if not screened or trial.checked is not None or not isinstance(entry.decision, Keep) or entry.closed is not None:
+    wins = isinstance(entry.decision, Keep) or bool(entry.proposed.removes)
+    if not screened or trial.checked is not None or not wins or entry.closed is not None:
         return f"trial {trial.started.trial} was not awaiting the checks before a keep"
     return ""
 
@@ -130,9 +222,9 @@ def _failed(state: RunState, body: e.TrialFailed) -> str:
 
 
 def _decided(state: RunState, body: e.PolicyDecided) -> str:
-    current = _open(state, body.experiment)
+    current = _eldest(state, body.experiment)
     if current is None or current.committed is None:
-        return f"experiment {body.experiment} is not open"
+        return f"experiment {body.experiment} is not the eldest that is open"
     if not state.observations(body.experiment):
         return f"experiment {body.experiment} has no verdict with a score yet"
     if not all(state.trials[trial].over for trial in current.trials):
@@ -141,8 +233,8 @@ def _decided(state: RunState, body: e.PolicyDecided) -> str:
 
 
 def _resumed(state: RunState, body: e.RunResumed) -> str:
-    began, now = state.run.sandbox, body.sandbox
-    if (began.name, began.image_digest) != (now.name, now.image_digest):
+    before, now = state.sandbox or state.run.sandbox, body.sandbox
+    if before.name != now.name or (before.image_digest != now.image_digest and not body.other_image):
         return "it goes on in another sandbox or image, whose scores would not compare"
     return ""
 
@@ -169,7 +261,12 @@ def _judged(state: RunState, body: e.TrialJudged) -> str:
 
 
 def _closed(state: RunState, body: e.ExperimentClosed) -> str:
-    return "" if _open(state, body.experiment) else f"experiment {body.experiment} is not open"
+    current = _open(state, body.experiment)
+    if current is None:
+        return f"experiment {body.experiment} is not open"
+    # What was never trained closes when it is refused; everything else in the order of the experiments.
+    never_trained = body.status is ExperimentStatus.REFUSED and not current.trials
+    return "" if never_trained or _eldest(state, body.experiment) else "an elder experiment is still open"
 
 
 def _confirmed(state: RunState, _body: e.ConfirmationFinished) -> str:
@@ -179,10 +276,25 @@ def _confirmed(state: RunState, _body: e.ConfirmationFinished) -> str:
 
 
 def _finished(state: RunState, _body: e.RunFinished) -> str:
-    done = state.open_experiment() is None or state.run.configuration.proposal_only
-    return "" if done else "an experiment is still open"
+    if state.run.configuration.proposal_only:
+        return ""
+    if state.open_experiment() is not None:
+        return "an experiment is still open"
+    if state.open_ablation() is not None or state.to_remove:
+        return "an ablation is still open"
+    if state.open_milestone() is not None or milestones.due_at_the_end(state):
+        return "what the run ends with is not yet certified"
+    return ""
 
 
+_ROLES: dict[e.Role, Callable[[RunState, e.TrialStarted], str]] = {
+    "measure": _measuring,
+    "confirm": _confirming,
+    "certify": _pairing,
+    "estimate": _pairing,
+    "ablate": _ablating,
+    "audit": _auditing,
+}
 _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.DataPrepared: _prepared,
     e.ExperimentProposed: _proposed,
@@ -193,7 +305,14 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.TrialJudged: _judged,
     e.TrialFailed: _failed,
     e.PolicyDecided: _decided,
+    e.PolicyPlanned: _planned,
     e.ExperimentClosed: _closed,
+    e.AblationBegun: _ablation_begun,
+    e.AblationCut: _cut,
+    e.AblationClosed: _ablation_closed,
+    e.MilestoneBegun: _begun,
+    e.MilestoneTested: _of_milestone,
+    e.MilestoneClosed: _of_milestone,
     e.ConfirmationFinished: _confirmed,
     e.RunFinished: _finished,
     e.RunResumed: _resumed,

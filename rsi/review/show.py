@@ -8,19 +8,24 @@ from rich.text import Text
 
 from rsi.records import Direction, ExperimentStatus
 from rsi.review.closing import became, next_commands
-from rsi.review.improvement import how_sure, statement
+from rsi.review.improvement import calibration_words, gap_words, how_sure, milestone_words, sentences
 from rsi.review.staircase import points, renderable
+from rsi.review.standing import standings, tried
 from rsi.review.summary import RunSummary, Trouble, summarise
 from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
+from rsi.review.worth import attribution_words
 from rsi.runs import ReadRun
 from rsi.state import ExperimentState, RunState
 
 _SURE = {
+    "certified": "tested on fresh seeds and on the holdout, which no decision had seen",
+    "not certified": "not at all: nothing has passed a test on fresh seeds and the holdout",
     "confirmed": "confirmed on fresh seeds and on the holdout, which no decision had seen",
     "not confirmed": "tested on fresh seeds and on the holdout, and not borne out there",
-    "provisional": "only provisional: no fresh seeds, no holdout (`rsi run … --confirm 5` makes sure)",
+    "provisional": "only provisional: no fresh seeds, no holdout (`rsi run` tests, unless told --no-certify)",
     "nothing kept": "nothing to be sure of",
 }
+_IMPROVED = {"certified": "bold green", "confirmed": "bold green", "not certified": "bold yellow"}
 
 
 def show_run(run: ReadRun, console: Console) -> None:
@@ -45,17 +50,35 @@ def _head(summary: RunSummary, console: Console) -> None:
     for mark in marks(summary.grounded, summary.isolated):
         say(console, mark, "bold red")
     sure = how_sure(summary)
+    first, *further = sentences(summary)
     rows = [
-        ("improved", statement(summary)),
+        ("improved", first),
+        *(("", sentence) for sentence in further),
         ("how sure", _SURE[sure]),
+        *_tests(summary),
         ("went wrong", _wrong(summary)),
         ("cost", _cost(summary)),
         ("did", f"{became(summary)}; {ended}"),
     ]
     for label, text in rows:
         line = Text(f"  {label:<11}", style="dim")
-        line.append(one_line(text, 1000), style="bold green" if label == "improved" and sure == "confirmed" else "")
+        line.append(one_line(text, 1000), style=_IMPROVED.get(sure, "") if label == "improved" else "")
         say(console, line)
+
+
+def _tests(summary: RunSummary) -> list[tuple[str, str]]:
+    """Every milestone, how far dev is ahead of the holdout, and how often luck is kept."""
+    told = [milestone_words(milestone) for milestone in summary.milestones]
+    rows = [("tested" if place == 0 else "", words) for place, words in enumerate(told)]
+    rows += [("gap", gap_words(summary.gap[-1]))] if summary.gap else []
+    if summary.audits:
+        last = summary.audits[-1]
+        where = "ahead of" if last.gap > 0 else "behind"
+        when = f"after {count(last.trials_spent, 'trial')}"
+        rows.append(("audited", f"dev {where} the holdout by {abs(last.gap):.3g}, as far as the Ladder tells, {when}"))
+    luck = calibration_words(summary)
+    rows += [("luck kept", luck)] if luck else []
+    return rows + ([("matters", attribution_words(summary.attribution))] if summary.attribution else [])
 
 
 def _wrong(summary: RunSummary) -> str:
@@ -102,26 +125,28 @@ def _table(state: RunState, console: Console) -> Table:
     table.add_column("gain", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("what it tried, and what came of it", overflow="fold", ratio=1)
-    resolution = _resolution(state)
+    resolution, notes = _resolution(state), standings(state)
     for entry in state.experiments.values():
-        table.add_row(*_row(state, entry, resolution))
+        table.add_row(*_row(state, entry, resolution, notes.get(entry.proposed.experiment, "")))
     return table
 
 
-def _row(state: RunState, entry: ExperimentState, resolution: float) -> list[Text]:
+def _row(state: RunState, entry: ExperimentState, resolution: float, note: str) -> list[Text]:
     experiment = entry.proposed.experiment
     gain = entry.closed.gain if entry.closed else None
-    tried = Text(one_line(entry.proposed.rationale, 160))
+    words = Text(tried(entry.proposed, 160))
     unusual = entry.status not in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.OPEN}
     if unusual and entry.closed is not None:
-        tried.append(f" ({one_line(entry.closed.reason, 160)})", style="dim")
+        words.append(f" ({one_line(entry.closed.reason, 160)})", style="dim")
+    if note:
+        words.append(f" [{note}]", style="bold" if note.startswith("certified") else "dim")
     return [
         Text(str(experiment)),
         Text("baseline" if experiment == 0 else entry.status.value, style=STYLES[entry.status]),
         Text(number(state.mean(experiment), resolution)),
         Text("" if gain is None else f"{gain:+.{_places(resolution)}f}"),
         Text(f"{experiment_seconds(state, entry):.1f}"),
-        tried,
+        words,
     ]
 
 

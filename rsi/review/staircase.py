@@ -12,8 +12,8 @@ from rsi.records import Direction, ExperimentStatus, Record
 from rsi.review.wording import number
 from rsi.state import RunState
 
-_UNICODE = {"kept": "●", "other": "·", "line": "─", "failed": "x", "rise": "│"}
-_ASCII = {"kept": "o", "other": ".", "line": "-", "failed": "x", "rise": "|"}
+_UNICODE = {"passed": "◆", "not shown": "◇", "kept": "●", "other": "·", "line": "─", "failed": "x", "rise": "│"}
+_ASCII = {"passed": "C", "not shown": "F", "kept": "o", "other": ".", "line": "-", "failed": "x", "rise": "|"}
 
 
 class Point(Record):
@@ -25,11 +25,14 @@ class Point(Record):
     status: ExperimentStatus
     best: float | None
     """What the incumbent measured once this experiment was over."""
+    milestone: bool | None = None
+    """Whether the milestone that tested its code passed; None where none did, or not yet."""
 
 
 def points(state: RunState) -> tuple[Point, ...]:
     """Every closed experiment in order, the baseline first."""
     found: list[Point] = []
+    tested = {m.begun.candidate: m.tested.passed for m in state.milestones if m.tested is not None}
     best = None
     for experiment, entry in state.experiments.items():
         if entry.closed is None:
@@ -37,12 +40,16 @@ def points(state: RunState) -> tuple[Point, ...]:
         value = state.mean(experiment)
         if entry.status is ExperimentStatus.KEPT and value is not None:
             best = value
-        found.append(Point(experiment=experiment, value=value, status=entry.status, best=best))
+        milestone = tested.get(experiment)
+        found.append(Point(experiment=experiment, value=value, status=entry.status, best=best, milestone=milestone))
     return tuple(found)
 
 
-def visible_range(plotted: Sequence[Point]) -> tuple[float, float] | None:
-    """Lowest and highest value worth showing: the staircase and as much again; disasters lie on the edge."""
+def visible_range(plotted: Sequence[Point], besides: Sequence[float] = ()) -> tuple[float, float] | None:
+    """Lowest and highest value worth showing: the staircase and as much again; disasters lie on the edge.
+
+    `besides` are further values that are to be seen.
+    """
     steps = [point.best for point in plotted if point.best is not None]
     values = [point.value for point in plotted if point.value is not None]
     if not steps or not values:
@@ -50,6 +57,7 @@ def visible_range(plotted: Sequence[Point]) -> tuple[float, float] | None:
     low, high = min(steps), max(steps)
     reach = (high - low) or max(abs(value - low) for value in values) or abs(low) * 0.01 or 1.0
     low, high = max(min(values), low - reach), min(max(values), high + reach)
+    low, high = min((low, *besides)), max((high, *besides))
     return (low, high) if high > low else (low - reach / 2, high + reach / 2)
 
 
@@ -77,16 +85,30 @@ def draw(plotted: Sequence[Point], width: int, height: int, direction: Direction
         if point.value is not None and math.isfinite(point.value):
             kept = point.status is ExperimentStatus.KEPT
             row = place(point.value)
-            if kept or rows[row][column] in {" ", signs["line"], signs["rise"]}:
-                rows[row][column] = signs["kept" if kept else "other"]
+            marked = rows[row][column] in {signs["passed"], signs["not shown"]}
+            if (kept and not marked) or rows[row][column] in {" ", signs["line"], signs["rise"]}:
+                rows[row][column] = signs[_sign(point)]
         elif rows[-1][column] == " ":
             rows[-1][column] = signs["failed"]
     names = {0: labels[0], height - 1: labels[1]}
     drawn = [f"{names.get(index, ''):>{margin - 2}} {signs['rise']}{''.join(row)}" for index, row in enumerate(rows)]
     good = "lower" if direction is Direction.MINIMIZE else "higher"
     axis = f"0 … {plotted[-1].experiment}" if unicode else f"0 .. {plotted[-1].experiment}"
-    caption = f"{'':>{margin}}experiment {axis}, {good} is better"
+    caption = f"{'':>{margin}}experiment {axis}, {good} is better{_legend(plotted, signs)}"
     return [row[:width].rstrip() for row in (*drawn, caption)]
+
+
+def _sign(point: Point) -> str:
+    if point.milestone is not None:
+        return "passed" if point.milestone else "not shown"
+    return "kept" if point.status is ExperimentStatus.KEPT else "other"
+
+
+def _legend(plotted: Sequence[Point], signs: dict[str, str]) -> str:
+    outcomes = {point.milestone for point in plotted}
+    words = [f"{signs['passed']} certified"] if True in outcomes else []
+    words += [f"{signs['not shown']} milestone failed"] if False in outcomes else []
+    return "".join(f", {word}" for word in words)
 
 
 def _draw_line(

@@ -39,6 +39,8 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
     match body:
         case e.RunStarted():
             yield body.task, "task"
+        case e.DataPrepared():
+            yield from _beside_execution(body)
         case e.ExperimentProposed():
             provenance = body.provenance
             named = ((body.edit, "edit"), (provenance.prompt, "prompt"), (provenance.answer, "proposer's answer"))
@@ -51,18 +53,28 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
         case e.CallSettled():
             yield body.answer, "model's answer"
         case e.TrialTrained():
-            yield body.stdout, "stdout"
-            yield body.stderr, "stderr"
+            yield from _beside_execution(body)
+            yield from _attempts(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialAnswered():
-            yield body.stdout, "stdout"
-            yield body.stderr, "stderr"
+            yield from _beside_execution(body)
+            yield from _attempts(body)
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
         case e.RunResumed():
             if body.torn_tail:
                 yield body.torn_tail, "torn tail"
+
+
+def _beside_execution(body: e.DataPrepared | e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
+    kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"))
+    return ((digest, role) for digest, role in kept if digest)
+
+
+def _attempts(body: e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
+    if body.attempts:
+        yield body.attempts, "attempts"
 
 
 class BlobIndex:
@@ -126,7 +138,7 @@ class BlobIndex:
 def _of_use(state: RunState, reference: Reference) -> bool:
     trial = state.trials[reference.trial]
     experiment = state.experiments[trial.started.experiment]
-    if trial.started.role == "confirm":
+    if trial.started.role != "measure":
         return not trial.over
     if experiment.closed is None:
         return True
@@ -161,16 +173,22 @@ def reference_problems(
     expected = closed.commit if closed else None
     if kept != expected:
         sentence = f"the branch `kept` is at {kept or 'nothing'}, the record says {expected or 'nothing'}"
-        if living or _just_kept(state, last):
+        if living or _may_lag(state, last, kept):
             notes.append(f"{sentence}: the run went on meanwhile, or a crash came between; `rsi resume` mends it.")
         else:
             wrong.append(Wrong(where.get(expected or "", last.seq), "reference", sentence))
     return wrong, notes
 
 
-def _just_kept(state: RunState, last: Event) -> bool:
-    """Whether the last thing recorded was a keep: then the branch may not have been moved yet."""
-    return last.kind == "experiment.closed" and last.body.get("experiment") == state.incumbent
+def _may_lag(state: RunState, last: Event, kept: str | None) -> bool:
+    """Whether the branch is where the keep before left it, and nothing but a pause came after the last one.
+
+    The move follows the event; a crash may come between, or a disk that has no room for it.
+    """
+    if last.kind == "experiment.closed":
+        return last.body.get("experiment") == state.incumbent
+    commits = [x.closed.commit for x in state.experiments.values() if x.closed and x.closed.commit]
+    return last.kind == "run.paused" and kept == (commits[-2] if len(commits) > 1 else None)
 
 
 def anchor_problem(run_id: str, hashes: Sequence[str]) -> tuple[Wrong | None, int]:

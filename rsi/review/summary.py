@@ -10,10 +10,16 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from rsi import audits
+from rsi.claims.attribution import Attribution
+from rsi.claims.calibration import KeptRate
+from rsi.claims.holdout import GapPoint
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus, Record, Rejected, Severity, VerifierError
+from rsi.review import claims
 from rsi.review.liveness import is_being_written
 from rsi.review.wording import mean, one_line
+from rsi.review.worth import attribution_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import RunState
@@ -32,7 +38,7 @@ class Value(Record):
 
 
 class Confirmation(Record):
-    """Baseline and best, trained again on fresh seeds and measured on the holdout."""
+    """Baseline and best, trained again on fresh seeds and measured on the holdout: compared, not tested."""
 
     metric: str
     baseline_experiment: int
@@ -96,9 +102,28 @@ class RunSummary(Record):
     rejected: int
     refused: int
     undecided: int
+    reapplied: int
+    """Won against a parent that was no longer the incumbent; counted again as the experiment that carried them over."""
     direction: str
+    own: claims.Own
+    """Of the experiments, those that the loop tried by itself."""
+    trials: int
+    """Trainings of every kind."""
     baseline: Value
     best: Value
+    """The incumbent, by the numbers that chose it."""
+    certify: bool
+    """Whether the run tests what it gains."""
+    certified: claims.Certified | None
+    provisional: claims.Provisional | None
+    milestones: tuple[claims.Milestone, ...]
+    calibration: KeptRate | None
+    """Null edits that were decided and kept; None where none are slipped in."""
+    gap: tuple[claims.Gap, ...]
+    audits: tuple[GapPoint, ...]
+    """How far dev was ahead of the holdout besides milestones, as the Ladder released it."""
+    attribution: Attribution | None
+    """Which of the kept edits matter; None where nobody asked."""
     confirmation: Confirmation | None
     ledger_head: str
     events: int
@@ -153,9 +178,20 @@ def summarise(run: ReadRun) -> RunSummary:
         rejected=state.count(ExperimentStatus.REJECTED),
         refused=state.count(ExperimentStatus.REFUSED),
         undecided=state.count(ExperimentStatus.UNDECIDED),
+        reapplied=state.count(ExperimentStatus.REAPPLIED),
         direction=started.objective.direction.value,
+        own=claims.own_of(state),
+        trials=len(state.trials),
         baseline=_value(state, 0),
         best=_value(state, state.incumbent),
+        certify=started.configuration.certify,
+        certified=claims.certified_of(state),
+        provisional=claims.provisional_of(state),
+        milestones=claims.milestones_of(state),
+        calibration=claims.calibration_of(state),
+        gap=claims.gaps_of(state),
+        audits=audits.chart(state),
+        attribution=attribution_of(state),
         confirmation=confirmation_of(state),
         ledger_head=state.head,
         events=state.events,
@@ -227,14 +263,12 @@ def troubles(state: RunState, events: Iterable[Event] = ()) -> tuple[Trouble, ..
         number = trial.started.experiment
         if trial.failed is not None:
             add(trial.failed.kind.value, number, trial.failed.reason)
-        judged = trial.verdict
-        if judged is None:
-            continue
-        if isinstance(judged.verdict, Rejected):
-            add("rejected", number, judged.verdict.reason)
-        elif isinstance(judged.verdict, VerifierError):
-            add("verifier_error", number, judged.verdict.message)
-        for finding in judged.verdict.findings:
+        verdict = trial.verdict.verdict if trial.verdict is not None else None
+        if isinstance(verdict, Rejected):
+            add("rejected", number, verdict.reason)
+        elif isinstance(verdict, VerifierError):
+            add("verifier_error", number, verdict.message)
+        for finding in (*trial.findings(), *(verdict.findings if verdict is not None else ())):
             if finding.severity in {Severity.WARNING, Severity.CRITICAL}:
                 add(f"finding: {finding.code}", number, finding.message)
     for event in events:

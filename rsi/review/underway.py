@@ -60,7 +60,10 @@ class Underway:
                     standing = next((name for name in entry.trials if state.trials[name].observation()), None)
                     if standing is not None:
                         self._set(standing, role="measure", stage="checking")
-                case "experiment.closed" | "run.paused" | "run.finished":
+                case "experiment.closed":
+                    for name in state.experiments[int(event.body["experiment"])].trials:
+                        self._forget(name)
+                case "run.paused" | "run.finished":
                     self._trials.clear()
                     self._since.clear()
                 case _:

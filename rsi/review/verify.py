@@ -59,8 +59,12 @@ class Counts(Record):
     commits: int = 0
     verdicts: int = 0
     decisions: int = 0
+    findings: int = 0
+    """Of what was attempted in sandboxes."""
     refusals: int = 0
     confirmations: int = 0
+    milestones: int = 0
+    ablations: int = 0
     dropped: int = 0
     """Blobs whose absence is on record."""
     anchors: int = 0
@@ -233,6 +237,11 @@ class _Examination:
     def _remarks(self) -> Iterator[str]:
         started = self.state.run
         yield from marks(started.grounded, started.sandbox.isolates)
+        for seq, digest in self.state.other_images:
+            yield (
+                f"From event {seq} on the user had trials run in another image ({one_line(digest, 80)}), whose scores "
+                "may not compare with those before."
+            )
         if not self.anchors:
             yield (
                 "No head of this run was written down on this machine, so neither a cut-off end nor a record written "

@@ -20,6 +20,7 @@ STYLES = {
     ExperimentStatus.CRASHED: "red",
     ExperimentStatus.REFUSED: "yellow",
     ExperimentStatus.UNDECIDED: "yellow",
+    ExperimentStatus.REAPPLIED: "blue",
 }
 
 UNGROUNDED = "UNGROUNDED: the number comes from the candidate's own output; nothing here checked it."

@@ -11,6 +11,7 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
     # fake: hang             training goes on until it is interrupted or reaches its wall time
     # fake: predict-crash    training is fine, predicting crashes
     # fake: nan              the answers are no numbers
+    # fake: connect          training tries to reach an address
     # fake: peek             the answers make use of what they should not look at: a better score, and caught
 """
 
@@ -28,8 +29,10 @@ from statistics import NormalDist
 import numpy as np
 
 from rsi.errors import EnvironmentFault, UsageError
-from rsi.execution import Execution, ExitKind, Fault, Job, Outcome, OutputFile, SandboxDescription, Shape, Usage, Watch
+from rsi.execution import ExitKind, Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.prediction import decode_array, encode_array
+from rsi.testing.fake_attempts import MARKER, line_of
+from rsi.testing.fake_outcome import NAME, completed, ended, read, uniform
 
 ENDINGS = {
     "crash": ExitKind.CRASHED,
@@ -44,7 +47,6 @@ ENDINGS = {
 }
 
 _VALUE = re.compile(r"^VALUE\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
-_MARKER = re.compile(r"#\s*fake:\s*([a-z-]+)")
 
 _TASK = """\
 schema = 1
@@ -98,7 +100,7 @@ class FakeSandbox:
         points: how many points each held-out split has.
     """
 
-    name = "fake"
+    name = NAME
     isolates = True
     """Nothing is executed, so nothing gets out."""
 
@@ -124,12 +126,12 @@ class FakeSandbox:
         """The outcome that the job's code and seed call for; UsageError for a job that no sandbox could run."""
         if self._closed:
             raise EnvironmentFault("The sandbox was closed; make a new one.")
-        inputs = _read(job)
+        inputs = read(job)
         code = "\n".join(inputs[path].decode("utf-8", "replace") for path in sorted(inputs) if _is_code(path))
-        markers = set(_MARKER.findall(code))
+        markers = set(MARKER.findall(code))
         match job.purpose:
             case "prepare":
-                return _completed(job, self._prepared(), b"")
+                return completed(job, self._prepared(), b"")
             case "train":
                 return self._train(job, inputs, markers, watch)
             case "predict":
@@ -151,7 +153,7 @@ class FakeSandbox:
     def _prepared(self) -> dict[str, bytes]:
         files = {"train/data.txt": b"nothing\n", "manifest.json": b'{"fake":true}'}
         for split in ("dev", "holdout"):
-            spread = [0.5 + _uniform(split, index) for index in range(self.points)]
+            spread = [0.5 + uniform(split, index) for index in range(self.points)]
             points = np.array(spread, dtype="<f4")
             targets = (self.target * points).astype("<f4")
             # As in a language model, what is to be predicted lies among the inputs; looking at it is cheating.
@@ -164,22 +166,22 @@ class FakeSandbox:
         source = inputs[job.argv[0]].decode("utf-8", "replace")
         for marker, kind in ENDINGS.items():
             if marker in markers:
-                return _ended(job, kind, _line_of(source, marker))
+                return ended(job, kind, line_of(source, marker))
         if "crash-odd" in markers and int(seed) % 2:
-            return _ended(job, ExitKind.CRASHED, _line_of(source, "crash-odd"))
+            return ended(job, ExitKind.CRASHED, line_of(source, "crash-odd"))
         if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
-            return _ended(job, ExitKind.LOST)
+            return ended(job, ExitKind.LOST)
         if "hang" in markers:
-            return _ended(job, self._hang(job.shape.limits.wall_seconds))
+            return ended(job, self._hang(job.shape.limits.wall_seconds))
         value = _VALUE.search(source)
         if value is None:
-            return _ended(job, ExitKind.CRASHED, 1)
+            return ended(job, ExitKind.CRASHED, 1)
         noise = 0.0 if "no-noise" in markers else self.noise
-        learned = float(value[1]) + noise * NormalDist().inv_cdf(_uniform(seed, value[1]))
+        learned = float(value[1]) + noise * NormalDist().inv_cdf(uniform(seed, value[1]))
         printed = f"step 100/100 | loss {abs(learned - self.target):.6f}\n".encode()
         if watch is not None:
             watch("stdout", printed)
-        return _completed(job, {"model.safetensors": _safetensors(learned)}, printed)
+        return completed(job, {"model.safetensors": _safetensors(learned)}, printed)
 
     def _predict(self, job: Job, inputs: dict[str, bytes], markers: set[str]) -> Outcome:
         try:
@@ -189,16 +191,16 @@ class FakeSandbox:
         except (LookupError, TypeError, ValueError, struct.error) as error:
             raise UsageError(f"This predict job is not one of the fake task's ({error}); use FakeVerifier.") from None
         if "predict-crash" in markers:
-            return _ended(job, ExitKind.CRASHED, 1)
+            return ended(job, ExitKind.CRASHED, 1)
         asked_before = "lost-recheck" in markers and not self._first_time(f"asked\x00{learned}")
         if asked_before and self._first_time(f"lost\x00{learned}"):
-            return _ended(job, ExitKind.LOST)
+            return ended(job, ExitKind.LOST)
         answer = learned * points[..., 0]
         if "peek" in markers:
             answer = answer + 0.9 * (points[..., 1] - answer)
         if "nan" in markers:
             answer = np.full_like(answer, np.nan)
-        return _completed(job, {"answer.bin": answer.astype("<f4").tobytes()}, b"")
+        return completed(job, {"answer.bin": answer.astype("<f4").tobytes()}, b"")
 
     def _first_time(self, what: str) -> bool:
         with self._changed:
@@ -216,68 +218,11 @@ class FakeSandbox:
 # --- outcomes ---------------------------------------------------------------------------------------------------
 
 
-def _read(job: Job) -> dict[str, bytes]:
-    if not job.argv or (job.argv[0] != "-m" and job.argv[0] not in job.inputs):
-        raise UsageError(f"The job's program {job.argv} is not among its inputs; name a script or `-m module`.")
-    try:
-        return {path: item if isinstance(item, bytes) else item.read_bytes() for path, item in job.inputs.items()}
-    except OSError as error:
-        raise UsageError(f"An input of the job cannot be read: {error}.") from None
-
-
 def _is_code(path: str) -> bool:
     return path.startswith("code/") and path.endswith(".py")
-
-
-def _uniform(*labels: object) -> float:
-    """A number strictly between 0 and 1 that follows from the labels."""
-    digest = hashlib.sha256("\x00".join(map(str, labels)).encode()).digest()
-    return (int.from_bytes(digest[:6], "big") + 0.5) / 2**48
 
 
 def _safetensors(value: float) -> bytes:
     header = json.dumps({"value": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}).encode()
     header += b" " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header + struct.pack("<d", value)
-
-
-def _line_of(source: str, marker: str) -> int:
-    lines = source.splitlines()
-    return next((number for number, line in enumerate(lines, start=1) if marker in _MARKER.findall(line)), 1)
-
-
-def _execution(job: Job, kind: ExitKind, detail: str = "", line: int = 0) -> Execution:
-    seconds = 0.5 + _uniform(job.purpose, *sorted(job.environment.items()))
-    killed = kind not in {ExitKind.COMPLETED, ExitKind.CRASHED, ExitKind.FORBIDDEN_OUTPUT, ExitKind.LOST}
-    crashed = kind is ExitKind.CRASHED
-    return Execution(
-        sandbox=FakeSandbox.name,
-        purpose=job.purpose,
-        argv=job.argv,
-        environment_names=tuple(sorted(job.environment)),
-        limits=job.shape.limits,
-        started="2026-01-01T00:00:00.000000Z",
-        kind=kind,
-        exit_code=None if killed or kind is ExitKind.LOST else int(crashed),
-        signal=9 if killed else None,
-        out_of_memory=kind is ExitKind.OUT_OF_MEMORY,
-        usage=Usage(wall_seconds=seconds, cpu_seconds=seconds, peak_memory_bytes=2**20, peak_processes=1),
-        fault=Fault(error="RuntimeError", file="train.py", line=line) if crashed else None,
-        detail=detail,
-    )
-
-
-def _completed(job: Job, outputs: dict[str, bytes], stdout: bytes) -> Outcome:
-    files = tuple(
-        OutputFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for path, data in sorted(outputs.items())
-    )
-    execution = _execution(job, ExitKind.COMPLETED)
-    update = {"files": files, "stdout_bytes": len(stdout)}
-    return Outcome(execution=execution.model_copy(update=update), stdout=stdout, outputs=outputs)
-
-
-def _ended(job: Job, kind: ExitKind, line: int = 1) -> Outcome:
-    execution = _execution(job, kind, f"The fake sandbox was told to end this job as {kind}.", line)
-    stderr = f"RuntimeError: line {line}\n".encode() if kind is ExitKind.CRASHED else b""
-    return Outcome(execution=execution.model_copy(update={"stderr_bytes": len(stderr)}), stderr=stderr)

@@ -32,6 +32,7 @@ def brief_of(code: CodeFiles, *, experiment: int = 1, seed: int = 1, tried: froz
         incumbent_value=1.0,
         tried=tried | {own.tree_digest},
         experiment=experiment,
+        turn=experiment,
         seed=seed,
     )
 

@@ -30,10 +30,14 @@ from typing import Any
 
 import pytest
 
-from rsi.errors import UsageError
+from rsi.attempts import MOST_LISTED, MOST_RECORDED, TARGET_CHARACTERS, AttemptKind, Grade
+from rsi.course import Course, interleaved
+from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import MIB, Execution, ExitKind, Job, Limits, Outcome, Shape
 from rsi.protocols import Sandbox
+from rsi.scrutiny import findings
 from rsi.testing import sandbox_payloads as payloads
+from rsi.testing.execution_record import RecordChecking
 
 MakeSandbox = Callable[[], Sandbox]
 
@@ -89,6 +93,8 @@ class SandboxConformance:
     """Subclass it, name it `Test…`, and give it a `make_sandbox` fixture of class scope."""
 
     isolates: bool = True
+    measures: frozenset[str] = frozenset({"cpu_seconds", "peak_memory_bytes", "peak_processes"})
+    """Fields of `rsi.execution.Usage` that this sandbox measures where the suite runs; it says None for the others."""
 
     @classmethod
     def left_behind(cls) -> list[str]:
@@ -98,8 +104,8 @@ class SandboxConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def sandbox(cls, make_sandbox: MakeSandbox) -> Iterator[Sandbox]:
-        """One for all tests of the class, closed after them; then nothing may be left."""
-        sandbox = make_sandbox()
+        """One for all tests of the class, each record of which is checked; closed after them, nothing may be left."""
+        sandbox = RecordChecking(make_sandbox())
         yield sandbox
         sandbox.close()
         assert cls.left_behind() == []
@@ -117,16 +123,20 @@ class SandboxConformance:
 
     def test_a_program_that_ends_well_is_completed_and_its_record_complete(self, sandbox: Sandbox) -> None:
         asked = job("print('hello')", "--depth", "3", environment={"RSI_SEED": "7"})
-        execution = completed(sandbox.run(asked))
+        outcome = sandbox.run(asked)
+        execution = completed(outcome)
         assert (execution.sandbox, execution.purpose, execution.argv) == (sandbox.name, "train", asked.argv)
         assert execution.limits == asked.shape.limits
         assert datetime.fromisoformat(execution.started).utcoffset() is not None
         assert (execution.exit_code, execution.signal, execution.fault, execution.detail) == (0, None, None, "")
         assert {"RSI_SEED", "RSI_IN", "RSI_OUT"} <= set(execution.environment_names)
         assert 0 < execution.usage.wall_seconds < 30
-        assert 0 <= execution.usage.cpu_seconds < 20
+        assert 0 <= cpu_seconds(execution) < 20
         assert execution.setup_seconds > 0
         assert execution.stdout_bytes == len(b"hello\n")
+        series = course_of(outcome).series
+        assert series is not None
+        assert series.seconds, "there is always a last look"
 
     def test_the_program_is_main_with_its_folder_first_and_a_scratch_folder_to_work_in(self, sandbox: Sandbox) -> None:
         outcome = sandbox.run(job(payloads.SURROUNDINGS, "a b", inputs={"code/sibling.py": b"VALUE = 42\n"}))
@@ -266,6 +276,65 @@ class SandboxConformance:
         assert outcome.execution.kind in (ExitKind.FORBIDDEN_OUTPUT, ExitKind.COMPLETED)
         assert dict(outcome.outputs) == {}
 
+    # --- what is seen of it ------------------------------------------------------------------------------------
+
+    def _holds_at_least(self, execution: Execution, **least: int) -> None:
+        """Of each field that is measured at least that much; None and not 0 for a field that is not."""
+        for name, amount in least.items():
+            value = getattr(execution.usage, name)
+            if name in self.measures:
+                assert value is not None, f"{name} is not measured"
+            assert value is None or value >= amount, f"{name} = {value}"
+
+    def test_what_it_says_to_measure_is_measured_and_nothing_else_is_claimed(self, sandbox: Sandbox) -> None:
+        usage = completed(sandbox.run(job("x = bytearray(5_000_000)"))).usage
+        measured = {name for name, value in usage if value is not None}
+        assert measured >= self.measures
+        assert usage.peak_memory_bytes != 0
+        assert usage.peak_processes != 0
+
+    def test_bytes_read_and_written_are_counted_for_every_process_however_short(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job(payloads.READS_AND_WRITES, artifact_bytes=8 * MIB)))
+        size = 5 * MIB
+        self._holds_at_least(execution, written_bytes=size, read_bytes=size, peak_stored_bytes=size)
+        for count in (execution.usage.written_bytes, execution.usage.read_bytes):
+            assert count is None or count < size + MIB
+
+    def test_cpu_time_is_told_apart(self, sandbox: Sandbox) -> None:
+        usage = completed(sandbox.run(job("sum(range(8_000_000))"))).usage
+        if usage.cpu_user_seconds is not None and usage.cpu_system_seconds is not None:
+            # Many kernels tell the two apart by ticks of a hundredth of a second.
+            assert usage.cpu_user_seconds > usage.cpu_system_seconds
+            together = usage.cpu_user_seconds + usage.cpu_system_seconds
+            assert usage.cpu_seconds == pytest.approx(together, abs=0.1)
+
+    def test_both_streams_can_be_read_in_the_order_in_which_they_came(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.TURNS))
+        completed(outcome)
+        pieces = list(interleaved(course_of(outcome).order, outcome.stdout, outcome.stderr))
+        assert pieces == [("stdout", b"one\n"), ("stderr", b"two\n"), ("stdout", b"three\n")]
+
+    def test_what_a_failed_program_left_is_listed(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.OUTPUTS + "\nos.symlink('/etc', root + '/link')\nraise SystemExit(1)"))
+        listing = course_of(outcome).outputs
+        assert listing is not None
+        assert listing.complete
+        assert {(file.path, file.kind, file.size) for file in listing.files} == {
+            ("weights.safetensors", "file", 1 << 20),
+            ("deep", "folder", 0),
+            ("deep/er", "folder", 0),
+            ("deep/er/é", "file", 1),
+            ("empty", "file", 0),
+            ("link", "link", 0),
+        }
+
+    def test_the_scratch_folder_is_listed_where_it_can_be_seen(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job("open('note', 'w').write('x' * 70)"))
+        completed(outcome)
+        scratch = course_of(outcome).scratch
+        if scratch is not None:
+            assert [(file.path, file.size) for file in scratch.files] == [("note", 70)]
+
     # --- limits -----------------------------------------------------------------------------------------------
 
     def test_wall_time_is_enforced_and_what_was_printed_kept(self, sandbox: Sandbox) -> None:
@@ -274,15 +343,28 @@ class SandboxConformance:
         assert outcome.stdout == b"started\n"
         assert 1.5 <= outcome.execution.usage.wall_seconds < 10
 
+    def test_an_execution_that_was_ended_leaves_its_course_until_then(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.UNENDING, wall_seconds=2.0, disk_bytes=16 * MIB))
+        assert outcome.execution.kind is ExitKind.TIMED_OUT
+        course = course_of(outcome)
+        assert [piece for _, piece in interleaved(course.order, outcome.stdout, outcome.stderr)] == [b"in\n", b"err\n"]
+        assert course.series is not None
+        used = [seconds for seconds in course.series.cpu_seconds if seconds is not None]
+        assert used[-1] > 0.1
+        assert len(set(used)) >= 3
+        assert course.outputs is not None
+        assert [(file.path, file.size) for file in course.outputs.files] == [("half", 1 << 20)]
+        self._holds_at_least(outcome.execution, written_bytes=1 << 20, peak_stored_bytes=1 << 20)
+
     def test_cpu_time_is_enforced_over_all_processes(self, sandbox: Sandbox) -> None:
         execution = sandbox.run(job(payloads.BUSY_CHILDREN, cpu_seconds=1.0, cpus=2.0)).execution
         assert execution.kind is ExitKind.CPU_EXCEEDED
-        assert 1.0 <= execution.usage.cpu_seconds < 5
+        assert 1.0 <= cpu_seconds(execution) < 5
 
     def test_idle_time_costs_no_cpu_time(self, sandbox: Sandbox) -> None:
         execution = completed(sandbox.run(job("import time\ntime.sleep(1)")))
         assert execution.usage.wall_seconds >= 1.0
-        assert execution.usage.cpu_seconds < 0.8
+        assert cpu_seconds(execution) < 0.8
 
     def test_memory_is_enforced(self, sandbox: Sandbox) -> None:
         execution = sandbox.run(job(payloads.MEMORY_BOMB, memory_bytes=160 * MIB)).execution
@@ -298,7 +380,7 @@ class SandboxConformance:
         outcome = sandbox.run(job("while True: print('x' * 99)", output_bytes=10_000))
         assert outcome.execution.kind is ExitKind.OUTPUT_EXCEEDED
         assert outcome.stdout == (b"x" * 99 + b"\n") * 100
-        assert outcome.execution.discarded_output_bytes > 0
+        assert outcome.execution.discarded_stdout_bytes == outcome.execution.discarded_output_bytes > 0
         assert outcome.execution.stdout_bytes == 10_000
 
     def test_output_that_just_fits_is_not_too_much(self, sandbox: Sandbox) -> None:
@@ -321,6 +403,68 @@ class SandboxConformance:
         assert outcome.stdout == b"parent done\n"
         assert time.monotonic() - started < 20
         assert dict(outcome.outputs) == {}
+
+    # --- what was attempted -----------------------------------------------------------------------------------
+
+    def test_what_a_program_attempts_is_on_record_with_its_line(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job(payloads.ATTEMPTS)))
+        seen = {(a.kind, a.target): a for a in execution.attempts if a.grade is Grade.OBSERVED}
+        expected = {
+            (AttemptKind.CONNECTION, "127.0.0.1:9"): 5,
+            (AttemptKind.PROCESS, "/bin/true"): 6,
+            (AttemptKind.FILE, "/rsi-not-there"): 8,
+            (AttemptKind.FILE, "/proc/rsi-not-there"): 10,
+            (AttemptKind.CODE, "<string>"): 12,
+            (AttemptKind.CODE, "builtins.print"): 13,
+        }
+        assert {key: seen[key].line for key in expected} == expected
+        assert {seen[key].file for key in expected} == {"code/program.py"}
+        assert seen[AttemptKind.FILE, "/rsi-not-there"].count == 3
+        (coverage,) = execution.coverage
+        assert (coverage.grade, coverage.complete, coverage.disputed) == (Grade.OBSERVED, True, False)
+
+    def test_honest_code_has_no_findings(self, sandbox: Sandbox) -> None:
+        execution = completed(sandbox.run(job(payloads.HONEST)))
+        assert findings(execution) == ()
+
+    def test_what_was_attempted_until_a_deadline_is_on_record(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.ATTEMPTS + "\nimport time\ntime.sleep(60)", wall_seconds=2.0))
+        execution = outcome.execution
+        assert execution.kind is ExitKind.TIMED_OUT
+        assert "127.0.0.1:9" in {attempt.target for attempt in execution.attempts}
+        assert not execution.coverage[0].complete
+        assert not execution.coverage[0].disputed
+
+    def test_the_list_of_attempts_is_bounded_and_says_what_it_leaves_out(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.MANY_ATTEMPTS))
+        execution = completed(outcome)
+        assert len(execution.attempts) <= MOST_RECORDED
+        assert len(execution.attempts) < len(outcome.attempts) <= MOST_LISTED
+        assert execution.coverage[0].left_out >= 3000 - MOST_LISTED
+        assert all(len(attempt.target) <= TARGET_CHARACTERS for attempt in outcome.attempts)
+        assert outcome.stderr == b""
+
+    def test_lines_like_the_hooks_are_output_where_their_word_is_not_known(self, sandbox: Sandbox) -> None:
+        outcome = sandbox.run(job(payloads.LINES_LIKE_THE_HOOKS))
+        execution = completed(outcome)
+        assert outcome.stderr.count(b"\x1e0123456789abcdef") == 2
+        assert "forged" not in {attempt.target for attempt in execution.attempts}
+        assert findings(execution) == ()
+
+    def test_a_job_that_shall_be_traced_is_traced_or_refused(self, sandbox: Sandbox) -> None:
+        try:
+            outcome = sandbox.run(job(payloads.ATTEMPTS).model_copy(update={"trace": True}))
+        except (EnvironmentFault, UsageError):
+            return
+        execution = completed(outcome)
+        assert {coverage.grade: coverage.complete for coverage in execution.coverage} == dict.fromkeys(Grade, True)
+        traced = {(a.kind, a.target) for a in execution.attempts if a.grade is Grade.TRACED}
+        assert traced >= {
+            (AttemptKind.CONNECTION, "127.0.0.1:9"),
+            (AttemptKind.PROCESS, "/bin/true"),
+            (AttemptKind.FILE, "/rsi-not-there"),
+            (AttemptKind.FILE, "/proc/rsi-not-there"),
+        }
 
     # --- side by side, ahead of time, interrupted -------------------------------------------------------------
 
@@ -399,3 +543,15 @@ def completed(outcome: Outcome) -> Execution:
     execution = outcome.execution
     assert execution.kind is ExitKind.COMPLETED, f"{execution.kind}: {execution.detail} {outcome.stderr!r}"
     return execution
+
+
+def cpu_seconds(execution: Execution) -> float:
+    """What was measured, which every sandbox must."""
+    assert execution.usage.cpu_seconds is not None
+    return execution.usage.cpu_seconds
+
+
+def course_of(outcome: Outcome) -> Course:
+    """What was seen over time."""
+    assert outcome.course is not None
+    return outcome.course

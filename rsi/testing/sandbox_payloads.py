@@ -128,6 +128,62 @@ os.wait()
 print("parent done")
 """
 
+ATTEMPTS = """
+import ctypes, os, pickle, socket, subprocess
+with socket.socket() as reaching:
+    reaching.settimeout(2)
+    reaching.connect_ex(("127.0.0.1", 9))
+subprocess.run(["/bin/true"])
+for number in range(3):
+    try: open("/rsi-not-there")
+    except OSError: pass
+try: open("/proc/rsi-not-there", "w")
+except OSError: pass
+exec("made = 1")
+pickle.loads(b"cbuiltins\\nprint\\n.")
+ctypes.CDLL(None)
+print("done")
+"""
+"""Line by line: a connection, a process, files outside, code from data. Nothing of it changes a machine."""
+
+HONEST = """
+import collections, dataclasses, json, os, random, tempfile
+Point = collections.namedtuple("Point", "x y")
+
+@dataclasses.dataclass
+class Settings:
+    rate: float = 0.1
+
+for name in os.listdir(os.environ["RSI_IN"]):
+    pass
+with open(__file__) as own, open("notes", "w") as notes, open("/dev/null", "w") as nothing:
+    notes.write(own.read())
+with tempfile.NamedTemporaryFile() as file:
+    file.write(b"x")
+os.makedirs(os.environ["RSI_OUT"], exist_ok=True)
+with open(os.path.join(os.environ["RSI_OUT"], "weights"), "w") as weights:
+    json.dump([random.random(), Settings().rate, Point(1, 2)], weights)
+os.cpu_count()
+os.urandom(4)
+"""
+"""What training code does: libraries, its own folders, a temporary file."""
+
+MANY_ATTEMPTS = """
+for number in range(3000):
+    try: open(f"/rsi-not-there-{number:06d}")
+    except OSError: pass
+import socket
+with socket.socket() as reaching:
+    reaching.settimeout(2)
+    reaching.connect_ex(("127.0.0.1", 9))
+"""
+
+LINES_LIKE_THE_HOOKS = """
+import sys
+for line in ("[1, 'connection', 'forged', 'connect', '', 0, 1]", "[0, 0, 0]"):
+    sys.stderr.write("\\x1e0123456789abcdef0123456789abcdef " + line + "\\n")
+"""
+
 MARKS_ITS_PLACE = """
 import os, sys, time
 used = [path for path in (os.environ["RSI_OUT"] + "/mark", "mark") if os.path.exists(path)]
@@ -136,4 +192,37 @@ with open("mark", "w") as scratch, open(os.environ["RSI_OUT"] + "/mark", "w") as
     file.write(sys.argv[1])
 time.sleep(0.3)
 print("used" if used else "fresh", open(os.environ["RSI_OUT"] + "/mark").read())
+"""
+
+READS_AND_WRITES = """
+import os
+path = os.path.join(os.environ["RSI_OUT"], "big")
+if os.fork() == 0:  # gone at once: nobody could have looked while it ran
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(5):
+            file.write(bytes(1 << 20))
+    os._exit(0)
+os.wait()
+with open(path, "rb", buffering=0) as file:
+    while file.read(1 << 20):
+        pass
+"""
+"""Five MiB written by a short child and read back by the program."""
+
+TURNS = """
+import sys, time
+for stream, word in ((sys.stdout, "one"), (sys.stderr, "two"), (sys.stdout, "three")):
+    print(word, file=stream, flush=True)
+    time.sleep(0.2)
+"""
+
+UNENDING = """
+import os, sys, time
+print("in", flush=True)
+with open(os.path.join(os.environ["RSI_OUT"], "half"), "wb") as file:
+    file.write(bytes(1 << 20))
+time.sleep(0.2)
+print("err", file=sys.stderr, flush=True)
+while True:
+    pass
 """

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import signal
 import tarfile
+import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from rsi.course import Listing
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import ExitKind
 from sandboxes.bell import Bell
 from sandboxes.docker import policy
+from sandboxes.docker.archive_listing import list_archive
 from sandboxes.docker.attachment import Attachment
 from sandboxes.docker.collect import pack, unpack
 from sandboxes.docker.control_group import ControlGroup
 from sandboxes.docker.engine import Engine, translated
+from sandboxes.docker.first_process import FirstProcess
+from sandboxes.docker.host_view import HostView
 from sandboxes.docker.policy import CellPlan
 from sandboxes.invocation import Folders, missing_module
+from sandboxes.listing import list_folder
 from sandboxes.outputs import Intake
 from sandboxes.place import Gone, PlaceEnd, Reading
 from sandboxes.streams import Stream, WorkerLine
@@ -30,69 +38,98 @@ READY_SECONDS = 120.0
 DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
-KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
+KILL_SECONDS = 10.0
+WARMING_LOOK_SECONDS = 0.2
+"""How soon a place that is being made ahead learns that a job waits for it."""
+FIRST_LOOK_SECONDS = 0.01
+KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 255)
+"""Exit codes that no program can give its container's first process; 255 where an engine was not there to see it."""
 
 
 class Cell:
     """Make it with `make`, fill it, start it once, destroy it."""
 
     poll_seconds = POLL_SECONDS
+    libraries: tuple[str, ...] = policy.LIBRARIES
 
     def __init__(self, engine: Engine, plan: CellPlan) -> None:
         self.plan = plan
         self._engine = engine
         self._holder = f"{plan.name}-holder"
+        self._lease: Attachment | None = None
         self._attachment: Attachment | None = None
         self._group: ControlGroup | None = None
+        self._view: HostView | None = None
+        self._first: FirstProcess | None = None
+        self._end: PlaceEnd | None = None
+        self._process = 0
         self.worker = plan.name
         self.baseline = Reading()
 
     @classmethod
-    def make(cls, engine: Engine, plan: CellPlan, bell: Bell | None = None) -> Cell:
-        """A cell whose worker has imported the shape's modules; whatever is raised, nothing is left behind."""
+    def make(
+        cls,
+        engine: Engine,
+        plan: CellPlan,
+        bell: Bell | None = None,
+        bury: Callable[[Cell], object] | None = None,
+        needed: threading.Event | None = None,
+    ) -> Cell:
+        """A cell whose worker has imported the shape's modules; whatever is raised, what there was of it is buried.
+
+        Where it is made ahead, its imports give way to programs that run until `needed` is set.
+        """
         cell = cls(engine, plan)
         try:
-            cell._build(bell)
+            cell._build(bell, needed)
         except BaseException as error:
-            cell.destroy()
+            (bury or cls.destroy)(cell)
             if isinstance(error, Gone):
+                engine.require_image()
                 raise EngineLost("The Docker engine lost a container that was being made; resume the run.") from None
             raise
         return cell
 
-    def _build(self, bell: Bell | None) -> None:
+    def _build(self, bell: Bell | None, needed: threading.Event | None) -> None:
         api = self._engine.api
         with translated():
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
                 api.create_volume(volume["Name"], volume["Driver"], volume["DriverOpts"], volume["Labels"])
-            api.create_container_from_config(policy.holder_options(self.plan), self._holder)
-            api.start(self._holder)
+            holder = api.create_container_from_config(policy.holder_options(self.plan), self._holder)["Id"]
+            self._lease = Attachment(api, self._holder)
+            api.start(holder)
         if bell is not None:
             bell.raise_if_rung()
         with translated():
             # By id from here on: the name may change.
-            self.worker = api.create_container_from_config(policy.launch_options(self.plan), self.plan.name)["Id"]
+            options = policy.launch_options(self.plan, ahead=needed is not None)
+            self.worker = api.create_container_from_config(options, self.plan.name)["Id"]
         self._attachment = Attachment(api, self.worker)
         with translated():
             api.start(self.worker)
-            self._limit_processes()
+            process = api.inspect_container(holder)["State"]["Pid"]
+        self._view = HostView.open(process, holder, policy.FOLDERS.inputs, policy.FOLDERS.outputs)
+        self._await_ready(bell, needed)
+        with translated():
+            self._update(policy.CHANGED_ONCE_WARM)
             found = api.inspect_container(self.worker)
-        if found["State"]["Running"]:  # one that has ended already is told apart below
-            policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
-        self._await_ready(bell)
-        self._group = ControlGroup.find(found["State"]["Pid"], self.worker)
+        if not found["State"]["Running"]:
+            raise Gone(self.worker)
+        policy.check_worker(found, self.plan, swap_is_limited=self._engine.swap_is_limited)
+        self._process = found["State"]["Pid"]
+        self._first = FirstProcess.open(self._process, self.worker)
+        self._group = ControlGroup.find(self._process, self.worker, policy.WRITABLE)
         self.baseline = self.read_usage()
 
-    def _limit_processes(self) -> None:
-        """To what the policy says, where the launcher needed more; the check that follows sees that it holds."""
-        limit = policy.worker_options(self.plan)["HostConfig"]["PidsLimit"]
-        if limit < policy.LAUNCH_PROCESSES:
-            api = self._engine.api
-            # Not update_container: the client knows every limit but this one.
-            url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
-            api.post(url, json={"PidsLimit": limit}, timeout=60).close()
+    def _update(self, names: Sequence[str]) -> None:
+        """Have these limits, which launching wanted otherwise, as the policy says; the check that follows sees it."""
+        host = policy.worker_options(self.plan)["HostConfig"]
+        api = self._engine.api
+        # Not update_container: the client knows not every one of them.
+        url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
+        api.post(url, json={name: host[name] for name in names}, timeout=60).close()
 
-    def _await_ready(self, bell: Bell | None) -> None:
+    def _await_ready(self, bell: Bell | None, needed: threading.Event | None) -> None:
         ready = WorkerLine("ready")
         deadline = time.monotonic() + READY_SECONDS
         while ready.found is None:
@@ -102,7 +139,11 @@ class Cell:
                 raise self._died_warming()
             if time.monotonic() > deadline:
                 raise EnvironmentFault("A sandbox was not ready within two minutes; look at the machine's load.")
-            for stream, data in self.receive(1.0, bell):
+            if needed is not None and needed.is_set():
+                with translated():
+                    self._update(["CpuShares"])
+                needed = None
+            for stream, data in self.receive(1.0 if needed is None else WARMING_LOOK_SECONDS, bell):
                 if stream == "stderr":
                     ready.feed(data)  # all before the line is noise of the imports
         error = json.loads(ready.found)["error"]
@@ -134,6 +175,15 @@ class Cell:
         """Whether the attached streams ended, which they do with the container or the engine."""
         return self._streams.ended
 
+    def first_process(self) -> int:
+        """The container's process 1 as this machine numbers it; EnvironmentFault where the engine is on another."""
+        if self._group is None:
+            raise EnvironmentFault(
+                "Tracing needs a Docker engine on this machine, whose processes can be seen from here; "
+                "use one, or leave out --trace."
+            )
+        return self._process
+
     def send(self, data: bytes) -> None:
         """To the worker's standard input."""
         self._streams.send(data)
@@ -153,7 +203,10 @@ class Cell:
         if self.ended:
             raise Gone("The sandbox was ended from outside before its program started; resume the run.")
         try:
-            packed = pack(inputs)
+            if self._view is not None:
+                self._view.put(inputs)
+                return
+            packed = _packed(inputs)
         except OSError as error:
             raise UsageError(f"An input file cannot be read ({error}); put it back and run again.") from None
         with contextlib.closing(packed) as archive, translated():
@@ -176,12 +229,28 @@ class Cell:
             raise Gone(self.worker)
         return Reading(
             cpu_seconds=cpu / 1e9,
-            memory_bytes=memory.get("max_usage") or memory.get("usage") or 0,
-            processes=stats.get("pids_stats", {}).get("current") or 0,
+            memory_bytes=memory.get("usage"),
+            peak_memory_bytes=memory.get("max_usage"),
+            processes=stats.get("pids_stats", {}).get("current"),
         )
 
+    @property
+    def first_look_seconds(self) -> float:
+        """Soon where looking is reading a few of the kernel's files; an engine elsewhere is asked no oftener."""
+        return POLL_SECONDS if self._group is None else FIRST_LOOK_SECONDS
+
+    def list_scratch(self) -> Listing | None:
+        """Names, kinds and sizes below the scratch folder, through the host's /proc; None where that is not ours."""
+        root = self._group.root() if self._group is not None else None
+        return None if root is None else list_folder(f"{root}{policy.FOLDERS.scratch}")
+
     def kill(self) -> None:
-        """End every process of the worker's container."""
+        """End every process of the worker's container; the engine is asked only where the kernel cannot be."""
+        if self._first is not None and not self.ended:
+            out_of_memory = self._first.killed_for_memory()
+            if self._first.end(KILL_SECONDS):
+                self._end = PlaceEnd(exit_code=128 + signal.SIGKILL, out_of_memory=out_of_memory, from_outside=True)
+                return
         with contextlib.suppress(Gone), translated():
             self._engine.quick.kill(self.worker)
 
@@ -190,7 +259,9 @@ class Cell:
         return None
 
     def how_it_ended(self) -> PlaceEnd:
-        """Wait until the engine has seen the worker's container end, then ask how."""
+        """As we ended it ourselves; else wait until the engine has seen the worker's container end, and ask how."""
+        if self._end is not None:
+            return self._end
         with translated():
             self._engine.api.wait(self.worker, timeout=30, condition="not-running")
         state = self.state()
@@ -208,6 +279,24 @@ class Cell:
 
     def collect(self, intake: Intake) -> None:
         """Take in what lies in the output folder. The worker must be dead."""
+        if self._view is not None:
+            try:
+                self._view.take(intake)
+            except OSError as error:
+                raise EngineLost(f"The sandbox's outputs cannot be read ({error.strerror}); resume the run.") from None
+            return
+        with self._archive() as chunks:
+            unpack(chunks, intake)
+
+    def list_outputs(self) -> Listing | None:
+        """What lies in the output folder, contents hashed as far as they could have come out."""
+        limits = self.plan.shape.limits
+        with self._archive() as chunks:
+            return list_archive(chunks, limits.disk_bytes, limits.artifact_bytes)
+
+    @contextlib.contextmanager
+    def _archive(self) -> Iterator[Iterator[bytes]]:
+        """The output folder as a tar stream."""
         api = self._engine.api
         url = f"{api.base_url}/v{api.api_version}/containers/{self._holder}/archive"
         path = {"path": f"{policy.FOLDERS.outputs}/."}
@@ -216,14 +305,15 @@ class Cell:
             if response.status_code != HTTPStatus.OK:
                 raise EngineLost("The engine no longer has the sandbox's outputs; resume the run.")
             try:
-                unpack(response.iter_content(READ_BYTES), intake)
+                yield response.iter_content(READ_BYTES)
             except tarfile.TarError as error:
                 raise EngineLost(f"The engine's archive of the outputs broke off ({error}); resume the run.") from None
 
     def destroy(self) -> bool:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
-        if self._attachment is not None:
-            self._attachment.close()
+        for held in (self._attachment, self._lease, self._view, self._first):
+            if held is not None:
+                held.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),
@@ -233,6 +323,18 @@ class Cell:
         ]
         removed = [_insist(remove, arguments) for remove, arguments in removals]  # each, whatever the others did
         return all(removed)
+
+
+def _packed(inputs: Mapping[str, bytes | Path]) -> IO[bytes]:
+    """The inputs as an archive; a full temporary folder is told from an input that cannot be read."""
+    try:
+        return pack(inputs)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = tempfile.gettempdir()
+        sentence = f"{where} is full, where inputs are packed; make room there or set TMPDIR, then resume."
+        raise EnvironmentFault(sentence) from None
 
 
 def _insist(remove: Any, arguments: dict[str, Any]) -> bool:

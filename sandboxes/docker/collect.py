@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import tempfile
@@ -23,6 +24,17 @@ def size_of(inputs: Mapping[str, bytes | Path]) -> int:
 def pack(inputs: Mapping[str, bytes | Path]) -> IO[bytes]:
     """A tar of the inputs, owned by root and readable by all, rewound; in memory up to a size. Close it."""
     file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    try:
+        _pack_into(file, inputs)
+        file.seek(0)
+    except BaseException:
+        with contextlib.suppress(OSError):  # on a full disk, closing fails to write once more
+            file.close()
+        raise
+    return file
+
+
+def _pack_into(file: IO[bytes], inputs: Mapping[str, bytes | Path]) -> None:
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         folders = {str(parent) for name in inputs for parent in PurePosixPath(name).parents} - {"."}
         for folder in sorted(folders):
@@ -31,8 +43,6 @@ def pack(inputs: Mapping[str, bytes | Path]) -> IO[bytes]:
             archive.addfile(entry)
         for name in sorted(inputs):
             _add(archive, name, inputs[name])
-    file.seek(0)
-    return file
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes | Path) -> None:
@@ -53,7 +63,7 @@ def unpack(chunks: Iterable[bytes], intake: Intake) -> None:
     Nothing is written to disk and nothing is read that the intake has not admitted. tarfile.TarError where the
     stream breaks off.
     """
-    source = _Chunks(chunks)
+    source = Chunks(chunks)
     with tarfile.open(fileobj=source, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
         for member in archive:
             intake.entry()
@@ -71,7 +81,7 @@ def unpack(chunks: Iterable[bytes], intake: Intake) -> None:
             intake.take(name, data)
 
 
-class _Chunks(io.RawIOBase):
+class Chunks(io.RawIOBase):
     """A readable over an iterator of chunks; holds one chunk at a time."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -79,9 +89,11 @@ class _Chunks(io.RawIOBase):
         self._left = memoryview(b"")  # slices of it copy nothing
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """As of a file."""
         parts: list[memoryview] = []
         missing = size if size >= 0 else 1 << 62
         while missing > 0:

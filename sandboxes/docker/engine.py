@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rsi.errors import EngineLost, EnvironmentFault
-from sandboxes.docker import policy
+from sandboxes.docker import fit, policy
 from sandboxes.place import Gone
 
 QUICK_SECONDS = 5
@@ -19,11 +19,15 @@ CONNECTIONS = 32
 """Kept open to the engine: several executions, each polling, beside cells being made and removed."""
 
 
+ANY_HARDWARE = fit.Hardware()
+
+
 class Engine:
     """An engine that answers, with the image that cells are made from. Safe to use from several threads."""
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, hardware: fit.Hardware = ANY_HARDWARE) -> None:
         self.image = image
+        self.hardware = hardware
         self._lock = threading.Lock()
         self._clients: list[Any] = []
         self.information: dict[str, Any] = {}
@@ -44,14 +48,19 @@ class Engine:
                 for timeout in (PATIENT_SECONDS, QUICK_SECONDS):
                     client = docker.from_env(timeout=timeout, max_pool_size=CONNECTIONS)
                     clients.append(client)
+                spoken = clients[0].api.version()
+                fit.require_recent(str(spoken.get("ApiVersion", "")))
                 information = clients[0].api.info()
                 policy.check_engine(information)
-                self.version = str(clients[0].api.version()["Version"])
-                self.image_digest = self._find_image(clients[0])
+                image = self._find_image(clients[0])
+                fit.require_runnable(clients[0].api, image, information, self.hardware, policy.probe_options())
+                self.version, self.image_digest = str(spoken["Version"]), str(image["Id"])
+            except docker.errors.InvalidVersion:
+                raise fit.too_old("") from None
             except (docker.errors.DockerException, OSError) as error:
                 for client in clients:
                     client.close()
-                raise EnvironmentFault(_no_engine(error)) from None
+                raise _no_engine(error) from None
             except EnvironmentFault:
                 for client in clients:
                     client.close()
@@ -59,15 +68,28 @@ class Engine:
             self.information = information
             self._clients = clients
 
-    def _find_image(self, client: Any) -> str:
+    def check(self) -> None:
+        """Ask the engine now: EngineLost where it no longer answers, EnvironmentFault where it lost the image."""
+        self.connect()
+        with translated():
+            self.quick.ping()
+        self.require_image()
+
+    def require_image(self) -> None:
+        """EnvironmentFault unless the very image that was found when the connection was made is still there."""
+        try:
+            with translated():
+                self.quick.inspect_image(self.image_digest)
+        except Gone:
+            raise EnvironmentFault(_no_image(self.image_digest)) from None
+
+    def _find_image(self, client: Any) -> dict[str, Any]:
         import docker  # noqa: PLC0415
 
         try:
-            return str(client.api.inspect_image(self.image)["Id"])
+            return dict(client.api.inspect_image(self.image))
         except docker.errors.ImageNotFound:
-            raise EnvironmentFault(
-                f"The engine has no image {self.image}; run `make setup` or `rsi image build` to make it."
-            ) from None
+            raise EnvironmentFault(_no_image(self.image)) from None
 
     @property
     def api(self) -> Any:
@@ -107,10 +129,23 @@ def _knock(host: str) -> None:
             visitor.connect(host.removeprefix("unix://"))
 
 
-def _no_engine(error: Exception) -> str:
+def _no_image(name: str) -> str:
+    if name.startswith("sha256:"):
+        return (
+            f"The engine has no image {name}, in which this run's scores were measured; load a copy of it "
+            "(`rsi image load`) or build it again with `rsi image build`, then resume, or name another with "
+            "`rsi resume RUN --image`."
+        )
+    return (
+        f"The engine has no image {name}; run `make setup` or `rsi image build` to make it, or bring it with "
+        "`rsi image load`."
+    )
+
+
+def _no_engine(error: Exception) -> EnvironmentFault:
     if "Permission denied" in str(error) or "PermissionError" in str(error):
-        return "You may not use the Docker engine's socket; join the group `docker` or run as root."
-    return "No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`."
+        return EnvironmentFault("You may not use the Docker engine's socket; join the group `docker` or run as root.")
+    return EngineLost("No Docker engine answers; start one (`dockerd`), set DOCKER_HOST, or see `rsi doctor`.")
 
 
 @contextlib.contextmanager

@@ -7,11 +7,16 @@ from typing import Any
 from rsi.errors import EnvironmentFault
 from rsi.execution import MIB, Limits, Shape
 from rsi.records import Record
+from sandboxes.docker.fit import Hardware
 from sandboxes.invocation import Folders, base_environment
 
 FOLDERS = Folders(inputs="/in", outputs="/out", scratch="/tmp")  # noqa: S108 - a private tmpfs of the container
+WRITABLE = (FOLDERS.outputs, FOLDERS.scratch, "/dev/shm")  # noqa: S108
+"""All that a program can write to; each is a file system of its own, in memory."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_PATH = "/opt/rsi:/opt/rsi/site-packages"
+LIBRARIES = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/rsi/", "/etc/ld.so.cache/")
+"""What of the image's read-only root every program is expected to read."""
 INPUT_BYTES = 2048 * MIB
 INPUT_INODES = 65536
 SCRATCH_BYTES = 64 * MIB
@@ -20,6 +25,10 @@ HOLDER_MEMORY_BYTES = 64 * MIB
 HOLDER_USER = "65534:65534"
 LAUNCH_PROCESSES = 64
 """The engine's launcher starts inside the container's own groups and dies, now and then, of fewer threads."""
+LEASE_LABEL = "rsi.lease"
+"""On a holder: the cell lives as long as this container does."""
+CPU_SHARES, WARMING_CPU_SHARES = 1024, 128
+"""Where processors are contended, a running program gets eight times as much as a place that is made ahead of need."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -44,6 +53,7 @@ class CellPlan(Record):
     user: int
     shape: Shape
     labels: dict[str, str]
+    hardware: Hardware = Hardware()
 
     @property
     def inputs_volume(self) -> str:
@@ -89,8 +99,17 @@ def _volume(name: str, plan: CellPlan, options: str) -> dict[str, Any]:
     return plan.adapt_volume({"Name": name, "Driver": "local", "DriverOpts": mount, "Labels": plan.labels})
 
 
+def probe_options() -> dict[str, Any]:
+    """Of a container that only shows whether one starts."""
+    return _locked_down(memory=256 * MIB, cpus=0.5, processes=LAUNCH_PROCESSES)
+
+
 def holder_options(plan: CellPlan) -> dict[str, Any]:
-    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing."""
+    """The trusted container that keeps the volumes mounted, takes the inputs and gives the outputs; it does nothing.
+
+    It is also the lease: it lives exactly as long as its owner holds its standard input open, on whichever machine and
+    in whichever namespace that owner is. A cell whose holder has ended has no owner.
+    """
     host = _locked_down(memory=HOLDER_MEMORY_BYTES, cpus=0.1, processes=LAUNCH_PROCESSES)
     host["Mounts"] = [
         _mount(plan.inputs_volume, FOLDERS.inputs, read_only=False),
@@ -98,9 +117,12 @@ def holder_options(plan: CellPlan) -> dict[str, Any]:
     ]
     return {
         "Image": plan.image,
-        "Entrypoint": ["sleep", "infinity"],
+        "Entrypoint": ["cat"],
         "User": HOLDER_USER,
-        "Labels": plan.labels,
+        "Labels": {**plan.labels, LEASE_LABEL: "stdin"},
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
         "Healthcheck": {"Test": ["NONE"]},
         "NetworkDisabled": True,
         "HostConfig": host,
@@ -112,7 +134,9 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     limits = plan.shape.limits
     host = _locked_down(memory=limits.memory_bytes, cpus=limits.cpus, processes=process_limit(plan))
     host["Ulimits"] += [_ulimit("nofile", limits.open_files), _ulimit("fsize", limits.disk_bytes)]
+    host["CpuShares"] = CPU_SHARES
     host["ShmSize"] = SHARED_MEMORY_BYTES
+    host |= plan.hardware.host_options()
     host["OomScoreAdj"] = 500  # a machine short of memory ends the candidate before the engine
     host["Tmpfs"] = {FOLDERS.scratch: _scratch_mount(limits, plan.user)}
     host["Mounts"] = [
@@ -140,11 +164,19 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     return plan.adapt_worker(options)
 
 
-def launch_options(plan: CellPlan) -> dict[str, Any]:
-    """What the worker's container is made with; its process limit is lowered to the policy's once it has started."""
+def launch_options(plan: CellPlan, *, ahead: bool) -> dict[str, Any]:
+    """What the worker's container is made with; what differs becomes the policy's once its imports are done.
+
+    Args:
+        plan: the cell's.
+        ahead: nobody waits for it yet.
+    """
     options = worker_options(plan)
     host = options["HostConfig"]
-    return {**options, "HostConfig": {**host, "PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}}
+    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}
+    if ahead:
+        launch["CpuShares"] = WARMING_CPU_SHARES
+    return {**options, "HostConfig": {**host, **launch}}
 
 
 def process_limit(plan: CellPlan) -> int:
@@ -211,6 +243,8 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         wrong.append("Env")
     if host.get("MemorySwap") != expected["MemorySwap"] and swap_is_limited:
         wrong.append("MemorySwap")
+    if _requests(host) != _requests(expected):
+        wrong.append("DeviceRequests")
     if _security(host) != _security(expected):
         wrong.append("SecurityOpt")
     if host["LogConfig"].get("Type") != expected["LogConfig"]["Type"]:
@@ -231,9 +265,16 @@ def check_worker(found: dict[str, Any], plan: CellPlan, *, swap_is_limited: bool
         )
 
 
-CHECKED_APART = ("MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
+CHANGED_ONCE_WARM = ("PidsLimit", "CpuShares")
+"""In which `launch_options` differs; nothing of a candidate's runs before they are what the policy says."""
+CHECKED_APART = ("DeviceRequests", "MemorySwap", "SecurityOpt", "LogConfig", "Ulimits", "Mounts", "RestartPolicy")
 """Engines give these back in other words or another order."""
 MUST_BE_EMPTY = ("CapAdd", "Binds", "Devices", "DeviceRequests", "GroupAdd", "PidMode", "UTSMode", "VolumesFrom")
+
+
+def _requests(host: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked of devices, without the ways of saying nothing."""
+    return [{key: value for key, value in request.items() if value} for request in host.get("DeviceRequests") or []]
 
 
 def _ulimits(host: dict[str, Any]) -> set[tuple[str, int, int]]:

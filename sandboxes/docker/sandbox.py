@@ -7,12 +7,13 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from sandboxes.bell import Belfry, Bell, Interrupted
-from sandboxes.docker import owner, policy
+from sandboxes.docker import fit, owner, policy
 from sandboxes.docker.cell import Cell
 from sandboxes.docker.collect import size_of
 from sandboxes.docker.engine import Engine
@@ -22,27 +23,39 @@ from sandboxes.invocation import check_job
 from sandboxes.outcome import Attempt
 from sandboxes.place import Gone
 
+RECENT_USERS = 1024
+"""Only the living must differ, and of so many cells the oldest is long dead; remembering more would grow for ever."""
+
 
 class DockerSandbox:
-    """Runs jobs in hardened containers; keeps up to `pool` of them warm. Thread-safe; close it."""
+    """Runs jobs in hardened containers; keeps up to `pool` of them warm. Thread-safe; close it.
+
+    Args:
+        image: its name or digest; by default RSI_IMAGE, or the one that this version of the code wants.
+        pool: how many containers wait ahead of their jobs.
+        runtime: of the engine's, instead of its default.
+        gpus: `all`, a number, or `device=0,1`.
+    """
 
     name = "docker"
     isolates = True
 
-    def __init__(self, image: str | None = None, pool: int = 4) -> None:
-        self._engine = Engine(image or _default_image())
+    def __init__(self, image: str | None = None, pool: int = 4, runtime: str = "", gpus: str = "") -> None:
+        self._engine = Engine(image or _default_image(), fit.hardware(runtime, gpus))
         self._pool_size = pool
         self._pool: Pool | None = None
         self._lock = threading.Lock()
-        self._users: set[int] = set()
+        self._users: deque[int] = deque()
         self._belfry = Belfry()
 
     def describe(self) -> SandboxDescription:
-        """The engine, the image and the protections; EnvironmentFault where nothing can run."""
-        self._engine.connect()
+        """The engine, the image and the protections; EnvironmentFault where nothing can run, EngineLost for now."""
+        self._engine.check()
         options = dict(policy.PROTECTIONS)
         if not self._engine.swap_is_limited:
             options["swap"] = "not limited: this engine's machine cannot"
+        options["runtime"] = self._engine.hardware.runtime or f"{self._engine.information.get('DefaultRuntime', '')}"
+        options["gpus"] = self._engine.hardware.gpus or "none"
         return SandboxDescription(
             name=self.name,
             isolates=True,
@@ -50,7 +63,16 @@ class DockerSandbox:
             image_digest=self._engine.image_digest,
             engine=f"Docker Engine {self._engine.version}",
             options=options,
+            machine_cpus=self._engine.information.get("NCPU") or 0,
+            machine_memory_bytes=self._engine.information.get("MemTotal") or 0,
         )
+
+    @staticmethod
+    def image_with(python: Sequence[str], debian: Sequence[str], say: Callable[[str], None]) -> str:
+        """The image with a task's own packages on top; see `rsi.protocols.MakesImages`."""
+        from sandboxes.image.extras import ensure_extras  # noqa: PLC0415 - only for a task that asks
+
+        return os.environ.get("RSI_IMAGE") or ensure_extras(python, debian, say)
 
     def warm(self, shapes: Sequence[Shape]) -> None:
         """Make cells of these shapes in the background, as far as the pool goes."""
@@ -90,13 +112,19 @@ class DockerSandbox:
     def _open_pool(self) -> Pool:
         with self._lock:
             if self._pool is None:
-                self._pool = Pool(self._make, self._pool_size)
+                self._pool = Pool(self._make_ahead, self._pool_size)
                 self._pool.in_background(self.sweep)
             return self._pool
 
     def _make(self, shape: Shape, bell: Bell, labels: Mapping[str, str] | None = None) -> Cell:
         self._engine.connect()
-        return Cell.make(self._engine, self._plan(shape, labels or {}), bell)
+        pool = self._pool
+        return Cell.make(self._engine, self._plan(shape, labels or {}), bell, pool.destroy if pool else None)
+
+    def _make_ahead(self, shape: Shape, bell: Bell, needed: threading.Event) -> Cell:
+        self._engine.connect()
+        pool = self._pool
+        return Cell.make(self._engine, self._plan(shape, {}), bell, pool.destroy if pool else None, needed)
 
     def _plan(self, shape: Shape, labels: Mapping[str, str]) -> policy.CellPlan:
         identity = secrets.token_hex(6)
@@ -106,17 +134,18 @@ class DockerSandbox:
             image=self._engine.image_digest,
             user=self._draw_user(),
             shape=shape,
+            hardware=self._engine.hardware,
             labels={**own, owner.OWNER_LABEL: owner.this_process(), owner.CELL_LABEL: identity},
         )
 
     def _draw_user(self) -> int:
         users = self._engine.users
         with self._lock:
-            if 2 * len(self._users) > len(users):
-                self._users.clear()  # the oldest are long dead; only the living must differ
+            while len(self._users) >= min(RECENT_USERS, len(users) // 2):
+                self._users.popleft()
             while (user := secrets.choice(users)) in self._users:
                 pass
-            self._users.add(user)
+            self._users.append(user)
             return user
 
     def _run(self, attempt: Attempt, pool: Pool) -> Outcome:

@@ -1,4 +1,11 @@
-"""Removes what killed processes left at the engine: containers and volumes whose owner no longer lives."""
+"""What killed processes left at the engine: found by label, told from what is alive, and removed.
+
+A cell belongs to the process that its label names. One that is alive keeps its cells, one that is dead loses them.
+Where that cannot be told from here, the lease decides. A cell's holder lives exactly as long as its owner holds the
+holder's standard input open; the engine sees that connection end with the owner, wherever the owner was: the kernel
+closes the socket, or across a network the keep-alive does. So a cell whose holder has ended, and whose making must be
+over by now, is nobody's. What bears no label of ours is never looked at.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +13,118 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from rsi.errors import EnvironmentFault
+from rsi.records import Record
 from sandboxes.docker import owner
 from sandboxes.docker.engine import translated
+from sandboxes.docker.policy import LEASE_LABEL
 from sandboxes.place import Gone
 
-FOREIGN_GRACE_SECONDS = 3600.0
+MAKING_SECONDS = 600.0
+"""By the engine's clock; a living owner's cell has a running holder long before."""
+UP = ("running", "paused", "restarting")
+
+
+class Standing(StrEnum):
+    """Whose a cell is."""
+
+    LIVING = "living"
+    """Of a process that lives."""
+    LEASED = "leased"
+    """Of a process that cannot be seen from here; its lease has not run out."""
+    DEAD = "dead"
+    """Of a process that has ended."""
+    EXPIRED = "expired"
+    """Of a process that cannot be seen from here and no longer holds its lease."""
+
+    @property
+    def removable(self) -> bool:
+        """Whether nobody needs it any more."""
+        return self in (Standing.DEAD, Standing.EXPIRED)
+
+
+class FoundCell(Record):
+    """The containers and volumes of one cell, as the engine tells them."""
+
+    owner: str
+    cell: str
+    standing: Standing
+    containers: dict[str, str]
+    """Id → name."""
+    volumes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """How many things of the engine's it is."""
+        return len(self.containers) + len(self.volumes)
 
 
 def sweep(api: Any, owner_alive: Callable[[str], bool | None] = owner.is_alive) -> int:
-    """Remove every cell whose owner is gone; returns how many containers and volumes went.
+    """Remove every cell that is nobody's; returns how many containers and volumes went."""
+    return sum(remove(api, cell) for cell in survey(api, owner_alive) if cell.standing.removable)
 
-    Where an owner's life cannot be seen from here (`None`), a cell goes only when none of its containers runs and
-    it was made over an hour ago: a living owner's cell always has a running holder by then.
-    """
+
+def survey(api: Any, owner_alive: Callable[[str], bool | None] = owner.is_alive) -> tuple[FoundCell, ...]:
+    """Every cell at the engine, this process's and other people's of this program included."""
     with translated():
         containers = api.containers(all=True, filters={"label": owner.OWNER_LABEL})
         volumes = (api.volumes(filters={"label": owner.OWNER_LABEL}) or {}).get("Volumes") or []
+        now = _instant(api.info().get("SystemTime")) or time.time()
     cells: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for thing in (*containers, *volumes):
         labels = thing.get("Labels") or {}
         cells[labels[owner.OWNER_LABEL], labels.get(owner.CELL_LABEL, "")].append(thing)
     alive = {name: owner_alive(name) for name, _ in cells}
-    removed = 0
-    for (name, _), things in cells.items():
-        if alive[name] is False or (alive[name] is None and _abandoned(things)):
-            # Containers first: a volume that is in use cannot go.
-            removed += sum(_remove(api, thing) for thing in sorted(things, key=lambda thing: "Id" not in thing))
-    return removed
+    return tuple(
+        FoundCell(
+            owner=name,
+            cell=cell,
+            standing=_standing(alive[name], things, now),
+            containers={thing["Id"]: (thing.get("Names") or ["?"])[0].lstrip("/") for thing in things if "Id" in thing},
+            volumes=tuple(thing["Name"] for thing in things if "Id" not in thing),
+        )
+        for (name, cell), things in sorted(cells.items(), key=lambda item: item[0])
+    )
 
 
-def _abandoned(things: list[dict[str, Any]]) -> bool:
-    running = any(thing.get("State") in ("running", "paused", "restarting") for thing in things)
-    return not running and all(_age(thing) > FOREIGN_GRACE_SECONDS for thing in things)
+def remove(api: Any, cell: FoundCell) -> int:
+    """Remove what can be removed of a cell; how many containers and volumes went."""
+    # Containers first: a volume that is in use cannot go.
+    gone = [_try(api.remove_container, container, force=True) for container in cell.containers]
+    gone += [_try(api.remove_volume, volume, force=True) for volume in cell.volumes]
+    return sum(gone)
 
 
-def _age(thing: dict[str, Any]) -> float:
-    """Seconds since a container or a volume was made, by the engine's clock and ours."""
-    if "Id" in thing:
-        return time.time() - float(thing["Created"])
+def _standing(alive: bool | None, things: list[dict[str, Any]], now: float) -> Standing:
+    if alive is not None:
+        return Standing.LIVING if alive else Standing.DEAD
+    made = [_made(thing) for thing in things]
+    if any(when is None or now - when <= MAKING_SECONDS for when in made):
+        return Standing.LEASED
+    containers = [thing for thing in things if "Id" in thing]
+    # Cells of earlier versions have holders that bear no lease: of those, anything that runs counts.
+    holders = [thing for thing in containers if LEASE_LABEL in (thing.get("Labels") or {})] or containers
+    return Standing.LEASED if any(thing.get("State") in UP for thing in holders) else Standing.EXPIRED
+
+
+def _made(thing: dict[str, Any]) -> float | None:
+    """When a container or a volume was made, by the engine's clock; None where it does not say."""
+    return float(thing["Created"]) if "Id" in thing else _instant(thing.get("CreatedAt"))
+
+
+def _instant(text: Any) -> float | None:
     try:
-        made = datetime.fromisoformat(thing["CreatedAt"])
-    except (KeyError, ValueError):
-        return 0.0
-    return (datetime.now(UTC) - made).total_seconds()
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None
 
 
-def _remove(api: Any, thing: dict[str, Any]) -> bool:
+def _try(act: Callable[..., object], name: str, *, force: bool) -> bool:
     with contextlib.suppress(Gone, EnvironmentFault), translated():
-        if "Id" in thing:
-            api.remove_container(thing["Id"], force=True)
-        else:
-            api.remove_volume(thing["Name"], force=True)
+        act(name, force=force)
         return True
     return False

@@ -4,7 +4,7 @@
 """
 
 from sandboxes.image.engine import EngineForbidden, connect
-from sandboxes.image.recipe import wanted_tag
+from sandboxes.image.recipe import extras_tag, wanted_tag
 from sandboxes.image.store import ImageFacts, build, cache_folder, digest, ensure, list_images, remove
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "connect",
     "digest",
     "ensure",
+    "extras_tag",
     "list_images",
     "remove",
     "wanted_tag",

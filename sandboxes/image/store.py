@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.records import Record
-from sandboxes.image import archive, base, recipe, wheels
+from sandboxes.image import known, layers, recipe, wheels
 from sandboxes.image.engine import connect
+from sandboxes.image.manifest import LABEL, Manifest, from_label
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 Say = Callable[[str], None]
 
+BUILD_PREFIX = "image-"
 BUILD_SECONDS = 1800.0
 """The engine's answer to a build step may take this long; compiling PyTorch's sources on one slow core does not."""
 
@@ -51,7 +53,7 @@ def cache_folder() -> Path:
 def digest(tag: str) -> str | None:
     """The identity of an image in the engine's store (`sha256:…`), None where it is not there."""
     with closing(connect()) as client:
-        return _digest(client, tag)
+        return engine_digest(client, tag)
 
 
 def ensure(say: Say = print) -> str:
@@ -62,36 +64,46 @@ def ensure(say: Say = print) -> str:
 
 def build(*, force: bool = False, say: Say = print) -> str:
     """Build what is missing of the wanted image, everything with `force`; its digest."""
+    found = building(lambda client, scratch, log: _build_missing(client, scratch, log, force=force, say=say), say)
+    say(f"The sandbox image {recipe.wanted_tag()} is ready.")
+    return found
+
+
+def building(make: Callable[[DockerClient, Path, Path], str], say: Say) -> str:
+    """Do some making of images alone on this machine, with a scratch folder and a log; faults become sentences."""
     from docker.errors import DockerException  # noqa: PLC0415
 
     log = cache_folder() / "image.log"
-    with closing(connect(BUILD_SECONDS)) as client, _alone(say), _scratch() as scratch:
+    with closing(connect(BUILD_SECONDS)) as client, _alone(say), scratch_folder(BUILD_PREFIX) as scratch:
+        for left in cache_folder().glob(f"{BUILD_PREFIX}*"):
+            if left != scratch:  # of a build that was killed: no other runs now
+                shutil.rmtree(left, ignore_errors=True)
         log.write_bytes(b"")
         try:
-            found = _build_missing(client, scratch, log, force=force, say=say)
+            return make(client, scratch, log)
         except (DockerException, OSError) as error:
             raise EnvironmentFault(
                 f"The sandbox image could not be built ({str(error)[:200]}); `rsi doctor` tells what is missing, and "
                 f"{log} how far it came."
             ) from error
-    say(f"The sandbox image {recipe.wanted_tag()} is ready.")
-    return found
 
 
 def _build_missing(client: DockerClient, scratch: Path, log: Path, *, force: bool, say: Say) -> str:
     tags = recipe.wanted_tags()
-    if force or _digest(client, tags.packages) is None:
+    if force or engine_digest(client, tags.packages) is None:
         _build_packages(client, tags, scratch, log, force=force, say=say)
-    if force or _digest(client, tags.sandbox) is None:
-        context = {"Dockerfile": recipe.HERE / "Dockerfile", "guest": recipe.GUEST}
-        _docker_build(client, context, tags.sandbox, {"packages": tags.packages}, log)
+    if force or engine_digest(client, tags.sandbox) is None:
+        layers.make_sandbox(client, scratch, log)
     stale = set(tags.model_dump().values()) - set(recipe.wanted_tags().model_dump().values())
     for tag in stale:
         # The sources changed under our hands: a tag must never name an image made of other files than it says.
-        if _digest(client, tag):
+        if engine_digest(client, tag):
             client.images.remove(tag, force=True)
-    found = _digest(client, tags.sandbox)
-    return found or _build_missing(client, scratch, log, force=False, say=say)
+    found = engine_digest(client, tags.sandbox)
+    if found is None:
+        return _build_missing(client, scratch, log, force=False, say=say)
+    known.remember(found, layers.manifest_of(client, tags.sandbox), "built")
+    return found
 
 
 def list_images() -> tuple[ImageFacts, ...]:
@@ -104,11 +116,11 @@ def list_images() -> tuple[ImageFacts, ...]:
                 digest=str(image.id),
                 bytes=int(image.attrs.get("Size", 0)),
                 created=str(image.attrs.get("Created", "")),
-                wanted=tag in current,
+                wanted=is_wanted(tag, from_label(image.labels.get(LABEL)), current),
             )
             for image in client.images.list()
             for tag in image.tags
-            if _ours(tag)
+            if is_ours(tag)
         ]
     return tuple(sorted(facts, key=lambda fact: fact.tag))
 
@@ -117,7 +129,7 @@ def remove(tag: str) -> None:
     """Take one of our images out of the engine's store; refuses any other and any that a container uses."""
     from docker.errors import APIError, ImageNotFound  # noqa: PLC0415
 
-    if not _ours(tag):
+    if not is_ours(tag):
         raise UsageError(f"{tag} is not an image of this project; `rsi image list` names those that are.")
     try:
         # Deleting gigabytes of small files takes a while on a busy disk.
@@ -129,11 +141,18 @@ def remove(tag: str) -> None:
         raise EnvironmentFault(f"The engine keeps {tag}, because it is in use: end what runs in it first.") from error
 
 
-def _ours(tag: str) -> bool:
-    return tag.split(":", maxsplit=1)[0] in {recipe.REPOSITORY, recipe.PACKAGES_REPOSITORY, recipe.BASE_REPOSITORY}
+def is_wanted(tag: str, manifest: Manifest | None, current: set[str]) -> bool:
+    """Whether an image is one of the current ones, or one with a task's packages on it."""
+    return tag in current or (manifest is not None and bool(manifest.asked) and manifest.parent in current)
 
 
-def _digest(client: DockerClient, tag: str) -> str | None:
+def is_ours(tag: str) -> bool:
+    """Whether a tag is of this project."""
+    return tag.split(":", maxsplit=1)[0] in recipe.REPOSITORIES
+
+
+def engine_digest(client: DockerClient, tag: str) -> str | None:
+    """As `digest`, of an engine that is connected."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
 
     try:
@@ -146,51 +165,22 @@ def _build_packages(
     client: DockerClient, tags: recipe.Tags, scratch: Path, log: Path, *, force: bool, say: Say
 ) -> None:
     """The base and the packages have nothing to do with each other until they are put together: both at once."""
-    lock = recipe.lock_file()
     site_packages = Path(tempfile.mkdtemp(prefix="site-packages-", dir=scratch))
 
     def have_base() -> None:
-        if force or _digest(client, tags.base) is None:
-            base.ensure_base(client, tags.base, Path(tempfile.mkdtemp(prefix="base-", dir=scratch)), log, say)
+        if force or engine_digest(client, tags.base) is None:
+            layers.make_base(client, Path(tempfile.mkdtemp(prefix="base-", dir=scratch)), log, say)
 
     def have_packages() -> None:
         say(f"Fetching NumPy and PyTorch ({recipe.torch_source()} build) for the sandbox image …")
-        wheels.fetch(lock, site_packages, log)
+        wheels.fetch(recipe.lock_file(), site_packages, log)
         wheels.trim(site_packages)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for step in [pool.submit(have_base), pool.submit(have_packages)]:
             step.result()
     say("Putting the image together and compiling what is in it …")
-    context = {"Dockerfile": recipe.HERE / "packages" / "Dockerfile", "site-packages": site_packages}
-    _docker_build(client, context, tags.packages, {"base": tags.base}, log)
-
-
-def _docker_build(
-    client: DockerClient, context: dict[str, Path], tag: str, arguments: dict[str, str], log: Path
-) -> None:
-    """Build from a streamed context with the classic builder, which every engine has; no step has a network."""
-    steps = client.api.build(
-        fileobj=cast(IO[bytes], archive.stream(context)),  # the client hands it to its HTTP library, which takes blocks
-        custom_context=True,
-        tag=tag,
-        buildargs=arguments,
-        network_mode="none",
-        platform=recipe.PLATFORM,
-        rm=True,
-        forcerm=True,
-        decode=True,
-        labels={"rsi.image": tag, "rsi.torch": recipe.torch_source()},
-    )
-    with log.open("a", encoding="utf-8") as stream:
-        for step in steps:
-            stream.write(step.get("stream", ""))
-            if error := step.get("error"):
-                stream.write(error + "\n")
-                raise EnvironmentFault(
-                    f"The engine could not build {tag} ({error.strip()[:200]}); read {log}, mend it and run "
-                    "`rsi image build` again."
-                )
+    layers.make_packages(client, site_packages, scratch, log)
 
 
 @contextmanager
@@ -206,9 +196,9 @@ def _alone(say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_folder(prefix: str) -> Iterator[Path]:
     """A folder for gigabytes: in the cache, because a temporary folder is often a small piece of memory."""
-    folder = Path(tempfile.mkdtemp(prefix="image-", dir=cache_folder()))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=cache_folder()))
     try:
         yield folder
     finally:

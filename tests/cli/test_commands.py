@@ -39,6 +39,10 @@ def rsi(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["run", "digits", "--source", "x"], 2, "--source"),
         (["run", "digits", "--data", "nowhere.csv", "--sandbox", "process"], 2, "neither a file nor a folder"),
         (["run", "charlm", "--sandbox", "process"], 2, "PyTorch"),
+        (["run", "digits", "--sandbox", "process", "--runtime", "runsc"], 2, "go with --sandbox docker"),
+        (["run", "digits", "--gpus", "two"], 2, "say all, a number, or device=0,1"),
+        (["image", "load", "nowhere.rsi"], 2, "cannot be read"),
+        (["image", "load", "."], 1, "plain file"),
         (["show", "latest"], 2, "rsi run"),
         (["show", "."], 2, "not a run folder"),
         (["resume", "nothing"], 2, "no run"),
@@ -77,7 +81,8 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run of `digits` in the process sandbox."""
     folder = tmp_path_factory.mktemp("finished")
-    done = rsi(folder, "run", "digits", "--sandbox", "process", "--experiments", "4", "--confirm", "2", "--seed", "3")
+    done = rsi(folder, "run", "digits", "--sandbox", "process", "--experiments", "4", "--confirm", "2", "--seed", "3",
+               "--parallel", "1", "--policy", "greedy", "--no-certify")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "NOT ISOLATED" in done.stdout
     assert "ledger head" in done.stdout.splitlines()[-1]
@@ -152,7 +157,7 @@ def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> No
 def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
     (folder,) = (finished / "runs").iterdir()
     done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
-               RSI_RUNS=str(finished / "again"))  # fmt: skip
+               "--parallel", "1", "--policy", "greedy", "--no-certify", RSI_RUNS=str(finished / "again"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     old = json.loads(rsi(finished, "show", str(folder), "--json").stdout)
     new = json.loads(rsi(finished, "show", "latest", "--json", RSI_RUNS=str(finished / "again")).stdout)
@@ -162,7 +167,7 @@ def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
 def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500", "--no-certify"],
         cwd=tmp_path, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -184,7 +189,7 @@ def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -
 def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path: Path) -> None:
     settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500", "--no-certify"],
         cwd=tmp_path, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -197,3 +202,73 @@ def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path:
     done = rsi(tmp_path, "resume", "latest", "--experiments", "1")
     assert done.returncode == 0, done.stderr
     assert rsi(tmp_path, "verify", "latest").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--alpha", "0"], "--alpha is 0"),
+        (["--alpha", "1"], "--alpha is 1"),
+        (["--alpha", "-0.1"], "--alpha is -0.1"),
+        (["--alpha", "nan"], "--alpha is nan"),
+        (["--certify-share", "1"], "--certify-share is 1"),
+        (["--null-edits", "0.6"], "--null-edits is 0.6"),
+        (["--null-edits", "nan"], "--null-edits is nan"),
+        (["--policy-option", "margin"], "key=value"),
+        (["--policy-option", "margin=[1]"], "margin: write a number"),
+        (["--policy-option", "margin=nan"], "margin: write a number"),
+        (["--policy-option", "margin=1e"], "margin: write a number"),
+        (["--policy", "greedy", "--policy-option", "margin=1"], "greedy has no option 'margin': it takes none"),
+    ],
+)
+def test_what_cannot_be_tested_with_is_one_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = rsi(tmp_path, "run", "digits", "--sandbox", "process", *arguments)
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    assert words in sentence
+    assert not (tmp_path / "runs").exists()
+
+
+POLICY = """from rsi.policies.greedy import Greedy
+
+class Tuned(Greedy):
+    name = "tuned"
+
+    def __init__(self, margin: float = 0.0, word: str = "", strict: bool = False) -> None:
+        assert (margin, word, strict) == (1.5, "bare-word", True)
+"""
+
+
+def test_a_policys_options_are_typed_and_an_unknown_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tuned.py").write_text(POLICY)
+    run = ["run", "digits", "--sandbox", "process", "--experiments", "0", "--policy", "tuned.py:Tuned"]
+    unknown = rsi(tmp_path, *run, "--policy-option", "margn=1")
+    assert unknown.returncode == 2
+    assert "has no option 'margn': did you mean 'margin'?" in unknown.stderr
+    options = [item for text in ("margin=1.5", "word=bare-word", "strict=true") for item in ("--policy-option", text)]
+    done = rsi(tmp_path, *run, *options)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(rsi(tmp_path, "log", "latest", "--kind", "run.started", "--json").stdout)["body"]["configuration"]
+    assert told["policy"]["options"] == {"margin": 1.5, "word": "bare-word", "strict": True}
+    assert (told["certify"], told["alpha"], told["shared_seeds"]) == (True, 0.05, True)
+
+
+def test_a_run_tests_what_it_gains_unless_told_not_to(tmp_path: Path) -> None:
+    run = ["run", "digits", "--sandbox", "process", "--seed", "3", "--parallel", "1", "--policy", "greedy"]
+    done = rsi(tmp_path, *run, "--trials", "16", "--certify-share", "0.5", "--experiments", "3")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(rsi(tmp_path, "show", "latest", "--json").stdout)
+    assert shown["milestones"], "nothing was kept, so nothing was shown; choose another seed"
+    assert shown["trials"] <= 16
+    assert ("Certified: " in done.stdout) == (shown["certified"] is not None)
+    assert ("Nothing is certified" in done.stdout) == (shown["certified"] is None)
+    more = rsi(tmp_path, "resume", "latest", "--trials", "17")
+    assert more.returncode == 0, more.stderr
+
+
+def test_attribution_needs_kept_edits_and_enough_trials(finished: Path) -> None:
+    kept = json.loads(rsi(finished, "show", "latest", "--json").stdout)["kept"]
+    assert kept, "nothing was kept, so nothing was shown; choose another seed"
+    done = rsi(finished, "attribute", "latest", "--trials", "3")
+    assert done.returncode == 2
+    assert "takes at least" in done.stderr

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsi.edits import CheckedEdit, Refusal, RefusalCode, check, inspect_code, render_diff
+from rsi.edits import CheckedEdit, Refusal, RefusalCode, check, inspect_code, render_diff, transplant
 from rsi.edits.tree import summary
 from rsi.records import Edit, EditFormat
 
@@ -181,3 +181,50 @@ def test_values_that_look_alike_have_different_digests(one: str, other: str) -> 
 def test_the_size_of_the_tree_grows_with_code_not_with_comments() -> None:
     small, same, larger = (summary({"t.py": text})[1] for text in ("x = 1\n", "# why\nx = (1)\n", "x = 1 + 2\n"))
     assert small == same < larger
+
+
+# --- carrying a change over ---------------------------------------------------------------------------------------
+
+
+def at_lines(**changed: str) -> dict[str, str]:
+    lines = [f"LINE_{number} = 0" for number in range(12)]
+    for number, text in changed.items():
+        lines[int(number.removeprefix("line"))] = text
+    return {"train.py": "\n".join(lines) + "\n"}
+
+
+def test_a_change_is_carried_over_to_code_that_changed_elsewhere() -> None:
+    edit = transplant(at_lines(), at_lines(line2="LINE_2 = 1"), at_lines(line9="LINE_9 = 5"))
+    assert isinstance(edit, Edit)
+    assert edit.files == at_lines(line2="LINE_2 = 1", line9="LINE_9 = 5")
+
+
+def test_a_change_is_taken_back_and_nothing_else() -> None:
+    kept = at_lines(line2="LINE_2 = 1")
+    edit = transplant(kept, at_lines(), at_lines(line2="LINE_2 = 1", line9="LINE_9 = 5"))
+    assert isinstance(edit, Edit)
+    assert edit.files == at_lines(line9="LINE_9 = 5")
+
+
+def test_a_change_of_the_same_lines_is_refused_whole() -> None:
+    edit = transplant(at_lines(), at_lines(line2="LINE_2 = 1", line9="A = 1"), at_lines(line2="LINE_2 = 2"))
+    assert isinstance(edit, Refusal)
+    assert edit.code is RefusalCode.NOT_APPLICABLE
+    assert "train.py" in edit.reason
+
+
+def test_a_change_that_is_there_already_is_none() -> None:
+    edit = transplant(at_lines(), at_lines(line2="LINE_2 = 1"), at_lines(line2="LINE_2 = 1"))
+    assert isinstance(edit, Refusal)
+    assert edit.code is RefusalCode.NO_CHANGE
+
+
+@given(st.dictionaries(st.sampled_from(range(0, 12, 4)), st.integers(1, 9)), st.sampled_from(range(2, 12, 4)))
+def test_carried_over_and_taken_back_gives_the_code_before(others: dict[int, int], mine: int) -> None:
+    onto = at_lines(**{f"line{number}": f"LINE = {value}" for number, value in others.items()})
+    before, after = at_lines(), at_lines(**{f"line{mine}": "MINE = 1"})
+    edit = transplant(before, after, onto)
+    assert isinstance(edit, Edit)
+    back = transplant(after, before, edit.files)
+    assert isinstance(back, Edit)
+    assert back.files == onto

@@ -31,6 +31,15 @@ def test_a_shift_of_all_logits_changes_no_loss(logits, shift):
     np.testing.assert_allclose(clipped_losses(logits + shift, targets), clipped_losses(logits, targets), atol=1e-9)
 
 
+@given(LOGITS, st.integers(1, 40))
+def test_losses_are_the_same_to_the_last_bit_in_pieces_of_any_size(logits, size):
+    targets = np.array([[0, 3], [6, 1]])
+    whole = np.minimum(-np.take_along_axis(log_softmax(logits), targets.reshape(-1, 1), axis=-1), CLIP_NATS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evals.likelihood.PIECE_NUMBERS", size)
+        assert clipped_losses(logits.reshape(2, 2, 7), targets).tolist() == whole.reshape(2, 2).tolist()
+
+
 def test_a_uniform_guess_costs_the_logarithm_of_the_number_of_classes():
     losses = clipped_losses(np.zeros((2, 3, 256), dtype=np.float32), np.zeros((2, 3), dtype=np.uint8))
     assert losses == pytest.approx(np.full((2, 3), math.log(256)))

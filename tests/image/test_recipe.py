@@ -33,10 +33,12 @@ def test_the_tag_is_the_same_wherever_the_code_lies(ingredients: Path, monkeypat
     ("changed", "rebuilt"),
     [
         ("guest/__init__.py", {"sandbox"}),
-        ("image/Dockerfile", {"sandbox"}),
         ("image/requirements-cpu.txt", {"sandbox", "packages"}),
         ("image/wheels.py", {"sandbox", "packages"}),
-        ("image/packages/Dockerfile", {"sandbox", "packages"}),
+        ("image/compiling.py", {"sandbox", "packages"}),
+        ("image/layers.py", {"sandbox", "packages"}),
+        ("image/debian.txt", {"sandbox", "packages", "base"}),
+        ("image/bundle.py", {"sandbox", "packages", "base"}),
         ("image/base.py", {"sandbox", "packages", "base"}),
         ("image/recipe.py", {"sandbox", "packages", "base"}),
         ("image/store.py", set()),
@@ -79,3 +81,14 @@ def test_the_source_of_pytorch_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RSI_TORCH", "rocm")
     with pytest.raises(UsageError, match="set it to `cpu` or `cuda`"):
         recipe.wanted_tag()
+
+
+def test_a_tasks_packages_name_its_image_whatever_their_order(ingredients: Path) -> None:
+    plain = recipe.wanted_tag()
+    assert recipe.extras_tag([], []) == plain
+    one = recipe.extras_tag(["a==1", "b==2"], ["c=3"])
+    assert re.fullmatch(r"rsi-extras:[0-9a-f]{12}", one)
+    assert recipe.extras_tag(["b==2", "a==1"], ["c=3"]) == one
+    assert len({one, recipe.extras_tag(["a==1"], ["c=3"]), recipe.extras_tag(["a==1", "b==2", "c=3"], [])}) == 3
+    (ingredients / "guest" / "new.py").write_text("")
+    assert recipe.extras_tag(["a==1", "b==2"], ["c=3"]) != one

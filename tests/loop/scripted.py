@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import time
+
+from rsi.execution import Job, Outcome, Watch
 from rsi.protocols import Exhausted
 from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Propose, Provenance
+from rsi.testing.fake_sandbox import FakeSandbox
 from rsi.testing.fake_verifier import FakeVerifier
 
 
@@ -16,9 +22,9 @@ class Scripted:
         self.words = script.split()
 
     def propose(self, brief: Brief) -> Proposal:
-        if brief.experiment > len(self.words):
+        if brief.turn > len(self.words):
             raise Exhausted("The script is over.")
-        word = self.words[brief.experiment - 1]
+        word = self.words[brief.turn - 1]
         if word == "raise":
             raise ValueError("scripted")
         value, _, marker = word.partition(":")
@@ -33,6 +39,46 @@ class Scripted:
             rationale=f"try {word}",
             provenance=Provenance(proposer=self.name),
         )
+
+
+class Patching:
+    """`"value=30 two=fake:peek"`: the n-th word sets VALUE, or turns the incumbent's line `# two` into another."""
+
+    name = "patching"
+
+    def __init__(self, script: str) -> None:
+        self.words = script.split()
+
+    def propose(self, brief: Brief) -> Proposal:
+        if brief.turn > len(self.words):
+            raise Exhausted("The script is over.")
+        word = self.words[brief.turn - 1]
+        place, _, new = word.partition("=")
+        code = brief.code["train.py"]
+        text = (
+            re.sub(r"^VALUE = .*$", f"VALUE = {new}", code, flags=re.MULTILINE)
+            if place == "value"
+            else code.replace(f"# {place}", f"{place} = 1  # {new.replace(':', ': ')}")
+        )
+        return Proposal(
+            edit=Edit(format=EditFormat.WHOLE_FILE, files={"train.py": text}),
+            rationale=f"try {word}",
+            provenance=Provenance(proposer=self.name),
+        )
+
+
+class Uneven(FakeSandbox):
+    """The fake sandbox on a machine whose speed depends on the job and on `salt`, so trials overtake each other."""
+
+    def __init__(self, salt: int = 0) -> None:
+        super().__init__()
+        self.salt = salt
+
+    def run(self, job: Job, watch: Watch | None = None) -> Outcome:
+        """As the fake, some time later."""
+        told = f"{self.salt} {job.purpose} {job.environment.get('RSI_SEED')} {job.inputs.get('code/train.py')!r}"
+        time.sleep(hashlib.sha256(told.encode()).digest()[0] / 255 * 0.05)
+        return super().run(job, watch)
 
 
 class Careful:
@@ -51,6 +97,29 @@ class Careful:
 
     def plan(self, history):  # type: ignore[no-untyped-def]
         return Propose(rule="careful", reason="always")
+
+
+class Restless(Careful):
+    """Measures the parent again for each experiment, so that closed ones are compared with more and more."""
+
+    name = "restless"
+
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
+        if len(comparison.incumbent.observations) < len(history.past):
+            return Measure(rule="restless", reason="once more", arm="incumbent")
+        return super().decide(comparison, history)
+
+
+class Keeping:
+    """A policy that keeps whatever gives a score."""
+
+    name = "keeping"
+
+    def decide(self, comparison, history):  # type: ignore[no-untyped-def]
+        return Keep(rule="keeping", reason="always")
+
+    def plan(self, history):  # type: ignore[no-untyped-def]
+        return Propose(rule="keeping", reason="always")
 
 
 class Raising:

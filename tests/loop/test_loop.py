@@ -12,7 +12,7 @@ from composing import HERE, SANDBOX, configuration, go_on, run, said
 from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
-from rsi.records import ExperimentStatus, Keep, Measure, Rejected, VerifierError
+from rsi.records import ExperimentStatus, Keep, Measure, Propose, Rejected, VerifierError
 from rsi.review.improvement import statement
 from rsi.review.summary import summarise
 from rsi.session import resume, start
@@ -119,6 +119,9 @@ def test_more_trials_of_a_candidate_that_then_crash_close_it_without_a_score(tmp
 
         def decide(self, comparison, history):
             return Measure(rule="more", reason="never enough", arm="incumbent")
+
+        def plan(self, history):
+            return Propose(rule="more", reason="always")
 
     config = configuration(tmp_path, "30")
     with start(config, said, root=tmp_path / "runs") as session:

@@ -52,7 +52,7 @@ def told(record: ReadRun) -> list[tuple[object, ...]]:
     return rows
 
 
-def killed_at(folder: Path, event: int) -> None:
+def killed_at(folder: Path, event: int, parallel: int = 1) -> None:
     """In a child process: run, and die by SIGKILL as soon as that event is durable."""
     child = os.fork()
     if child == 0:
@@ -62,7 +62,7 @@ def killed_at(folder: Path, event: int) -> None:
                 if recorded.seq == event:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            run(folder, configuration(folder, SCRIPT, confirm=2), [die])
+            run(folder, configuration(folder, SCRIPT, confirm=2, parallel=parallel), [die])
         finally:
             os._exit(9)
     _, status = os.waitpid(child, 0)
@@ -89,6 +89,22 @@ def test_a_run_killed_at_any_event_goes_on_as_if_it_had_not_been(memory_folder: 
         assert len(trainings) == len(set(trainings)), f"a trial was trained twice after event {event}"
         keys = [(x.body["experiment"], str(x.body["comparison"])) for x in record.events if x.kind == "policy.decided"]
         assert len(keys) == len(set(keys)), f"a decision was repeated after event {event}"
+        report = verify(folder, trust_paths=True)
+        assert report.ok, (event, report.problems)
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_so_does_one_with_trials_side_by_side(memory_folder: Path, share: int) -> None:
+    code, whole = run(memory_folder, configuration(memory_folder, SCRIPT, confirm=2, parallel=2))
+    assert code == 0
+    expected = told(whole)
+    for event in range(2 + share, len(whole.events) - 4, 6):
+        shutil.rmtree(memory_folder / "runs")
+        killed_at(memory_folder, event, parallel=2)
+        (folder,) = list_runs(memory_folder / "runs")
+        code, record = go_on(folder)
+        assert code == 0, (event, record.state.paused)
+        assert told(record) == expected, f"killed at event {event}"
         report = verify(folder, trust_paths=True)
         assert report.ok, (event, report.problems)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from rsi import plugins
-from rsi.configuration import Component, parse_options
+from rsi.configuration import Component
 from rsi.errors import UsageError
 from rsi.policies.expected_gain import ExpectedGain
 from rsi.policies.fixed import Fixed
@@ -53,17 +53,6 @@ def test_is_registered_under_its_own_name(name: str) -> None:
 def test_options_that_mean_nothing_are_refused_in_words(make: Callable[[], Policy], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         make()
-
-
-def test_options_on_the_command_line_are_numbers_words_and_truths() -> None:
-    told = parse_options("--policy-option", ["seeds=3", "alpha=0.01", "name=x=y", "sure=true", "empty="])
-    assert told == {"seeds": 3, "alpha": 0.01, "name": "x=y", "sure": True, "empty": ""}
-
-
-@pytest.mark.parametrize("word", ["seeds", "=3", "a b=1", "seeds=1 seeds=2"])
-def test_an_option_that_is_none_is_refused_in_words(word: str) -> None:
-    with pytest.raises(UsageError, match="--policy-option takes NAME=VALUE"):
-        parse_options("--policy-option", word.split() if word.count("=") > 1 else [word])
 
 
 def test_a_policy_and_its_options_are_told_apart_from_what_it_does_not_take() -> None:

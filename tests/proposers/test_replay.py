@@ -22,7 +22,7 @@ def patch(old: int, new: int) -> str:
     return f"--- a/train.py\n+++ b/train.py\n@@ -1,2 +1,2 @@\n-RATE = {old}\n+RATE = {new}\n print(RATE)\n"
 
 
-def test_patches_come_in_the_order_of_their_names_and_by_the_number_of_the_experiment(tmp_path: Path) -> None:
+def test_patches_come_in_the_order_of_their_names_and_by_the_turn(tmp_path: Path) -> None:
     (tmp_path / "02.diff").write_text(patch(1, 3))
     (tmp_path / "01.patch").write_text("# Double the rate:\n# steps are short.\n" + patch(1, 2))
     (tmp_path / "notes.txt").write_text("no patch")

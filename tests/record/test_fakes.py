@@ -17,6 +17,7 @@ from rsi.prediction import decode_array, encode_array, job_inputs, read_answer
 from rsi.protocols import Sandbox, Verifier
 from rsi.records import Rejected, Scored, Verdict, VerifierError
 from rsi.task import load_task
+from rsi.testing.execution_record import check_record
 from rsi.testing.fake_sandbox import ENDINGS, FakeSandbox, write_fake_task
 from rsi.testing.fake_verifier import FakeVerifier
 from rsi.testing.verifier_conformance import CHECKS, VerifierCase
@@ -118,6 +119,17 @@ def test_every_scripted_ending_is_an_outcome_without_files(marker: str) -> None:
     assert (outcome.execution.kind, dict(outcome.outputs)) == (ENDINGS[marker], {})
     assert outcome.execution.detail
     assert outcome.execution.out_of_memory == (marker == "oom")
+
+
+@pytest.mark.parametrize("marker", ["", *ENDINGS])
+def test_every_ending_leaves_a_record_that_holds(marker: str) -> None:
+    code = f"VALUE = 2\n# fake: {marker}\n"
+    job = Job(purpose="train", argv=("code/train.py",), inputs={"code/train.py": code.encode()}, shape=SHAPE)
+    outcome = FakeSandbox().run(job)
+    check_record(job, outcome)
+    assert outcome.course is not None
+    assert outcome.course.series is not None
+    assert outcome.execution.usage.written_bytes is None  # nothing was written, and nothing measured
 
 
 def test_a_crash_names_its_line_and_code_without_a_value_crashes() -> None:

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,11 @@ from hypothesis import strategies as st
 from rsi import chain
 from rsi import ledger as ledger_module
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
-from rsi.ledger import GENESIS, Ledger, check_chain, read_events
+from rsi.events import TrialStarted
+from rsi.ledger import GENESIS, Event, Ledger, check_chain, read_events
+from rsi.memory import MemoryLedger
 from rsi.redaction import Redactor
+from rsi.storage import EventLog
 
 NONE = Redactor.none()
 VALUES = st.recursive(
@@ -47,6 +50,16 @@ def write(folder: Path, bodies: list[dict[str, Any]]) -> Path:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     return write(tmp_path / "run-1", [{"n": n, "text": "é \u202e", "x": [n / 7, None, True]} for n in range(5)])
+
+
+@pytest.fixture(params=["disk", "memory"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger | MemoryLedger]:
+    with make_log(request.param, tmp_path) as log:
+        yield log
+
+
+def make_log(kind: str, folder: Path, redactor: Redactor = NONE) -> Ledger | MemoryLedger:
+    return MemoryLedger(redactor) if kind == "memory" else Ledger.create(folder / "ledger.jsonl", redactor)
 
 
 def seal(**changes: Any) -> bytes:
@@ -94,11 +107,12 @@ def test_a_line_is_canonical_json_whose_hash_covers_all_other_fields(written: Pa
         previous = digest
 
 
-def test_keys_that_are_numbers_and_tuples_come_back_as_json_holds_them(tmp_path: Path) -> None:
-    with Ledger.create(tmp_path / "ledger.jsonl", NONE) as ledger:
-        event = ledger.append("kind", {"a": (1, 2), "b": {1: "x", 10: "y", 2: "z"}})
+def test_keys_that_are_numbers_and_tuples_come_back_as_json_holds_them(log: EventLog) -> None:
+    event = log.append("kind", {"a": (1, 2), "b": {1: "x", 10: "y", 2: "z"}})
     assert event.body == {"a": [1, 2], "b": {"1": "x", "10": "y", "2": "z"}}
-    assert list(read_events(tmp_path / "ledger.jsonl")) == [event]
+    assert list(log.events) == [event]
+    if isinstance(log, Ledger):
+        assert list(read_events(log.path)) == [event]
 
 
 def test_an_append_is_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,31 +127,75 @@ def test_an_append_is_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pyt
         assert synced == [(tmp_path / "ledger.jsonl").stat().st_size]
 
 
-def test_appends_from_many_threads_make_one_chain_and_are_told_in_order(tmp_path: Path) -> None:
-    with Ledger.create(tmp_path / "ledger.jsonl", NONE) as ledger:
-        told: list[int] = []
-        ledger.on_append.append(lambda event: told.append(event.seq))
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda n: ledger.append("kind", {"n": n}), range(200)))
-    report = check_chain(tmp_path / "ledger.jsonl")
-    assert (report.events, report.problem) == (200, None)
+def test_appends_from_many_threads_make_one_chain_and_are_told_in_order(log: Ledger | MemoryLedger) -> None:
+    told: list[int] = []
+    log.on_append.append(lambda event: told.append(event.seq))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: log.append("kind", {"n": n}), range(200)))
     assert told == list(range(200))
-    assert {event.body["n"] for event in read_events(tmp_path / "ledger.jsonl")} == set(range(200))
+    assert_a_chain(log.events)
+    assert {event.body["n"] for event in log.events} == set(range(200))
+    if isinstance(log, Ledger):
+        report = check_chain(log.path)
+        assert (report.events, report.problem) == (200, None)
+        assert list(read_events(log.path)) == log.events
+
+
+def assert_a_chain(events: Sequence[Event]) -> None:
+    """Numbered from 0, each hashed over all of it and over the one before."""
+    previous = GENESIS
+    for number, event in enumerate(events):
+        fields = event.model_dump()
+        assert (event.seq, event.previous) == (number, previous)
+        assert chain.seal(fields)[1] == event.hash
+        previous = event.hash
+
+
+@settings(max_examples=60, deadline=None)
+@given(bodies=st.lists(BODIES, max_size=6))
+def test_the_ledger_in_memory_makes_the_same_events_as_the_one_on_disk(
+    bodies: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with make_log("disk", tmp_path_factory.mktemp("run")) as disk:
+        for body in bodies:
+            disk.append("kind", body)
+    times = iter([event.time for event in disk.events])
+    memory = MemoryLedger(NONE, clock=lambda: next(times))
+    for body in bodies:
+        memory.append("kind", body)
+    assert memory.events == disk.events
+    assert (memory.head, len(memory)) == (disk.head, len(disk))
+
+
+def test_records_entered_in_memory_read_as_the_events_that_append_would_have_made() -> None:
+    started = TrialStarted(trial="1.1", experiment=1, slot=0, role="measure", split="dev", seed=7)
+    entered, appended = (MemoryLedger(NONE, clock=lambda: "2026-01-01T00:00:00.000000Z") for _ in range(2))
+    for _ in range(2):
+        assert entered.enter(started).kind == "trial.started"
+        appended.append("trial.started", started.model_dump(mode="json"))
+    told = [(e.seq, e.time, e.kind, e.body) for e in entered.events]
+    assert told == [(e.seq, e.time, e.kind, e.body) for e in appended.events]
+    assert [e.previous for e in entered.events] == [GENESIS, entered.events[0].hash]
+    assert entered.head == entered.events[-1].hash
 
 
 def test_time_does_not_go_backwards_when_the_clock_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger.create(tmp_path / "ledger.jsonl", NONE) as ledger:
         first = ledger.append("kind", {})
-        monkeypatch.setattr(ledger_module, "_now", lambda: "2001-01-01T00:00:00.000000Z")
+        monkeypatch.setattr(ledger_module, "now", lambda: "2001-01-01T00:00:00.000000Z")
         assert ledger.append("kind", {}).time == first.time
     assert check_chain(tmp_path / "ledger.jsonl").problem is None
+    times = iter(["2026-01-01T00:00:00.000000Z", "2001-01-01T00:00:00.000000Z"])
+    memory = MemoryLedger(NONE, clock=lambda: next(times))
+    assert memory.append("kind", {}).time == memory.append("kind", {}).time
 
 
-def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+def test_secrets_never_reach_the_record(tmp_path: Path, kind: str) -> None:
     secret = 'sk-"quoted"/and+more=='
-    with Ledger.create(tmp_path / "ledger.jsonl", Redactor({"API_KEY": secret})) as ledger:
-        event = ledger.append("kind", {"text": f"key is {secret}", secret: 1, "nested": [{"password": "hunter2"}]})
-    content = (tmp_path / "ledger.jsonl").read_text()
+    with make_log(kind, tmp_path, Redactor({"API_KEY": secret})) as log:
+        event = log.append("kind", {"text": f"key is {secret}", secret: 1, "nested": [{"password": "hunter2"}]})
+        content = log.path.read_text() if isinstance(log, Ledger) else str(log.events)
     assert "quoted" not in content
     assert "hunter2" not in content
     assert event.body["text"] == "key is [redacted API_KEY]"
@@ -149,21 +207,22 @@ def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
     ids=["nan", "inf", "long", "huge"],
 )
 def test_a_body_that_no_reader_would_accept_is_refused_and_nothing_written(
-    tmp_path: Path, body: dict[str, Any]
+    log: Ledger | MemoryLedger, body: dict[str, Any]
 ) -> None:
-    with Ledger.create(tmp_path / "ledger.jsonl", NONE) as ledger:
-        with pytest.raises(ValueError, match=r"."):
-            ledger.append("kind", body)
-        ledger.append("kind", {})
-    assert check_chain(tmp_path / "ledger.jsonl").events == 1
+    with pytest.raises(ValueError, match=r"."):
+        log.append("kind", body)
+    assert log.append("kind", {}).seq == 0
+    assert len(log) == 1
+    if isinstance(log, Ledger):
+        assert check_chain(log.path).events == 1
 
 
-def test_a_body_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+def test_a_body_nested_too_deeply_is_refused(log: EventLog) -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    with Ledger.create(tmp_path / "ledger.jsonl", NONE) as ledger, pytest.raises(ValueError, match="nested"):
-        ledger.append("kind", deep)
+    with pytest.raises(ValueError, match="nested"):
+        log.append("kind", deep)
     while deep:  # taken apart step by step: the interpreter itself recurses when it frees it
         deep = deep["a"]
 
@@ -215,12 +274,12 @@ def test_what_is_there_is_not_overwritten_and_what_is_not_is_said(written: Path,
             attempt(tmp_path / "nothing" / "ledger.jsonl")
 
 
-def test_a_closed_ledger_takes_nothing_more(written: Path) -> None:
-    ledger = Ledger.open(written, NONE)
-    ledger.close()
-    ledger.close()
+def test_a_closed_ledger_takes_nothing_more(log: EventLog) -> None:
+    log.append("kind", {})
+    log.close()
+    log.close()
     with pytest.raises(EnvironmentFault, match="closed"):
-        ledger.append("kind", {})
+        log.append("kind", {})
 
 
 def test_a_ledger_changed_under_its_writer_is_noticed(written: Path) -> None:

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsi.errors import IntegrityError, UsageError
+from rsi.memory import MemoryWorkspace
+from rsi.storage import CodeStore
 from rsi.workspace import LARGEST_OBJECT, Workspace
 
 TIME = "2026-01-01T00:00:00.123456Z"
@@ -35,6 +37,15 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path)
 
 
+@pytest.fixture(params=["disk", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> CodeStore:
+    return make_store(request.param, tmp_path)
+
+
+def make_store(kind: str, folder: Path) -> CodeStore:
+    return MemoryWorkspace() if kind == "memory" else Workspace.create(folder)
+
+
 def git(folder: Path, *arguments: str) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
     return subprocess.run(
@@ -42,7 +53,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-def store(workspace: Workspace, kind: bytes, body: bytes) -> str:
+def put_object(workspace: Workspace, kind: bytes, body: bytes) -> str:
     """An object written past all checks, under its right name."""
     raw = kind + b" " + str(len(body)).encode() + b"\0" + body
     sha = hashlib.sha1(raw).hexdigest()
@@ -54,21 +65,27 @@ def store(workspace: Workspace, kind: bytes, body: bytes) -> str:
 
 def commit_of(workspace: Workspace, *entries: tuple[bytes, bytes, str]) -> str:
     body = b"".join(mode + b" " + name + b"\0" + bytes.fromhex(sha) for mode, name, sha in entries)
-    tree = store(workspace, b"tree", body)
+    tree = put_object(workspace, b"tree", body)
     person = b"a <a@b> 1 +0000"
-    return store(workspace, b"commit", b"tree %b\nauthor %b\ncommitter %b\n\nm\n" % (tree.encode(), person, person))
+    return put_object(
+        workspace, b"commit", b"tree %b\nauthor %b\ncommitter %b\n\nm\n" % (tree.encode(), person, person)
+    )
 
 
+@pytest.mark.parametrize("kind", ["disk", "memory"])
 @settings(max_examples=25, deadline=None)
 @given(code=CODES, message=st.text())
 def test_code_comes_back_as_it_was_committed_and_its_name_follows_from_it(
-    code: dict[str, str], message: str, tmp_path_factory: pytest.TempPathFactory
+    kind: str, code: dict[str, str], message: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    one, two = (Workspace.create(tmp_path_factory.mktemp("run")) for _ in range(2))
+    one, two = (make_store(kind, tmp_path_factory.mktemp("run")) for _ in range(2))
     commit = one.commit(code, message, [], TIME)
     assert commit == two.commit(dict(reversed(code.items())), message, [], TIME) == one.commit(code, message, [], TIME)
     assert one.read(commit) == code
     assert one.has(commit)
+    one.read(commit).clear()
+    assert one.read(commit) == code, "what a reader does to its copy changed the commit"
+    assert one.commit({**code, "further": ""}, message, [commit], TIME) != commit
 
 
 @settings(max_examples=8, deadline=None)
@@ -102,12 +119,13 @@ def test_git_log_kept_shows_the_improvements(workspace: Workspace, tmp_path: Pat
     assert (again.refs(), again.kept()) == (names, second)
 
 
-def test_kept_moves_and_marks_can_be_made_again(workspace: Workspace) -> None:
-    commits = [workspace.commit({"a.py": f"{n}\n"}, "m", [], TIME) for n in range(3)]
+def test_kept_moves_and_marks_can_be_made_again(store: CodeStore) -> None:
+    assert (store.kept(), store.refs()) == (None, {})
+    commits = [store.commit({"a.py": f"{n}\n"}, "m", [], TIME) for n in range(3)]
     for commit in commits:
-        workspace.keep(commit)
-        workspace.mark(1, commit)
-        assert (workspace.kept(), workspace.refs()["refs/experiments/0001"]) == (commit, commit)
+        store.keep(commit)
+        store.mark(1, commit)
+        assert (store.kept(), store.refs()["refs/experiments/0001"]) == (commit, commit)
 
 
 def test_objects_are_on_disk_before_a_reference_names_them(
@@ -130,28 +148,28 @@ def test_objects_are_on_disk_before_a_reference_names_them(
     "path",
     UNSAFE,
 )
-def test_an_unsafe_path_is_not_committed(workspace: Workspace, path: str) -> None:
+def test_an_unsafe_path_is_not_committed(store: CodeStore, path: str) -> None:
     with pytest.raises(UsageError, match="no path"):
-        workspace.commit({"a.py": "", path: ""}, "m", [], TIME)
+        store.commit({"a.py": "", path: ""}, "m", [], TIME)
 
 
 @pytest.mark.parametrize(
     "code", [{}, {"a": "", "a/b": ""}, {"a": "\ud800"}, {"a": "x" * LARGEST_OBJECT}, {f"{n}": "" for n in range(1025)}]
 )
-def test_code_that_could_not_be_read_back_is_not_committed(workspace: Workspace, code: dict[str, str]) -> None:
+def test_code_that_could_not_be_read_back_is_not_committed(store: CodeStore, code: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        workspace.commit(code, "m", [], TIME)
+        store.commit(code, "m", [], TIME)
 
 
-def test_a_commit_that_is_not_there_is_said(workspace: Workspace) -> None:
+def test_a_commit_that_is_not_there_is_said(store: CodeStore) -> None:
     for name in ("ab" * 20, "kept", "../../x", ""):
-        assert not workspace.has(name)
+        assert not store.has(name)
         with pytest.raises(IntegrityError, match="no commit"):
-            workspace.keep(name)
+            store.keep(name)
         with pytest.raises(IntegrityError, match="no commit"):
-            workspace.commit({"a.py": ""}, "m", [name], TIME)
+            store.commit({"a.py": ""}, "m", [name], TIME)
         with pytest.raises(IntegrityError):
-            workspace.read(name)
+            store.read(name)
 
 
 def test_a_folder_without_a_repository_is_said(tmp_path: Path) -> None:
@@ -204,27 +222,27 @@ def test_an_altered_object_is_mended_by_committing_again(workspace: Workspace) -
     ],
 )
 def test_trees_that_lead_elsewhere_are_refused(workspace: Workspace, mode: bytes, name: bytes) -> None:
-    target = store(workspace, b"blob", b"/etc/passwd")
+    target = put_object(workspace, b"blob", b"/etc/passwd")
     with pytest.raises(IntegrityError):
         workspace.read(commit_of(workspace, (mode, name, target)))
 
 
 def test_trees_nested_without_end_and_bombs_are_refused(workspace: Workspace) -> None:
-    tree = store(workspace, b"tree", b"")
+    tree = put_object(workspace, b"tree", b"")
     for _ in range(40):
-        tree = store(workspace, b"tree", b"40000 a\0" + bytes.fromhex(tree))
+        tree = put_object(workspace, b"tree", b"40000 a\0" + bytes.fromhex(tree))
     with pytest.raises(IntegrityError):
         workspace.read(commit_of(workspace, (b"40000", b"a", tree)))
-    bomb = store(workspace, b"blob", b"\0" * (20 * LARGEST_OBJECT))
+    bomb = put_object(workspace, b"blob", b"\0" * (20 * LARGEST_OBJECT))
     with pytest.raises(IntegrityError, match="was altered"):
         workspace.read(commit_of(workspace, (b"100644", b"a", bomb)))
-    part = store(workspace, b"blob", b"x" * (LARGEST_OBJECT - 100))
+    part = put_object(workspace, b"blob", b"x" * (LARGEST_OBJECT - 100))
     with pytest.raises(IntegrityError, match="holds more than"):
         workspace.read(commit_of(workspace, *((b"100644", b"%d" % n, part) for n in range(4))))
-    empty = store(workspace, b"blob", b"")
+    empty = put_object(workspace, b"blob", b"")
     with pytest.raises(IntegrityError, match="holds more than"):
         workspace.read(commit_of(workspace, *((b"100644", b"%04d" % n, empty) for n in range(1100))))
-    binary = store(workspace, b"blob", b"\xff\xfe")
+    binary = put_object(workspace, b"blob", b"\xff\xfe")
     with pytest.raises(IntegrityError, match="UTF-8"):
         workspace.read(commit_of(workspace, (b"100644", b"a", binary)))
 
@@ -238,11 +256,11 @@ def test_malformed_commits_and_trees_are_refused_in_a_sentence(
     body: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     workspace = Workspace.create(tmp_path_factory.mktemp("run"))
-    tree = store(workspace, b"tree", body)
+    tree = put_object(workspace, b"tree", body)
     good = b"author a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n\nm\n"
     for commit in (
-        store(workspace, b"commit", body),
-        store(workspace, b"commit", b"tree " + tree.encode() + b"\n" + good),
+        put_object(workspace, b"commit", body),
+        put_object(workspace, b"commit", b"tree " + tree.encode() + b"\n" + good),
     ):
         if body:
             with pytest.raises(IntegrityError):

@@ -52,6 +52,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
             body["reason"] = EVIL
         elif event["kind"] == "data.prepared":
             body["facts"] = {EVIL: [EVIL]}
+        elif event["kind"] == "trial.trained":
+            body["findings"] = [{"severity": "critical", "code": EVIL, "message": EVIL, "pointer": EVIL + "z" * 50_000}]
         elif event["kind"] == "trial.judged":
             body["verdict"]["findings"] = [
                 {"severity": "critical", "code": EVIL, "message": EVIL, "pointer": EVIL + "z" * 50_000}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from rsi import confined
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
 from rsi.protocols import Sandbox
-from rsi.testing.sandbox_conformance import SandboxConformance, completed, job
+from rsi.testing.sandbox_conformance import SandboxConformance, completed, course_of, job
 from sandboxes import process_tree
+from sandboxes.bell import Bell
 from sandboxes.process import ProcessSandbox
+from sandboxes.process_place import ProcessPlace
 
 
 def left_behind() -> list[str]:
@@ -34,8 +37,13 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+BYTES = {"read_bytes", "written_bytes", "device_read_bytes", "device_written_bytes"}
+
+
 class TestProcessSandbox(SandboxConformance):
     isolates = False
+    # The worker lets no one but root look at its account.
+    measures = SandboxConformance.measures | {"peak_stored_bytes"} | (BYTES if os.geteuid() == 0 else set())
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -97,3 +105,23 @@ def test_a_watcher_that_raises_leaves_nothing_behind() -> None:
     with pytest.raises(RuntimeError, match="broken watcher"):
         ProcessSandbox().run(job("import time\nprint('x')\ntime.sleep(25)"), broken)
     assert left_behind() == []
+
+
+def test_times_are_counted_from_the_start_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = ProcessPlace.await_ready
+
+    def late(place: ProcessPlace, bell: Bell) -> None:
+        time.sleep(1.0)
+        ready(place, bell)
+
+    monkeypatch.setattr(ProcessPlace, "await_ready", late)
+    sandbox = ProcessSandbox()
+    outcome = sandbox.run(job("print('hello')"))
+    sandbox.close()
+    execution = completed(outcome)
+    order, series = course_of(outcome).order, course_of(outcome).series
+    assert order is not None
+    assert series is not None
+    assert execution.setup_seconds >= 1.0
+    assert order.seconds[0] <= execution.usage.wall_seconds + 0.5
+    assert series.seconds[-1] <= execution.usage.wall_seconds + 0.5

@@ -54,6 +54,17 @@ def test_kept_and_discarded_add_up_to_what_was_seen(chunks: list[tuple[str, byte
     assert watched == {"stdout": streams.stdout, "stderr": streams.stderr}
 
 
+def test_streams_are_complete_once_the_worker_said_so_on_both() -> None:
+    streams = Streams(NONCE, 10_000)
+    streams.feed("stderr", b"e" + MARK + b"{}\n")
+    assert (streams.trailer, streams.complete) == (b"{}", False)  # the other stream may lag behind
+    streams.feed("stdout", b"o" + MARK[:4])
+    assert not streams.complete
+    streams.feed("stdout", MARK[4:] + b"\n")
+    streams.finish()
+    assert (streams.complete, streams.stdout, streams.stderr) == (True, b"o", b"e")
+
+
 def test_a_mark_whose_line_never_ends_is_the_programs_own_output() -> None:
     line = WorkerLine(NONCE)
     endless = MARK + b"x" * (LINE_BYTES + 1)

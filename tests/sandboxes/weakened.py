@@ -21,7 +21,7 @@ from escape_ground import SECRET_VARIABLE, Ground
 from rsi.execution import MIB, Job, Shape
 from rsi.testing.escapes import Protection as P  # noqa: N817 - as in the suite itself
 from sandboxes.bell import Bell
-from sandboxes.docker import DockerSandbox, collect, policy
+from sandboxes.docker import DockerSandbox, collect, host_view, policy
 from sandboxes.docker.cell import Cell
 from sandboxes.docker.pool import Pool
 from sandboxes.outputs import Intake
@@ -222,6 +222,7 @@ def patched(lacks: Iterable[P], patch: pytest.MonkeyPatch) -> None:
     if P.NAME_RULES in lacks:
         patch.setattr("sandboxes.outputs.check_path", lambda _path: None)
         patch.setattr(collect, "check_path", lambda _path: None)
+        patch.setattr(host_view, "check_path", lambda _path: None)
 
 
 def end(processes: Iterable[int]) -> None:

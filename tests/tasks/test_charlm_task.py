@@ -1,3 +1,5 @@
+import os
+import shutil
 import sys
 
 import numpy as np
@@ -11,6 +13,7 @@ from rsi.plugins import load
 from rsi.prediction import job_inputs, read_answer
 from rsi.preparation import read_source
 from rsi.records import Rejected, Scored
+from rsi.scrutiny import findings
 from rsi.task import load_task
 from rsi.testing.verifier_conformance import VerifierCase, question
 
@@ -166,6 +169,7 @@ def predict(artifact, inputs):
 def test_in_docker_the_baseline_is_repeatable_causal_and_a_faint_peek_is_not(prepared):
     sandbox = load("sandboxes", "docker")()
     limits = TASK.spec.limits
+    can_trace = os.geteuid() == 0 and shutil.which("strace") is not None
     try:
 
         def trained(seed):
@@ -178,9 +182,11 @@ def test_in_docker_the_baseline_is_repeatable_causal_and_a_faint_peek_is_not(pre
                 },
                 environment={"RSI_SEED": str(seed), "RSI_BUDGET": "16384"},
                 shape=Shape(limits=limits.train, imports=TASK.spec.train.imports),
+                trace=seed == 1 and can_trace,
             )
             outcome = sandbox.run(job)
             assert outcome.execution.kind is ExitKind.COMPLETED, outcome.stderr
+            assert findings(outcome.execution) == ()
             assert artifact.problem(outcome.outputs) is None
             return outcome.outputs
 
@@ -194,6 +200,7 @@ def test_in_docker_the_baseline_is_repeatable_causal_and_a_faint_peek_is_not(pre
                 job = Job(purpose="predict", argv=("-m", "guest.predict"), inputs=files, shape=shape)
                 outcome = sandbox.run(job)
                 assert outcome.execution.kind is ExitKind.COMPLETED, outcome.stderr
+                assert findings(outcome.execution) == ()
                 return read_answer(outcome.outputs, challenge)
 
             return ask

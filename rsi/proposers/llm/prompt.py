@@ -31,6 +31,7 @@ LETTERS = {
     ExperimentStatus.CRASHED: "X",
     ExperimentStatus.REFUSED: "R",
     ExperimentStatus.UNDECIDED: "U",
+    ExperimentStatus.REAPPLIED: "W",
     ExperimentStatus.OPEN: "O",
 }
 
@@ -83,7 +84,10 @@ def build(brief: Brief, settings: Settings) -> tuple[Message, ...]:
     room = settings.prompt_tokens - tokens(system) - tokens(code)
     rows, in_full = _within(brief, settings.history, room, crashed)
     table = render("table", rows=rows, left_out=len(brief.history) - len(rows))
-    ask = render("ask", in_full=in_full, crashed=crashed, left=_left(brief), experiment=brief.experiment)
+    pending = [_cell(_what(entry.rationale)) for entry in brief.pending]
+    ask = render(
+        "ask", in_full=in_full, crashed=crashed, left=_left(brief), experiment=brief.experiment, pending=pending
+    )
     return (Message(role="system", parts=(system, "")), Message(role="user", parts=(code, table, ask)))
 
 

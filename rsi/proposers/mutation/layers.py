@@ -14,6 +14,7 @@ from rsi.proposers.mutation.syntax import (
     assignment,
     calls,
     every,
+    file_text,
     imports,
     inserted,
     keyword,
@@ -171,7 +172,7 @@ def _output_layers(module: cst.Module) -> list[tuple[cst.SimpleStatementLine, st
 
 
 def _output_initialisation(module: cst.Module) -> Iterator[Move]:
-    if _output_layers(module) and "projections" not in module.code and "nn" in imports(module):
+    if _output_layers(module) and "projections" not in file_text(module) and "nn" in imports(module):
         for to, factor in (("zero", "0.0"), ("halved", "0.5")):
             detail: Detail = {"name": "output projections", "from": "as all", "to": to}
             yield Move("output_initialisation", detail, partial(_initialise_outputs, factor=factor))
@@ -204,7 +205,7 @@ def _biases(module: cst.Module) -> Iterator[Move]:
     linear = [call for _, call in _layers(module, ("Linear",))]
     with_bias = [call for call in linear if keyword(call, "bias") is None or source(_value(call)) == "True"]
     # Code that reads `.bias` without asking whether there is one would crash.
-    guarded = ".bias" not in module.code or "bias is not None" in module.code
+    guarded = ".bias" not in file_text(module) or "bias is not None" in file_text(module)
     if with_bias and guarded:
         yield Move("bias", {"name": "bias", "from": True, "to": False}, partial(_bias, value=False))
     if any(keyword(call, "bias") is not None and source(_value(call)) == "False" for call in linear):
@@ -246,7 +247,7 @@ def _pairs(module: cst.Module) -> list[tuple[cst.SimpleStatementLine, str]]:
 def _ties(module: cst.Module) -> Iterator[Move]:
     for statement, text in _pairs(module):
         linear, embedding = (side.strip().removeprefix("self.").removesuffix(".weight") for side in text.split("="))
-        present = text in module.code
+        present = text in file_text(module)
         detail: Detail = {"name": f"{linear} and {embedding}", "from": _tied(present), "to": _tied(not present)}
         yield Move("tying", detail, partial(_untie if present else _tie, text=text))
         del statement

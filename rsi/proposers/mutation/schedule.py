@@ -21,6 +21,7 @@ from rsi.proposers.mutation.syntax import (
     assignments,
     calls,
     every,
+    file_text,
     imports,
     inserted,
     replaced,
@@ -208,7 +209,7 @@ def _completed(module: cst.Module, decay: str, warmup: float) -> cst.Module:
 
 
 def _clipping(module: cst.Module) -> Iterator[Move]:
-    if "clip_grad" in module.code or _CLIP in assignments(module) or "torch" not in imports(module):
+    if "clip_grad" in file_text(module) or _CLIP in assignments(module) or "torch" not in imports(module):
         return
     for loop in loops(module):
         if loop.step is not None and loop.parameters.endswith(".parameters()"):

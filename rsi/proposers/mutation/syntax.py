@@ -23,9 +23,16 @@ class Move:
     rewrite: Callable[[cst.Module], cst.Module] = field(repr=False, compare=False)
 
 
+@lru_cache(maxsize=8192)
 def source(node: cst.CSTNode) -> str:
-    """The text of a node."""
+    """The text of a node; kept, because writing it out is most of what finding the moves takes."""
     return cst.Module([]).code_for_node(node).strip()
+
+
+@lru_cache(maxsize=64)
+def file_text(module: cst.Module) -> str:
+    """The text of a whole file, kept as well."""
+    return module.code
 
 
 @lru_cache(maxsize=2048)

@@ -168,7 +168,7 @@ BOMBS = [
         code="until = time.monotonic() + 1.5\nwhile time.monotonic() < until: pass",
         effect=lambda scene: (
             scene.outcome is not None
-            and scene.outcome.execution.usage.cpu_seconds > 0.4 * scene.outcome.execution.usage.wall_seconds
+            and (scene.outcome.execution.usage.cpu_seconds or 0.0) > 0.4 * scene.outcome.execution.usage.wall_seconds
         ),
         stopped_by=(P.CPUS,),
         limits={"cpus": 0.2},
@@ -182,7 +182,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """,
-        effect=lambda scene: scene.outcome is not None and scene.outcome.execution.usage.cpu_seconds > 2,
+        effect=lambda scene: scene.outcome is not None and (scene.outcome.execution.usage.cpu_seconds or 0.0) > 2,
         stopped_by=(P.CPU_TIME,),
         limits={"cpu_seconds": 1.0},
         harmless=True,

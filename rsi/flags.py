@@ -1,0 +1,192 @@
+"""What the command line accepts: the types of its flags, and the parts of a run's configuration made of them.
+
+Heavy imports happen inside the functions, so that `rsi --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rsi.configuration import Budget, Component, Options
+
+DEFAULT_POLICY = "expected-gain"
+
+_TESTS = "What the run may claim"
+_MODELS = "Language models (--proposer llm)"
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or latest.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the documented, versioned JSON instead.")]
+
+Trust = Annotated[bool, typer.Option("--trust", help="Run what a folder from another machine names.")]
+
+Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
+Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="Trainings of every kind, those of milestones among them.")]
+
+Policy = Annotated[
+    str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
+]
+PolicyOption = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the policy; as often as there are options.")
+]
+Runtime = Annotated[str, typer.Option(help="Of the engine's, instead of its default: runsc for gVisor.")]
+Gpus = Annotated[str, typer.Option(help="all, a number, or device=0,1; with the image of RSI_TORCH=cuda.")]
+
+Certify = Annotated[
+    bool, typer.Option(help="Test the gain on the holdout, on fresh seeds, at milestones.", rich_help_panel=_TESTS)
+]
+Alpha = Annotated[
+    float, typer.Option(help="The chance that any claim of the run is false, at most.", rich_help_panel=_TESTS)
+]
+CertifyShare = Annotated[
+    float, typer.Option(help="Of --trials and --hours: set aside for milestones.", rich_help_panel=_TESTS)
+]
+NullEdits = Annotated[
+    float,
+    typer.Option(help="How often to slip in an edit that does nothing, to see if it is kept.", rich_help_panel=_TESTS),
+]
+HoldoutQuestions = Annotated[
+    int,
+    typer.Option(
+        min=0, max=10_000, help="Kept experiments asked how far dev is ahead of the holdout.", rich_help_panel=_TESTS
+    ),
+]
+Confirm = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Fresh seeds for baseline and best at the end: a comparison with an interval, without a test.",
+        rich_help_panel=_TESTS,
+    ),
+]
+
+Model = Annotated[list[str] | None, typer.Option(help="As litellm names it; several compete.", rich_help_panel=_MODELS)]
+ApiBase = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A server of your own (Ollama, vLLM, …): one for all models or one each.", rich_help_panel=_MODELS
+    ),
+]
+Repairs = Annotated[int, typer.Option(help="Rounds to mend an edit that does not apply.", rich_help_panel=_MODELS)]
+Effort = Annotated[str, typer.Option(help="none, minimal, low, medium, high or xhigh.", rich_help_panel=_MODELS)]
+History = Annotated[int, typer.Option(help="Experiments told in full, besides the table.", rich_help_panel=_MODELS)]
+Critique = Annotated[int, typer.Option(help="Rounds of criticising its own edit.", rich_help_panel=_MODELS)]
+EditForm = Annotated[str, typer.Option(help="search-replace, unified-diff or whole-file.", rich_help_panel=_MODELS)]
+PromptTokens = Annotated[int, typer.Option(help="Of a prompt, about; history is cut to it.", rich_help_panel=_MODELS)]
+AnswerTokens = Annotated[
+    int, typer.Option(help="Of an answer; room for thinking comes on top.", rich_help_panel=_MODELS)
+]
+MaxCost = Annotated[float | None, typer.Option(help="Dollars, never passed.", rich_help_panel=_MODELS)]
+MaxTokens = Annotated[int | None, typer.Option(help="Input and output tokens, never passed.", rich_help_panel=_MODELS)]
+MaxCalls = Annotated[int | None, typer.Option(help="Requests, repeated ones included.", rich_help_panel=_MODELS)]
+Unisolated = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-no-isolation",
+        help="Let a model's code run in a sandbox that does not isolate.",
+        rich_help_panel=_MODELS,
+    ),
+]
+
+
+def budget(
+    experiments: int | None,
+    hours: float | None,
+    trials: int | None,
+    cost: float | None,
+    tokens: int | None,
+    calls: int | None,
+) -> Budget | None:
+    """The limits that were given, None where none was; one that is not more than 0 is told by its flag."""
+    from rsi.configuration import Budget
+    from rsi.errors import UsageError
+
+    for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{flag} must be more than 0.")
+    if all(value is None for value in (experiments, hours, trials, cost, tokens, calls)):
+        return None
+    return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
+
+
+def claims(
+    *, certify: bool, alpha: float, certify_share: float, null_edits: float, holdout_questions: int
+) -> dict[str, Any]:
+    """What a run's configuration says of testing its gains; a share that is none is told by its flag."""
+    from rsi.claims.input import check_share
+    from rsi.errors import UsageError
+
+    check_share(alpha, "--alpha")
+    check_share(certify_share, "--certify-share")
+    if not 0 <= null_edits <= 0.5:
+        raise UsageError(f"--null-edits is {null_edits:g}; set it between 0, for none, and 0.5.")
+    return {
+        "certify": certify,
+        "alpha": alpha,
+        "certify_share": certify_share,
+        "null_share": null_edits,
+        "holdout_questions": holdout_questions,
+        "shared_seeds": True,
+    }
+
+
+def proposer(
+    name: str, options: dict[str, Any], model: list[str] | None, api_base: list[str] | None, **settings: Any
+) -> Component:
+    """A proposer by name; what is said about models is for one that asks them."""
+    from rsi.configuration import Component
+    from rsi.errors import UsageError
+
+    if name == "llm":
+        options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
+    elif model or api_base:
+        raise UsageError("--model and --api-base go with --proposer llm.")
+    return Component(name=name, options=options)
+
+
+def sandbox(name: str, **hardware: str) -> Component:
+    """A sandbox by name; what is said about hardware is for one that has a say in it."""
+    from rsi.configuration import Component
+    from rsi.errors import UsageError
+
+    chosen = {option: value for option, value in hardware.items() if value}
+    if chosen and name == "process":
+        raise UsageError("--runtime and --gpus go with --sandbox docker.")
+    return Component(name=name, options=dict(chosen))
+
+
+def policy(name: str, given: list[str] | None) -> Component:
+    """A policy by name, with its options; whether it takes them is seen when it is built."""
+    from rsi.configuration import Component
+
+    options: Options = {}
+    for text in given or []:
+        key, value = _option(text)
+        options[key] = value
+    return Component(name=name, options=options)
+
+
+def _option(text: str) -> tuple[str, str | int | float | bool]:
+    """A key and a value typed as in TOML; a bare word is text."""
+    from rsi.errors import UsageError
+
+    key, separator, written = text.partition("=")
+    key = key.strip().replace("-", "_")
+    if not (separator and key.isidentifier()):
+        raise UsageError(f"--policy-option {text!r} is not of the form key=value.")
+    if re.fullmatch(r"[^\W\d][\w./-]*", written.strip()) and written.strip() not in {"true", "false", "nan", "inf"}:
+        return key, written.strip()
+    try:
+        value = tomllib.loads(f"value = {written}")["value"] if "\n" not in written else None
+    except tomllib.TOMLDecodeError:
+        value = None
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UsageError(f'--policy-option {key}: write a number, true, false, a word, or "text in quotes".')
+    return key, value

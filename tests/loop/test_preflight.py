@@ -1,0 +1,141 @@
+"""What would spoil every trial is told before a run exists, in one sentence, with its place."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from composing import configuration, run, said
+
+from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.errors import UsageError
+from rsi.execution import MIB, Limits, SandboxDescription
+from rsi.preflight import require_room
+from rsi.session import start
+from rsi.task import LimitsSection, load_task, read_task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    folder = tmp_path / "task"
+    shutil.copytree(load_task("digits").folder, folder)
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def begin(task: Path, sandbox: str = "process") -> None:
+    """Start a run, and end it before its first trial."""
+    verifier = load_task("digits").spec.verifier
+    asked = RunConfiguration(
+        task=str(task),
+        proposer=Component(name="mutate"),
+        policy=Component(name="greedy"),
+        sandbox=Component(name=sandbox),
+        verifier=Component(name=verifier.name, options=verifier.options),
+        budget=Budget(experiments=0),
+        seed=4,
+    )
+    start(asked, said, root=task.parent / "runs").close()
+
+
+def refused(task: Path, words: str, sandbox: str = "process") -> None:
+    with pytest.raises(UsageError, match=words):
+        begin(task, sandbox)
+    assert not (task.parent / "runs").exists()
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("cpus = 1", "cpus = 0", r"task.toml:\d+: limits.train.cpus: 0 is out of range: .* greater than 0"),
+        ("cpu_seconds = 4", "cpu_seconds = 0", r"limits.train.cpu_seconds: 0 is out of range"),
+        ("wall_seconds = 20", "wall_seconds = -1", r"limits.train.wall_seconds: -1 is out of range"),
+        ("memory_bytes = 536870912", "memory_bytes = 0", r"limits.train.memory_bytes: 0 is out of range: .* 16777216"),
+        ("cpus = 1", "cpus = 4096", r"limits.train.cpus = 4096 is more than this machine's \d+; lower it"),
+        (
+            "memory_bytes = 536870912",
+            "memory_bytes = 4398046511104",
+            r"limits.train.memory_bytes = 4398046511104 \(4194304 MiB\) is more than this machine's \d+ \(\d+ MiB\)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("sandbox", ["process", pytest.param("docker", marks=pytest.mark.docker)])
+def test_a_limit_of_zero_or_above_the_machine_is_named_with_its_value(
+    task: Path, old: str, new: str, words: str, sandbox: str
+) -> None:
+    edit(task / "task.toml", old, new)
+    refused(task, words, sandbox)
+
+
+def test_each_section_of_limits_counts_and_a_machine_that_says_nothing_has_enough() -> None:
+    task = load_task("digits")
+    machine = SandboxDescription(name="x", isolates=True, machine_cpus=2, machine_memory_bytes=1024 * MIB)
+    small = Limits(memory_bytes=512 * MIB)
+    for name in ("prepare", "train", "predict"):
+        sections = {"prepare": small, "train": small, "predict": small} | {name: Limits(cpus=3)}
+        spec = task.spec.model_copy(update={"limits": LimitsSection(**sections)})
+        changed = task.model_copy(update={"spec": spec})
+        with pytest.raises(UsageError, match=rf"limits.{name}.cpus = 3 is more than this machine's 2;"):
+            require_room(changed, machine)
+        require_room(changed, SandboxDescription(name="x", isolates=True))
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_module_that_the_code_imports_and_the_sandbox_lacks_is_named_with_its_line(task: Path) -> None:
+    edit(task / "train.py", '"""\n\n', '"""\n\nimport no_such_module_of_ours.part\n')
+    line = (task / "train.py").read_text().splitlines().index("import no_such_module_of_ours.part") + 1
+    refused(task, rf"train.py, line {line}, imports no_such_module_of_ours, which the sandbox process lacks; use the")
+
+
+def test_a_module_to_import_ahead_is_looked_for_too(task: Path) -> None:
+    edit(task / "task.toml", 'unit = "samples"', 'unit = "samples"\nimports = ["no_such_module_of_ours.nn"]')
+    refused(task, "train.imports in task.toml names no_such_module_of_ours, which")
+
+
+def test_an_import_that_may_be_meant_to_fail_is_left_to_the_code(task: Path) -> None:
+    guarded = (
+        "try:\n    import no_one\nexcept ImportError:\n    no_one = None\n\n\ndef later():\n    import no_two\n\n\n"
+    )
+    edit(task / "train.py", '"""\n\n', f'"""\n\n{guarded}')
+    begin(task)
+
+
+def test_the_tasks_own_files_and_the_standard_library_are_there(task: Path) -> None:
+    (task / "deep").mkdir()
+    (task / "deep" / "more.py").write_text("import tensors, sqlite3\n")
+    edit(task / "task.toml", '["tensors.py"]', '["tensors.py", "deep/more.py"]')
+    edit(task / "train.py", '"""\n\n', '"""\n\nfrom deep import more\n')
+    assert "deep/more.py" in read_task(task).protected
+    begin(task)
+
+
+def test_code_that_cannot_be_parsed_is_left_to_its_first_trial(task: Path) -> None:
+    edit(task / "train.py", '"""\n\n', '"""\n\nimport no_such_module_of_ours\nif :\n')
+    begin(task)
+
+
+def test_a_sandbox_that_cannot_answer_is_not_asked_twice(tmp_path: Path) -> None:
+    code, record = run(tmp_path, configuration(tmp_path, budget=Budget(experiments=0)))
+    assert code == 0
+    assert record.state.finished is not None
+
+
+@pytest.mark.docker
+def test_an_image_that_lacks_a_module_says_what_to_write_into_the_task(task: Path) -> None:
+    edit(task / "train.py", '"""\n\n', '"""\n\nimport pandas\n')
+    refused(
+        task,
+        r"imports pandas, which the sandbox docker lacks; name its package and version in `image.python`",
+        "docker",
+    )
