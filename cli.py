@@ -30,6 +30,7 @@ from rsi.flags import (
     Experiments,
     Gpus,
     History,
+    HoldoutQuestions,
     Hours,
     MaxCalls,
     MaxCost,
@@ -146,6 +147,7 @@ def run(
     alpha: Alpha = 0.05,
     certify_share: CertifyShare = 0.15,
     null_edits: NullEdits = 0.0,
+    holdout_questions: HoldoutQuestions = 20,
     confirm: Confirm = 0,
     parallel: Annotated[
         int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
@@ -205,7 +207,13 @@ def run(
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
         budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
-        **flags.claims(certify=certify, alpha=alpha, certify_share=certify_share, null_edits=null_edits),
+        **flags.claims(
+            certify=certify,
+            alpha=alpha,
+            certify_share=certify_share,
+            null_edits=null_edits,
+            holdout_questions=holdout_questions,
+        ),
         confirm=confirm,
         parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
         data=str(Path(data).resolve()) if data else "",

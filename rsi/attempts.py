@@ -91,7 +91,7 @@ _OWN = ("scratch", "outputs", "inputs")
 _NAME_SERVICE = "unix:/var/run/nscd/socket"
 """What the C library asks for every user or host name, before it reads the files."""
 _LOOKING = ("read", "list", "enter")
-_SLIPS = ("CLONE_UNTRACED", "io_uring")
+_SLIPS = ("CLONE_UNTRACED", "io_uring", "system calls in ")
 
 
 def severity(attempt: Attempt) -> Severity:

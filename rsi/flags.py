@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rsi.configuration import Budget, Component, Options
 
-DEFAULT_POLICY = "greedy"
+DEFAULT_POLICY = "expected-gain"
 
 _TESTS = "What the run may claim"
 _MODELS = "Language models (--proposer llm)"
@@ -29,7 +29,9 @@ Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that ma
 Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trainings of every kind, those of milestones among them.")]
 
-Policy = Annotated[str, typer.Option(help="What to keep: a registered name, or path.py:Class.")]
+Policy = Annotated[
+    str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
+]
 PolicyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the policy; as often as there are options.")
 ]
@@ -48,6 +50,12 @@ CertifyShare = Annotated[
 NullEdits = Annotated[
     float,
     typer.Option(help="How often to slip in an edit that does nothing, to see if it is kept.", rich_help_panel=_TESTS),
+]
+HoldoutQuestions = Annotated[
+    int,
+    typer.Option(
+        min=0, max=10_000, help="Kept experiments asked how far dev is ahead of the holdout.", rich_help_panel=_TESTS
+    ),
 ]
 Confirm = Annotated[
     int,
@@ -108,7 +116,9 @@ def budget(
     return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
 
 
-def claims(*, certify: bool, alpha: float, certify_share: float, null_edits: float) -> dict[str, Any]:
+def claims(
+    *, certify: bool, alpha: float, certify_share: float, null_edits: float, holdout_questions: int
+) -> dict[str, Any]:
     """What a run's configuration says of testing its gains; a share that is none is told by its flag."""
     from rsi.claims.input import check_share
     from rsi.errors import UsageError
@@ -122,6 +132,7 @@ def claims(*, certify: bool, alpha: float, certify_share: float, null_edits: flo
         "alpha": alpha,
         "certify_share": certify_share,
         "null_share": null_edits,
+        "holdout_questions": holdout_questions,
         "shared_seeds": True,
     }
 

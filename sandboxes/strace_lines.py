@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _TEXT = re.compile(rb'(?<=[0-9D])<((?:[^<>\\]|\\.)*)>|"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ENDED = re.compile(rb"(\d+) +\+\+\+ (?:exited with|killed by|superseded by)")
+_SWITCHED = re.compile(rb"(\d+) +\[ Process PID=\d+ runs in (\w+(?: bit)?) mode\. \]")
 _UNFINISHED = b" <unfinished ...>"
 _BEGUN = re.compile(rb"(\d+) +\w+\(")
 _RESUMED = re.compile(rb"(\d+) +<\.\.\. \w+ resumed>")
@@ -42,17 +43,27 @@ class Ended(NamedTuple):
     process: int
 
 
+class Switched(NamedTuple):
+    """A process makes system calls as another kind of processor would."""
+
+    process: int
+    mode: str
+    """`32 bit`, `x32`; `64 bit` where it goes back."""
+
+
 class Lines:
     """Puts the two halves of a call that others interrupted together again."""
 
     def __init__(self) -> None:
         self._begun: dict[int, bytes] = {}
 
-    def read(self, line: bytes) -> Call | Ended | None:
+    def read(self, line: bytes) -> Call | Ended | Switched | None:
         """What a line says; None for the first half of a call. ValueError for a line that strace does not write."""
         if ended := _ENDED.match(line):
             self._begun.pop(int(ended[1]), None)
             return Ended(int(ended[1]))
+        if switched := _SWITCHED.fullmatch(line):
+            return Switched(int(switched[1]), switched[2].decode())
         if line.endswith(_UNFINISHED):
             begun = _BEGUN.match(line)
             if begun is None:

@@ -21,7 +21,7 @@ from rsi.attempts import (
     as_ascii,
 )
 from sandboxes.invocation import Folders
-from sandboxes.strace_lines import Call, Ended, Lines
+from sandboxes.strace_lines import Call, Ended, Lines, Switched
 
 OPENING = ("open", "openat", "openat2", "creat")
 CHANGING = (
@@ -76,6 +76,10 @@ class Trace:
             return
         if isinstance(said, Ended):
             self.first_ended |= said.process == self._first
+        elif isinstance(said, Switched):
+            if said.mode != "64 bit":
+                self._count((AttemptKind.EVASION, f"system calls in {said.mode} mode", "switched"))
+                self.slipped = self.slipped or f"in {said.mode} mode its system calls are followed only in part"
         elif said is not None:
             self._take(said)
 
@@ -95,12 +99,16 @@ class Trace:
     def _take(self, call: Call) -> None:
         if call.process == self._first:
             return  # the worker's own; it runs no code of the program's
-        for kind, target, detail in self._meaning(call):
-            key = (kind, as_ascii(target, TARGET_CHARACTERS), as_ascii(detail, DETAIL_CHARACTERS))
-            if key in self._counts or len(self._counts) < MOST_LISTED:
-                self._counts[key] = self._counts.get(key, 0) + 1
-            else:
-                self.left_out += 1
+        for seen in self._meaning(call):
+            self._count(seen)
+
+    def _count(self, seen: Seen) -> None:
+        kind, target, detail = seen
+        key = (kind, as_ascii(target, TARGET_CHARACTERS), as_ascii(detail, DETAIL_CHARACTERS))
+        if key in self._counts or len(self._counts) < MOST_LISTED:
+            self._counts[key] = self._counts.get(key, 0) + 1
+        else:
+            self.left_out += 1
 
     def _meaning(self, call: Call) -> Iterator[Seen]:
         if call.name in OPENING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rsi.history import History
 from rsi.policies.conditions import broken_guard
+from rsi.policies.trials import unusable
 from rsi.records import Comparison, Decision, Discard, Keep, Plan, Propose
 
 
@@ -18,6 +19,9 @@ class Greedy:
 
     def decide(self, comparison: Comparison, history: History) -> Decision:  # noqa: ARG002
         """One trial each is enough for this rule; ties are discarded, and so is what breaks a guard."""
+        problem = unusable(comparison)
+        if problem:
+            return Discard(rule=self.name, reason=problem)
         metric = comparison.objective.metric
         candidate = _mean(comparison.candidate.values(metric))
         incumbent = _mean(comparison.incumbent.values(metric))

@@ -8,8 +8,9 @@ import json
 import signal
 import tarfile
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,8 @@ DESTROY_ATTEMPTS = 5
 READ_BYTES = 1 << 20
 POLL_SECONDS = 0.2
 KILL_SECONDS = 10.0
+WARMING_LOOK_SECONDS = 0.2
+"""How soon a place that is being made ahead learns that a job waits for it."""
 FIRST_LOOK_SECONDS = 0.01
 KILLED = (None, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 255)
 """Exit codes that no program can give its container's first process; 255 where an engine was not there to see it."""
@@ -70,11 +73,15 @@ class Cell:
         plan: CellPlan,
         bell: Bell | None = None,
         bury: Callable[[Cell], object] | None = None,
+        needed: threading.Event | None = None,
     ) -> Cell:
-        """A cell whose worker has imported the shape's modules; whatever is raised, what there was of it is buried."""
+        """A cell whose worker has imported the shape's modules; whatever is raised, what there was of it is buried.
+
+        Where it is made ahead, its imports give way to programs that run until `needed` is set.
+        """
         cell = cls(engine, plan)
         try:
-            cell._build(bell)
+            cell._build(bell, needed)
         except BaseException as error:
             (bury or cls.destroy)(cell)
             if isinstance(error, Gone):
@@ -83,7 +90,7 @@ class Cell:
             raise
         return cell
 
-    def _build(self, bell: Bell | None) -> None:
+    def _build(self, bell: Bell | None, needed: threading.Event | None) -> None:
         api = self._engine.api
         with translated():
             for volume in (policy.input_volume(self.plan), policy.output_volume(self.plan)):
@@ -95,15 +102,16 @@ class Cell:
             bell.raise_if_rung()
         with translated():
             # By id from here on: the name may change.
-            self.worker = api.create_container_from_config(policy.launch_options(self.plan), self.plan.name)["Id"]
+            options = policy.launch_options(self.plan, ahead=needed is not None)
+            self.worker = api.create_container_from_config(options, self.plan.name)["Id"]
         self._attachment = Attachment(api, self.worker)
         with translated():
             api.start(self.worker)
             process = api.inspect_container(holder)["State"]["Pid"]
         self._view = HostView.open(process, holder, policy.FOLDERS.inputs, policy.FOLDERS.outputs)
-        self._await_ready(bell)
+        self._await_ready(bell, needed)
         with translated():
-            self._limit()
+            self._update(policy.CHANGED_ONCE_WARM)
             found = api.inspect_container(self.worker)
         if not found["State"]["Running"]:
             raise Gone(self.worker)
@@ -113,21 +121,15 @@ class Cell:
         self._group = ControlGroup.find(self._process, self.worker, policy.WRITABLE)
         self.baseline = self.read_usage()
 
-    def _limit(self) -> None:
-        """To what the policy says, where launching and warming up had more or less; the check that follows sees it."""
-        asked, launched = policy.worker_options(self.plan), policy.launch_options(self.plan)
-        changed = {
-            name: asked["HostConfig"][name]
-            for name in policy.CHANGED_ONCE_WARM
-            if asked["HostConfig"][name] != launched["HostConfig"][name]
-        }
-        if changed:
-            api = self._engine.api
-            # Not update_container: the client knows not every one of them.
-            url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
-            api.post(url, json=changed, timeout=60).close()
+    def _update(self, names: Sequence[str]) -> None:
+        """Have these limits, which launching wanted otherwise, as the policy says; the check that follows sees it."""
+        host = policy.worker_options(self.plan)["HostConfig"]
+        api = self._engine.api
+        # Not update_container: the client knows not every one of them.
+        url = f"{api.base_url}/v{api.api_version}/containers/{self.worker}/update"
+        api.post(url, json={name: host[name] for name in names}, timeout=60).close()
 
-    def _await_ready(self, bell: Bell | None) -> None:
+    def _await_ready(self, bell: Bell | None, needed: threading.Event | None) -> None:
         ready = WorkerLine("ready")
         deadline = time.monotonic() + READY_SECONDS
         while ready.found is None:
@@ -137,7 +139,11 @@ class Cell:
                 raise self._died_warming()
             if time.monotonic() > deadline:
                 raise EnvironmentFault("A sandbox was not ready within two minutes; look at the machine's load.")
-            for stream, data in self.receive(1.0, bell):
+            if needed is not None and needed.is_set():
+                with translated():
+                    self._update(["CpuShares"])
+                needed = None
+            for stream, data in self.receive(1.0 if needed is None else WARMING_LOOK_SECONDS, bell):
                 if stream == "stderr":
                     ready.feed(data)  # all before the line is noise of the imports
         error = json.loads(ready.found)["error"]

@@ -28,7 +28,7 @@ LAUNCH_PROCESSES = 64
 LEASE_LABEL = "rsi.lease"
 """On a holder: the cell lives as long as this container does."""
 CPU_SHARES, WARMING_CPU_SHARES = 1024, 128
-"""Where the machine's processors are contended: while a place warms up, programs that run get eight times as much."""
+"""Where processors are contended, a running program gets eight times as much as a place that is made ahead of need."""
 SAFE_MOUNT = "noexec,nosuid,nodev"
 
 PROTECTIONS = {
@@ -164,11 +164,18 @@ def worker_options(plan: CellPlan) -> dict[str, Any]:
     return plan.adapt_worker(options)
 
 
-def launch_options(plan: CellPlan) -> dict[str, Any]:
-    """What the worker's container is made with; what differs becomes the policy's once its imports are done."""
+def launch_options(plan: CellPlan, *, ahead: bool) -> dict[str, Any]:
+    """What the worker's container is made with; what differs becomes the policy's once its imports are done.
+
+    Args:
+        plan: the cell's.
+        ahead: nobody waits for it yet.
+    """
     options = worker_options(plan)
     host = options["HostConfig"]
-    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES), "CpuShares": WARMING_CPU_SHARES}
+    launch = {"PidsLimit": max(host["PidsLimit"], LAUNCH_PROCESSES)}
+    if ahead:
+        launch["CpuShares"] = WARMING_CPU_SHARES
     return {**options, "HostConfig": {**host, **launch}}
 
 

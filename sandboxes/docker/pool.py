@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from typing import NamedTuple
 
 from rsi.execution import Shape
 from sandboxes.bell import Bell, Interrupted
@@ -21,14 +22,23 @@ MAKERS = max(2, min(8, os.cpu_count() or 2))
 PATIENCE_SECONDS = 0.05
 
 
+class _Entry(NamedTuple):
+    """A cell that waits or is being made."""
+
+    shape: Shape
+    cell: Future[Cell]
+    needed: threading.Event
+    """Set once a job waits for it: until then its making gives way to programs that run."""
+
+
 class Pool:
     """At most `size` cells wait at any time, for the shapes that were asked for last."""
 
-    def __init__(self, make: Callable[[Shape, Bell], Cell], size: int) -> None:
+    def __init__(self, make: Callable[[Shape, Bell, threading.Event], Cell], size: int) -> None:
         self._make = make
         self._size = size
         self._lock = threading.Lock()
-        self._waiting: list[tuple[Shape, Future[Cell]]] = []
+        self._waiting: list[_Entry] = []
         self._wanted: Counter[Shape] = Counter()
         self._undead: list[Cell] = []
         self._closing = Bell()
@@ -45,31 +55,39 @@ class Pool:
                 return
             self._wanted = Counter(wanted)
             missing = Counter(wanted)
-            spare: list[tuple[Shape, Future[Cell]]] = []
+            spare: list[_Entry] = []
             for entry in self._waiting:
-                if missing[entry[0]] > 0:
-                    missing[entry[0]] -= 1
+                if missing[entry.shape] > 0:
+                    missing[entry.shape] -= 1
                 else:
                     spare.append(entry)
             room = self._size - (len(self._waiting) - len(spare))
             while spare and len(spare) > room - missing.total():
                 self._waiting.remove(spare[0])
-                self._dismiss(spare.pop(0)[1])
+                self._dismiss(spare.pop(0).cell)
             for shape in wanted:
                 if missing[shape] > 0:
                     missing[shape] -= 1
-                    self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
+                    self._begin(shape)
+
+    def _begin(self, shape: Shape) -> None:
+        needed = threading.Event()
+        self._waiting.append(_Entry(shape, self._makers.submit(self._make, shape, self._closing, needed), needed))
 
     def take(self, shape: Shape, bell: Bell) -> Cell | None:
-        """A cell of exactly that shape, waiting for one that is being made; None where there is none."""
+        """A cell of exactly that shape, waiting for one that is being made; None where not one has been begun."""
         while True:
             with self._lock:
                 # One that is ready before one that is not.
-                found = sorted((e for e in self._waiting if e[0] == shape), key=lambda e: not e[1].done())
+                found = sorted((e for e in self._waiting if e.shape == shape), key=lambda e: not e.cell.done())
                 if not found:
                     return None
                 self._waiting.remove(found[0])
-            future = found[0][1]
+            future = found[0].cell
+            found[0].needed.set()
+            if future.cancel():  # not begun: the caller makes one at once, not behind those that nobody waits for
+                self._refill(shape)
+                return None
             try:
                 cell = self._await(future, bell)
             except Interrupted:
@@ -83,9 +101,9 @@ class Pool:
     def _refill(self, shape: Shape) -> None:
         """While the program runs, make the next cell of its shape; only after one could be made, or it never ends."""
         with self._lock:
-            waiting = sum(one == shape for one, _ in self._waiting)
+            waiting = sum(entry.shape == shape for entry in self._waiting)
             if waiting < self._wanted[shape] and len(self._waiting) < self._size and not self._closed:
-                self._waiting.append((shape, self._makers.submit(self._make, shape, self._closing)))
+                self._begin(shape)
 
     @staticmethod
     def _await(future: Future[Cell], bell: Bell) -> Cell:
@@ -127,8 +145,8 @@ class Pool:
             self._closed = True
             waiting, self._waiting = self._waiting, []
         self._closing.ring()
-        for _, future in waiting:
-            self._dismiss(future)
+        for entry in waiting:
+            self._dismiss(entry.cell)
         self._makers.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         for cell in [*self._undead]:

@@ -112,7 +112,7 @@ class DockerSandbox:
     def _open_pool(self) -> Pool:
         with self._lock:
             if self._pool is None:
-                self._pool = Pool(self._make, self._pool_size)
+                self._pool = Pool(self._make_ahead, self._pool_size)
                 self._pool.in_background(self.sweep)
             return self._pool
 
@@ -120,6 +120,11 @@ class DockerSandbox:
         self._engine.connect()
         pool = self._pool
         return Cell.make(self._engine, self._plan(shape, labels or {}), bell, pool.destroy if pool else None)
+
+    def _make_ahead(self, shape: Shape, bell: Bell, needed: threading.Event) -> Cell:
+        self._engine.connect()
+        pool = self._pool
+        return Cell.make(self._engine, self._plan(shape, {}), bell, pool.destroy if pool else None, needed)
 
     def _plan(self, shape: Shape, labels: Mapping[str, str]) -> policy.CellPlan:
         identity = secrets.token_hex(6)

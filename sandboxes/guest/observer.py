@@ -1,19 +1,12 @@
-r"""The audit hook: tells the host what the program attempts, as far as the interpreter sees it.
+"""The audit hook: tells the host what the program attempts, as far as the interpreter sees it.
 
 It lives in the program's own process, so the program can silence it and can forge what it says; the host labels its
-word so. Native code that makes system calls itself is not seen at all, but its being loaded is. Each line goes to the
-worker's standard error, marked with a word of its own, in one piece, while the program runs:
-
-    \x1e<word> [1, kind, target, detail, file, line, count]     the first, tenth, hundredth … time, and at the end
-    \x1e<word> [0, lines written, attempts left out]            the last word, when the program has ended by itself
-
-A process that the program forks goes on telling, with 2 in the first place, and has no last word.
+word so. Native code that makes system calls itself is not seen at all, but its being loaded is.
+`guest.teller` says how the host hears of it. Standard library only.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import sys
 import sysconfig
@@ -21,10 +14,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-TOLD_APART = 200
-"""Different attempts that the host is told of; further ones are counted together."""
-TARGET_CHARACTERS = 200
-DETAIL_CHARACTERS = 100
+from .teller import Seen, Teller
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SYSTEM = ("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/")
 INSTALLED = sysconfig.get_paths()
@@ -33,8 +24,6 @@ HANDS_ON = ("runpy.py", "pickle.py", "code.py", "codeop.py", "timeit.py", "ctype
 """Parts of the standard library that run what they are given: whoever calls them is who runs it."""
 IMPORTER = ("<frozen importlib", "<frozen runpy", "<frozen zipimport", "<frozen codeop")
 
-Seen = tuple[str, str, str]
-"""Kind, target, detail."""
 Look = Callable[[tuple[Any, ...], "Surroundings"], Iterator[Seen]]
 
 
@@ -198,6 +187,12 @@ def _library(arguments: tuple[Any, ...], _: Surroundings) -> Iterator[Seen]:
     yield "code", "symbols of the interpreter" if name is None else str(name), "native library"
 
 
+def _memory(_: tuple[Any, ...], around: Surroundings) -> Iterator[Seen]:
+    """Where machine code of one's own goes in, and the hook itself could be reached."""
+    if around.caller().startswith(around.inputs):
+        yield "code", "memory by its address", "native memory"
+
+
 def _import(arguments: tuple[Any, ...], around: Surroundings) -> Iterator[Seen]:
     path = around.path(arguments[1])
     if path is not None and path.startswith(around.writable):
@@ -251,6 +246,9 @@ LOOKS: dict[str, Look] = {
     "marshal.load": _marshal,
     "marshal.loads": _marshal,
     "pickle.find_class": _unpickle,
+    "ctypes.addressof": _memory,
+    "ctypes.cdata": _memory,
+    "ctypes.cdata/buffer": _memory,
     "ctypes.dlopen": _library,
     "import": _import,
     "code.__new__": _code_object,
@@ -258,67 +256,6 @@ LOOKS: dict[str, Look] = {
     "gc.get_objects": _meddling("every object of the interpreter"),
     "gc.get_referrers": _meddling("what refers to an object"),
 }
-
-
-# --- telling the host -------------------------------------------------------------------------------------------
-
-
-class Teller:
-    """Counts what is the same and writes a line now and then, each in one piece."""
-
-    def __init__(self, descriptor: int, word: str) -> None:
-        self.descriptor = descriptor
-        self.mark = b"\x1e" + word.encode() + b" "
-        self.process = os.getpid()
-        self.first = True
-        self.counts: dict[tuple[str, str, str, str, int], int] = {}
-        self.told: dict[tuple[str, str, str, str, int], int] = {}
-        self.turns = itertools.count()  # unlike a sum, it is whole under threads; a lock would not survive a fork
-        self.failed = 0
-        self.left_out = 0
-
-    def note(self, seen: Seen, place: tuple[str, int]) -> None:
-        """One attempt."""
-        if os.getpid() != self.process:  # a fork of the program's: it has told nothing yet
-            self.process, self.first = os.getpid(), False
-            self.counts, self.told = {}, {}
-        kind, target, detail = seen
-        named = (_plain(target, TARGET_CHARACTERS), _plain(detail, DETAIL_CHARACTERS), _plain(place[0], 200))
-        key = (kind, *named, place[1])
-        count = self.counts.get(key, 0) + 1
-        if count == 1 and len(self.counts) >= TOLD_APART:
-            self.left_out += 1
-            return
-        self.counts[key] = count
-        if count == 1 or (count % 10 == 0 and str(count).rstrip("0") == "1"):
-            self.tell(key, count)
-
-    def tell(self, key: tuple[str, str, str, str, int], count: int) -> None:
-        """So many times by now."""
-        self.told[key] = count
-        self.write([1 if self.first else 2, *key, count])
-
-    def last_word(self) -> None:
-        """Counts that have grown since they were told, then how many lines there were."""
-        if self.first and os.getpid() == self.process:
-            for key, count in self.counts.items():
-                if self.told.get(key) != count:
-                    self.tell(key, count)
-            self.write([0, next(self.turns) - self.failed, self.left_out + self.failed])
-
-    def write(self, values: list[Any]) -> None:
-        """A pipe takes so short a line in one piece, or not at all."""
-        next(self.turns)
-        try:
-            os.write(self.descriptor, self.mark + json.dumps(values).encode() + b"\n")
-        except OSError:
-            self.failed += 1
-
-
-def _plain(text: str, most: int) -> str:
-    """Printable ASCII of at most so many characters, as `rsi.attempts.as_ascii` makes it."""
-    escaped = text[:most].encode("ascii", "backslashreplace").decode("ascii")
-    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in escaped)[:most]
 
 
 def observe(word: str, inputs: str, outputs: str, scratch: str) -> Callable[[], None]:

@@ -82,7 +82,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run of `digits` in the process sandbox."""
     folder = tmp_path_factory.mktemp("finished")
     done = rsi(folder, "run", "digits", "--sandbox", "process", "--experiments", "4", "--confirm", "2", "--seed", "3",
-               "--parallel", "1")  # fmt: skip
+               "--parallel", "1", "--policy", "greedy", "--no-certify")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "NOT ISOLATED" in done.stdout
     assert "ledger head" in done.stdout.splitlines()[-1]
@@ -157,7 +157,7 @@ def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> No
 def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
     (folder,) = (finished / "runs").iterdir()
     done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
-               "--parallel", "1", RSI_RUNS=str(finished / "again"))  # fmt: skip
+               "--parallel", "1", "--policy", "greedy", "--no-certify", RSI_RUNS=str(finished / "again"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     old = json.loads(rsi(finished, "show", str(folder), "--json").stdout)
     new = json.loads(rsi(finished, "show", "latest", "--json", RSI_RUNS=str(finished / "again")).stdout)

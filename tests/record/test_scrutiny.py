@@ -146,7 +146,7 @@ def test_an_execution_of_an_earlier_version_has_no_findings() -> None:
     assert findings(Execution.model_validate(before)) == ()
 
 
-LINES = st.lists(st.sampled_from(["x", "y", "+++ b/other.py", "@@ -1,1 +1,1 @@", "--- a/x", "", " "]), max_size=12)
+LINES = st.lists(st.sampled_from(["x", "y", "++ b/other.py", "@@ -1,1 +1,1 @@", "-- a/x", "", " "]), max_size=12)
 
 
 @given(old=LINES, new=LINES, ended=st.booleans())

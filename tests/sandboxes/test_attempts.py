@@ -102,6 +102,15 @@ print(ctypes.CDLL(None).syscall(425, 4, parameters))
 """
 
 
+OTHER_MODE = """
+import ctypes, mmap
+memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+memory.write(bytes.fromhex("b814000000" "cd80" "c3"))  # getpid() as a 32-bit program calls it
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+print("called", call())
+"""
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[DockerSandbox]:
     sandbox = DockerSandbox(pool=0)
@@ -161,6 +170,17 @@ def test_system_calls_through_a_ring_are_noted_where_the_kernel_has_it(sandbox: 
     assert "io_uring_setup" in targets(execution, Grade.TRACED)
     made = int(outcome.stdout) >= 0
     assert of(execution, Grade.TRACED)[1].disputed is made
+
+
+@needs_strace
+def test_system_calls_of_another_mode_are_noted_where_the_kernel_takes_them(sandbox: DockerSandbox) -> None:
+    outcome = sandbox.run(traced(OTHER_MODE))
+    if not outcome.stdout.startswith(b"called"):
+        pytest.skip("this kernel takes no 32-bit system calls")
+    execution = completed(outcome)
+    assert "system calls in 32 bit mode" in targets(execution, Grade.TRACED)
+    assert of(execution, Grade.TRACED)[1].disputed
+    assert "memory by its address" in targets(execution, Grade.OBSERVED)
 
 
 @needs_strace

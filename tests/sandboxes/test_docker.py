@@ -287,7 +287,7 @@ def test_a_killed_place_is_dead_with_all_that_ran_in_it(api: Any, sandbox: Docke
             pytest.skip("the engine is not on this machine, or this is not root")
         code = "import subprocess\nprint(subprocess.Popen(['sleep', '25'], start_new_session=True).pid, flush=True)"
         cell.fill({"code/program.py": (code + "\nimport time\ntime.sleep(25)").encode()})
-        cell.send(start_line(job(code), cell.folders, cell.environment, "nonce"))
+        cell.send(start_line(job(code), cell.folders, cell.environment, "nonce", "word"))
         wait_for(lambda: cell.receive(1.0))
         processes = [int(row[1]) for row in api.top(cell.worker)["Processes"]]
         assert len(processes) == 3
@@ -331,7 +331,16 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 def workers(api: Any, status: str = "running") -> list[dict[str, Any]]:
     mine = {"label": f"{owner.OWNER_LABEL}={owner.this_process()}", "status": status}
-    return [found for found in api.containers(all=True, filters=mine) if "guest.worker" in found["Command"]]
+    found = [found for found in api.containers(all=True, filters=mine) if "guest.worker" in found["Command"]]
+    return [one for one in found if status != "running" or _lives(api, one["Id"])]
+
+
+def _lives(api: Any, container: str) -> bool:
+    """A place that was just ended is dead before its engine knows."""
+    try:
+        return _runs(api.inspect_container(container)["State"]["Pid"])
+    except docker.errors.NotFound:
+        return False
 
 
 def test_a_warm_place_is_taken_by_a_job_of_its_shape_alone(api: Any) -> None:

@@ -191,6 +191,9 @@ def test_slipping_out_of_sight_is_itself_a_finding() -> None:
     assert refused.slipped == ""
     for found in (untraced, refused):
         assert max(severity(attempt) for attempt in found.attempts if attempt.kind is EVASION) is Severity.CRITICAL
+    switched = trace("7   [ Process PID=7 runs in 32 bit mode. ]", "7   [ Process PID=7 runs in 64 bit mode. ]")
+    assert "32 bit" in switched.slipped
+    assert [severity(attempt) for attempt in switched.attempts] == [Severity.CRITICAL]
     assert "io_uring" in trace("7  io_uring_setup(8, {flags=0}) = 4<anon_inode:[io_uring]>").slipped
 
 
