@@ -10,10 +10,17 @@ All values are oriented: greater is better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rsi.policies.effects import Posterior
+
+HEARSAY = 2.0
+"""By so many of its own standard deviations can children move a belief at the most. What they say rests on the prior
+of effects: edits that all harm alike look, one by one, like a parent that is worth less."""
+LEAST_LEFT = 0.25
+"""And so much of its own variance they leave at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Belief:
     """How much the believed gain rises with the believed value."""
     rest: float = 0.0
     """Variance of the gain that the value does not explain."""
+    own: tuple[float, float] | None = None
+    """Mean and variance by its own trials, what it inherited included, but not what its children say of it."""
 
     @property
     def gain_variance(self) -> float:
@@ -35,15 +44,21 @@ class Belief:
 
     def moved(self, value: float, variance: float) -> Belief:
         """With another mean and variance of the value; the gain follows along its slope."""
-        return Belief(value, variance, self.gain + self.slope * (value - self.value), self.slope, self.rest)
+        gain = self.gain + self.slope * (value - self.value)
+        return Belief(value, variance, gain, self.slope, self.rest, self.alone)
 
     def measured(self, values: Sequence[float], noise: float) -> Belief:
         """After further trials of this very code."""
         if not values:
             return self
-        error = noise**2 / len(values)
-        share = self.variance / (self.variance + error)
-        return self.moved(self.value + share * (sum(values) / len(values) - self.value), self.variance * (1 - share))
+        mean, error = sum(values) / len(values), noise**2 / len(values)
+        moved = self.moved(*_weighed(self.value, self.variance, mean, error))
+        return replace(moved, own=_weighed(*self.alone, mean, error))
+
+    @property
+    def alone(self) -> tuple[float, float]:
+        """Mean and variance without what children said."""
+        return self.own or (self.value, self.variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +122,16 @@ def error_of(variance: float, alone: int, paired: int, noise: float, rho: float)
 def after_child(parent: Belief, found: Estimate, effect: Posterior) -> Belief:
     """The parent's belief once a child's effect is believed to be so."""
     value = found.parent - found.slope * (effect.mean - found.effect)
-    return parent.moved(value, found.spread + found.slope**2 * effect.variance)
+    variance = found.spread + found.slope**2 * effect.variance
+    own, own_variance = parent.alone
+    reach = HEARSAY * math.sqrt(own_variance)
+    return parent.moved(min(max(value, own - reach), own + reach), max(variance, own_variance * LEAST_LEFT))
+
+
+def _weighed(mean: float, variance: float, seen: float, error: float) -> tuple[float, float]:
+    """Mean and variance of a normal belief after an observation with that squared error."""
+    share = variance / (variance + error)
+    return mean + share * (seen - mean), variance * (1 - share)
 
 
 def child(parent: Belief, found: Estimate, effect: Posterior) -> Belief:
@@ -120,6 +144,5 @@ def child(parent: Belief, found: Estimate, effect: Posterior) -> Belief:
     gain_variance = gains**2 * effect.variance + parent.slope**2 * found.spread + parent.rest
     shared = through * gains * effect.variance + parent.slope * found.spread
     slope = shared / variance if variance > 0 else 0.0
-    return Belief(
-        before.value + effect.mean, variance, before.gain + effect.mean, slope, max(gain_variance - slope * shared, 0.0)
-    )
+    rest = max(gain_variance - slope * shared, 0.0)
+    return Belief(before.value + effect.mean, variance, before.gain + effect.mean, slope, rest)

@@ -18,8 +18,8 @@ from scipy.special import erfcx
 
 Array = NDArray[np.float64]
 
-SCALES = 2.0 ** np.arange(-5.0, 5.5, 1.0)
-"""Of both exponentials, in units of the task's stated noise: a thirtieth to thirty-two times."""
+SCALES = 2.0 ** np.arange(-4.0, 4.5, 1.0)
+"""Of both exponentials, in units of the noise: from a sixteenth of it to sixteen times."""
 HELPFUL = np.array([0.005, 0.03, 0.08, 0.16, 0.32])
 """Shares of helpful edits."""
 NULL = np.array([0.1, 0.35, 0.6, 0.85])

@@ -15,6 +15,7 @@ from rsi.durable import disk_faults
 from rsi.errors import RsiError
 from rsi.ledger import Event
 from rsi.records import Direction, ExperimentStatus, Record
+from rsi.review.claims import provisional_of
 from rsi.review.improvement import headline
 from rsi.review.results import write_results
 from rsi.review.staircase import Point, points, visible_range
@@ -55,7 +56,7 @@ class Picture(Record):
     plotted: tuple[Point, ...]
     levels: tuple[Level, ...]
     certified: int | None
-    """The last certified experiment, until which the staircase is drawn whole; None where nothing is tested."""
+    """Until which experiment the staircase is drawn whole; None where nothing beyond it is provisional."""
 
 
 def write_progress(folder: Path, state: RunState) -> Path:
@@ -74,7 +75,7 @@ def picture_of(state: RunState) -> Picture:
         direction=started.objective.direction,
         plotted=points(state),
         levels=tuple(_levels(state)),
-        certified=state.certified if started.configuration.certify else None,
+        certified=state.certified if started.configuration.certify and provisional_of(state) is not None else None,
     )
 
 

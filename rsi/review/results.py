@@ -11,7 +11,12 @@ from rsi.review.standing import standings, tried
 from rsi.review.wording import one_line
 from rsi.state import ExperimentState, RunState
 
-_STATUS = {ExperimentStatus.KEPT: "keep", ExperimentStatus.DISCARDED: "discard", ExperimentStatus.REJECTED: "discard"}
+_STATUS = {
+    ExperimentStatus.KEPT: "keep",
+    ExperimentStatus.DISCARDED: "discard",
+    ExperimentStatus.REJECTED: "discard",
+    ExperimentStatus.REAPPLIED: "discard",  # what came of it is the row of the experiment that tried it again
+}
 
 
 def write_results(folder: Path, state: RunState) -> Path:

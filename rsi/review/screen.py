@@ -128,7 +128,7 @@ def _head(view: View) -> list[Text]:
 
 
 def _foot(view: View) -> list[Text]:
-    left = "" if view.left_seconds is None else f", about {duration(view.left_seconds)} left"
+    left = "" if not view.left_seconds else f", about {duration(view.left_seconds)} left"
     foot = [Text(f"{view.counted}; {view.spent}{left}", style="dim", no_wrap=True, overflow="ellipsis")]
     claiming = [words for words in (view.milestone, view.confirming) if words]
     return [Text(words, style="bold", no_wrap=True, overflow="ellipsis") for words in claiming] + foot

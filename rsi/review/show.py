@@ -73,8 +73,9 @@ def _tests(summary: RunSummary) -> list[tuple[str, str]]:
     rows += [("gap", gap_words(summary.gap[-1]))] if summary.gap else []
     if summary.audits:
         last = summary.audits[-1]
+        where = "ahead of" if last.gap > 0 else "behind"
         when = f"after {count(last.trials_spent, 'trial')}"
-        rows.append(("audited", f"dev ahead of the holdout by {last.gap:.3g} {when}"))
+        rows.append(("audited", f"dev {where} the holdout by {abs(last.gap):.3g}, as far as the Ladder tells, {when}"))
     luck = calibration_words(summary)
     rows += [("luck kept", luck)] if luck else []
     return rows + ([("matters", attribution_words(summary.attribution))] if summary.attribution else [])

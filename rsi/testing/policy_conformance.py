@@ -197,11 +197,12 @@ def check_the_same_history_gives_the_same_decisions(make: Make) -> None:
         size = effects.gauss(0.0, 1.0)
         fresh.experiment(policy, size)
         other.experiment(policy, -size)
-        compared, history = fresh.comparison(len(fresh.past) - 1), fresh.history()
-        answers = [asked.decide(compared, history) for asked in (policy, policy, make())]
-        assert answers[0] == answers[1] == answers[2], "it decides otherwise when asked again, or after another run"
-        plans = [asked.plan(history) for asked in (policy, policy, make())]
-        assert plans[0] == plans[1] == plans[2], "it plans otherwise when asked again, or after another run"
+        for run in (fresh, other):
+            compared, history = run.comparison(len(run.past) - 1), run.history()
+            answers = [asked.decide(compared, history) for asked in (policy, policy, make())]
+            assert answers[0] == answers[1] == answers[2], "it decides otherwise when asked again, or after another run"
+            plans = [asked.plan(history) for asked in (policy, policy, make())]
+            assert plans[0] == plans[1] == plans[2], "it plans otherwise when asked again, or after another run"
 
 
 def check_rescaling_and_flipping_change_nothing(make: Make) -> None:

@@ -167,7 +167,7 @@ def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
 def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -> None:
     settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500", "--no-certify"],
         cwd=tmp_path, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -189,7 +189,7 @@ def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -
 def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path: Path) -> None:
     settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500"],
+        [RSI, "run", "digits", "--sandbox", "process", "--experiments", "500", "--no-certify"],
         cwd=tmp_path, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -202,3 +202,73 @@ def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path:
     done = rsi(tmp_path, "resume", "latest", "--experiments", "1")
     assert done.returncode == 0, done.stderr
     assert rsi(tmp_path, "verify", "latest").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--alpha", "0"], "--alpha is 0"),
+        (["--alpha", "1"], "--alpha is 1"),
+        (["--alpha", "-0.1"], "--alpha is -0.1"),
+        (["--alpha", "nan"], "--alpha is nan"),
+        (["--certify-share", "1"], "--certify-share is 1"),
+        (["--null-edits", "0.6"], "--null-edits is 0.6"),
+        (["--null-edits", "nan"], "--null-edits is nan"),
+        (["--policy-option", "margin"], "key=value"),
+        (["--policy-option", "margin=[1]"], "margin: write a number"),
+        (["--policy-option", "margin=nan"], "margin: write a number"),
+        (["--policy-option", "margin=1e"], "margin: write a number"),
+        (["--policy", "greedy", "--policy-option", "margin=1"], "greedy has no option 'margin': it takes none"),
+    ],
+)
+def test_what_cannot_be_tested_with_is_one_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = rsi(tmp_path, "run", "digits", "--sandbox", "process", *arguments)
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    assert words in sentence
+    assert not (tmp_path / "runs").exists()
+
+
+POLICY = """from rsi.policies.greedy import Greedy
+
+class Tuned(Greedy):
+    name = "tuned"
+
+    def __init__(self, margin: float = 0.0, word: str = "", strict: bool = False) -> None:
+        assert (margin, word, strict) == (1.5, "bare-word", True)
+"""
+
+
+def test_a_policys_options_are_typed_and_an_unknown_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tuned.py").write_text(POLICY)
+    run = ["run", "digits", "--sandbox", "process", "--experiments", "0", "--policy", "tuned.py:Tuned"]
+    unknown = rsi(tmp_path, *run, "--policy-option", "margn=1")
+    assert unknown.returncode == 2
+    assert "has no option 'margn': did you mean 'margin'?" in unknown.stderr
+    options = [item for text in ("margin=1.5", "word=bare-word", "strict=true") for item in ("--policy-option", text)]
+    done = rsi(tmp_path, *run, *options)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(rsi(tmp_path, "log", "latest", "--kind", "run.started", "--json").stdout)["body"]["configuration"]
+    assert told["policy"]["options"] == {"margin": 1.5, "word": "bare-word", "strict": True}
+    assert (told["certify"], told["alpha"], told["shared_seeds"]) == (True, 0.05, True)
+
+
+def test_a_run_tests_what_it_gains_unless_told_not_to(tmp_path: Path) -> None:
+    run = ["run", "digits", "--sandbox", "process", "--seed", "3", "--parallel", "1", "--policy", "greedy"]
+    done = rsi(tmp_path, *run, "--trials", "16", "--certify-share", "0.5", "--experiments", "3")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(rsi(tmp_path, "show", "latest", "--json").stdout)
+    assert shown["milestones"], "nothing was kept, so nothing was shown; choose another seed"
+    assert shown["trials"] <= 16
+    assert ("Certified: " in done.stdout) == (shown["certified"] is not None)
+    assert ("Nothing is certified" in done.stdout) == (shown["certified"] is None)
+    more = rsi(tmp_path, "resume", "latest", "--trials", "17")
+    assert more.returncode == 0, more.stderr
+
+
+def test_attribution_needs_kept_edits_and_enough_trials(finished: Path) -> None:
+    kept = json.loads(rsi(finished, "show", "latest", "--json").stdout)["kept"]
+    assert kept, "nothing was kept, so nothing was shown; choose another seed"
+    done = rsi(finished, "attribute", "latest", "--trials", "3")
+    assert done.returncode == 2
+    assert "takes at least" in done.stderr

@@ -105,7 +105,7 @@ def test_estimate_tells_calls_tokens_cost_and_hours_without_a_key(tmp_path: Path
 def test_a_run_from_the_command_line_marks_itself_and_tells_what_it_cost(tmp_path: Path) -> None:
     with ModelServer(suggest, key="sk-for-this-test-only-1") as server:
         arguments = ["--model", "gpt-4o", "--api-base", f"{server.address}/v1", "--max-cost", "1", "--experiments", "1"]
-        unsafe = ["--sandbox", "process", "--unsafe-no-isolation"]
+        unsafe = ["--sandbox", "process", "--unsafe-no-isolation", "--no-certify"]
         done = rsi(tmp_path, "run", "digits", "--proposer", "llm", *unsafe, *arguments, key="sk-for-this-test-only-1")
     assert done.returncode == 0, done.stderr
     shown = rsi(tmp_path, "show", "latest").stdout

@@ -19,13 +19,11 @@ ERRORS = st.floats(0.05, 5)
 
 def numeric(effects: Effects, seen: float, error: float) -> tuple[float, float, float]:
     """Posterior mean, variance and expected positive part, by brute force on a fine grid."""
-    n = len(effects.scales)
     edges = np.linspace(-150, 150, 30_001)
     middle = (edges[1:] + edges[:-1]) / 2
     weight = effects.cells(edges) * np.exp(-0.5 * ((middle - seen) / error) ** 2)
     spike = effects.weights[0] * math.exp(-0.5 * (seen / error) ** 2)
     total = weight.sum() + spike
-    assert n == 11
     mean = (weight @ middle) / total
     return mean, (weight @ middle**2) / total - mean**2, (weight @ np.maximum(middle, 0)) / total
 
@@ -74,7 +72,7 @@ def test_what_helps_more_often_is_learned() -> None:
         helps = random.random() < 0.5
         often = often.after(float(random.exponential(2.0) * helps + random.normal() * 0.5), 0.5)
         never = never.after(float(-random.exponential(2.0) * helps + random.normal() * 0.5), 0.5)
-    helpful = slice(1, 12)
+    helpful = slice(1, 1 + len(often.scales))
     assert 0.25 < often.weights[helpful].sum() < 0.6
     assert never.weights[helpful].sum() < 0.05
 
@@ -131,6 +129,20 @@ def test_the_believed_gain_follows_what_is_learned_later() -> None:
     assert disappointed.variance < kept.variance
 
 
+def test_children_cannot_talk_a_well_measured_parent_down() -> None:
+    """Edits that all harm alike look, one by one, like a parent that is worth less."""
+    parent = Belief(0.0, 1.0).measured([0.1, -0.1, 0.3, -0.3, 0.0], 1.0)
+    effects = Effects(1.0)
+    _, own_variance = parent.alone
+    for _ in range(200):
+        found = estimate(parent, [-1.5], [], 1.0, 0.0)
+        parent = after_child(parent, found, effects.posterior(found.effect, found.error))
+    assert parent.alone[1] == own_variance
+    assert parent.value >= -2.0 * math.sqrt(own_variance) - 1e-12
+    assert parent.variance >= 0.25 * own_variance
+    assert abs(parent.measured([0.0] * 50, 1.0).alone[0]) < 0.1, "its own trials count as before"
+
+
 # --- stopping -----------------------------------------------------------------------------------------------------
 
 
@@ -169,3 +181,27 @@ def test_more_trials_are_worth_more_and_a_trial_has_a_price() -> None:
     assert price(effects, errors) > 0
     better_known = [math.sqrt(1 / n + 0.01) for n in (1, *(1 + more for more in MORE))]
     assert price(effects, better_known) > price(effects, errors), "a better known incumbent makes trials worth more"
+
+
+def test_the_price_of_a_trial_is_what_fresh_candidates_gain_at_that_price() -> None:
+    effects = taught()
+    errors = [math.sqrt(1 / n + 0.2) for n in (1, *(1 + more for more in MORE))]
+    found = price(effects, errors)
+    seen = np.linspace(-8, 30, 381)
+    centres = np.append(np.linspace(-60, 60, 2401)[1:] - 0.025, 0.0)
+    prior = np.append(effects.cells(np.linspace(-60, 60, 2401)), effects.weights[0])
+    likelihood = np.exp(-0.5 * ((seen[:, None] - centres) / errors[0]) ** 2) / (errors[0] * math.sqrt(2 * math.pi))
+    density = likelihood @ prior
+    best = np.array(
+        [
+            max(
+                0.0,
+                *(
+                    value - found * more
+                    for value, more in zip(worth(effects, one, errors[0], 0.0, errors), (0, *MORE), strict=True)
+                ),
+            )
+            for one in map(float, seen)
+        ]
+    )
+    assert float((density * best).sum() * (seen[1] - seen[0])) == pytest.approx(found, rel=0.05)

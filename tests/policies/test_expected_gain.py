@@ -10,6 +10,7 @@ from arms import arm, comparison, history, objective
 
 from rsi.history import History, MilestoneSummary, Past
 from rsi.policies.expected_gain import FIRST_TRIALS, ExpectedGain
+from rsi.policies.fixed import Fixed
 from rsi.policies.greedy import Greedy
 from rsi.policies.learning import Learned, learned_from, split, standing
 from rsi.policies.sequential import Sequential, e_value
@@ -167,6 +168,26 @@ def test_only_seeds_from_the_second_on_are_shared() -> None:
     assert split((1.0, 2.0), (5.0,)) == ((1.0, 2.0), ())
 
 
+def test_trials_that_ignore_their_seed_say_nothing_of_the_noise() -> None:
+    past = [closed(number, 0, kept=False, candidate=(-1.0,) * 6, reference=(0.0,) * 6) for number in range(1, 9)]
+    assert learned_from(history({0: [0.0] * 6}, past), None).noise == 1.0
+
+
+def test_the_prior_alone_keeps_nothing() -> None:
+    """Edit after edit helped; the next measures no better than its parent, and is not kept for the others' sake."""
+    dice = random.Random(5)
+    well_known = tuple(sign * abs(dice.gauss(0, 0.6)) for _ in range(40) for sign in (1, -1))
+    past = [
+        closed(number, 0, kept=False, candidate=(dice.expovariate(1) + dice.gauss(0, 0.6),), reference=well_known)
+        for number in range(1, 200)
+    ]
+    compared = comparison([-0.01], well_known)
+    told = history({0: well_known}, past)
+    placed = standing(learned_from(told, None), compared.model_copy(update={"trials_left": 0}))
+    assert placed.effect.mean > 0 > placed.told, "the case is not the one meant"
+    assert isinstance(ExpectedGain().decide(compared.model_copy(update={"trials_left": 0}), told), Discard)
+
+
 def test_failed_experiments_teach_nothing() -> None:
     crashed = [Past(experiment=number, parent=0, kept=False, scored=False) for number in range(1, 5)]
     learned = learned_from(history({0: BASELINE}, crashed), None)
@@ -197,6 +218,21 @@ def test_the_e_value_has_mean_one_under_no_effect_and_grows_under_one() -> None:
     assert fmean(e_value([dice.gauss(1.5, 1) for _ in range(8)]) >= 20 for _ in range(200)) > 0.6
     assert e_value([]) == e_value([3.0]) == e_value([0.0, 0.0]) == 1.0
     assert e_value([1.0, 2.0, 1.5]) == pytest.approx(e_value([1e90, 2e90, 1.5e90]))
+
+
+def test_the_sequential_test_has_nothing_to_test_where_the_seed_changes_nothing() -> None:
+    decision = Sequential().decide(comparison([2.0] * 6, [1.0] * 6), history({0: [1.0]}))
+    assert isinstance(decision, Discard)
+    assert "the seed changes nothing" in decision.reason
+
+
+def test_the_fixed_test_keeps_what_does_nothing_as_rarely_as_promised() -> None:
+    dice = random.Random(8)
+    kept = 0
+    for _ in range(1000):
+        arms = [[dice.gauss(0, 1) for _ in range(5)] for _ in range(2)]
+        kept += isinstance(Fixed().decide(comparison(*arms), history({0: [0.0]})), Keep)
+    assert 0.02 < kept / 1000 < 0.07
 
 
 def test_the_sequential_test_uses_no_trial_that_the_incumbent_was_kept_for() -> None:

@@ -9,6 +9,7 @@ from rsi.errors import UsageError
 from rsi.policies.conditions import broken_guard, guards
 from rsi.policies.greedy import Greedy
 from rsi.records import Comparison, Direction, Objective, Propose
+from rsi.task import ObjectiveSection
 
 
 def with_memory(candidate: tuple[float, ...], incumbent: tuple[float, ...], told: Objective) -> Comparison:
@@ -64,3 +65,19 @@ def test_a_guard_that_the_task_does_not_measure_is_refused_in_words() -> None:
 def test_an_objective_cannot_guard_itself() -> None:
     with pytest.raises(ValueError, match="each named once"):
         objective(guards=({"metric": "value"},))
+
+
+def test_a_task_that_sets_no_price_reads_and_hashes_as_before_there_was_one() -> None:
+    section = ObjectiveSection(metric="value")
+    assert section.model_dump(mode="json") == {"metric": "value", "direction": "minimize", "noise": 0.02}
+    told = ObjectiveSection(metric="value", guards=({"metric": "memory", "margin": 1.0},), token_price=0.0)
+    assert Objective(**told.model_dump()).guards[0].margin == 1.0
+    assert Objective(**told.model_dump()).price_of_token == 0.0
+    assert Objective(metric="value", noise=0.02).price_of_token == pytest.approx(5e-6)
+
+
+@pytest.mark.parametrize("field", ["margin", "noise"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_guard_with_numbers_that_mean_nothing_is_refused(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        objective(guards=({"metric": "memory", field: value},))

@@ -104,6 +104,14 @@ def test_further_trials_of_either_arm_hold(tmp_path: Path) -> None:
     holds(folder)
 
 
+@pytest.mark.parametrize("policy", ["expected-gain", "sequential"])
+def test_a_run_whose_policy_looks_at_its_history_holds(tmp_path: Path, policy: str) -> None:
+    folder = make_run(tmp_path, policy=policy)
+    rules = {event["body"]["decision"]["rule"] for event in load(folder) if event["kind"] == "policy.decided"}
+    assert rules == {policy}
+    holds(folder)
+
+
 def test_a_run_that_keeps_no_artifacts_holds(tmp_path: Path) -> None:
     report = holds(make_run(tmp_path, artifacts=0))
     assert report.counts.dropped > 3

@@ -62,6 +62,7 @@ def test_a_run_works_from_the_wheel(installed: Path, tmp_path: Path) -> None:
         "2",
         "--confirm",
         "2",
+        "--no-certify",
     )
     assert done.returncode == 0, done.stderr
     verified = python(installed, tmp_path, "-m", "cli", "verify", "latest")
