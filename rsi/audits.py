@@ -72,4 +72,7 @@ def _values(state: RunState, experiment: int) -> tuple[float, float] | None:
     trained = state.trials[audit.started.weights_of] if audit.started.weights_of else None
     dev, holdout = (entry.observation() if entry is not None else None for entry in (trained, audit))
     metric = state.run.objective.metric
-    return (dev.measurements[metric], holdout.measurements[metric]) if dev and holdout else None
+    values = [seen.measurements.get(metric) for seen in (dev, holdout) if seen is not None]
+    if len(values) < 2 or values[0] is None or values[1] is None:
+        return None
+    return values[0], values[1]
