@@ -162,7 +162,8 @@ def _past(state: RunState, number: int) -> Past:
         taken_back=number in state.taken_back,
         scored=scored,
         added_tokens=_added_tokens(state, number),
-        candidate=seen.candidate.values(metric) if seen else state.arm(number).values(metric) if undecided else (),
+        # What nobody decided on closed with its first trial; later ones must not change what has been told.
+        candidate=seen.candidate.values(metric) if seen else state.arm(number).values(metric)[:1] if undecided else (),
         reference=seen.incumbent.values(metric) if seen else (),
     )
 
