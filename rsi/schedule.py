@@ -246,32 +246,28 @@ def _ablate(state: RunState, ablation: AblationState, under_way: UnderWay) -> St
 
 
 def _due(state: RunState, under_way: UnderWay, *, ended: bool) -> Iterator[Training]:
-    """Trials that could begin, in the order in which they matter."""
+    """Trials that could begin, in the order in which they matter; those that a killed session left go on first."""
+    yield from _going_on(state, [trial.started.trial for trial in state.open_trials()], under_way)
     eldest = state.open_experiment()
     for experiment in state.open_experiments():
         if experiment is eldest:
             yield from _due_of_eldest(state, experiment, under_way)
         else:
             yield from _due_of(state, experiment, under_way)
-    open_audits = [trial for trial in state.audits.values() if not state.trials[trial].over]
-    yield from _going_on(state, open_audits, under_way)
     yield from (StartAudit(experiment) for experiment in audits.due(state))
     if eldest is None and _prepare(state, ended=ended) is None:
-        yield from _due_for_claims(state, under_way)
+        yield from _due_for_claims(state)
 
 
-def _due_for_claims(state: RunState, under_way: UnderWay) -> Iterator[Training]:
+def _due_for_claims(state: RunState) -> Iterator[Training]:
     current = state.open_milestone()
     if current is not None:
-        yield from _going_on(state, current.trials, under_way)
         number = current.begun.milestone
         yield from (StartPair(number, *place) for place in milestones.due(state, current))
     elif (ablation := state.open_ablation()) is not None:
-        yield from _going_on(state, ablation.trials, under_way)
         number = ablation.begun.ablation
         yield from (StartWithout(number, ask.edits, ask.slot) for ask in ablations.trials_due(state, ablation))
     elif _next_claim(state) is None and confirmation.wanted(state):
-        yield from _going_on(state, state.confirming, under_way)
         yield from (Start(experiment, slot, "confirm") for experiment, slot in confirmation.owed(state))
 
 

@@ -168,6 +168,7 @@ class RunState:
         self.own = 0
         """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
+        self._open_trials: dict[str, None] = {}
         self.audits: dict[int, str] = {}
         """Experiment → its latest trial of the role `audit`."""
         self.confirming: list[str] = []
@@ -279,6 +280,7 @@ class RunState:
                 self.declined[body.experiment, body.call] = body
             case e.TrialStarted():
                 self.trials[body.trial] = TrialState(started=body)
+                self._open_trials[body.trial] = None
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
                 elif body.weights_of is not None:
@@ -392,6 +394,8 @@ class RunState:
 
     def _trial(self, trial: str, **update: object) -> None:
         changed = self.trials[trial] = self.trials[trial].model_copy(update=update)
+        if changed.over:
+            self._open_trials.pop(trial, None)
         self._observed.pop(changed.started.experiment, None)
         self.touched.append(changed.started.experiment)
 
@@ -502,7 +506,7 @@ class RunState:
 
     def open_trials(self) -> tuple[TrialState, ...]:
         """Trials that have begun and neither failed nor been judged."""
-        return tuple(trial for trial in self.trials.values() if not trial.over)
+        return tuple(self.trials[trial] for trial in self._open_trials)
 
     def count(self, *statuses: ExperimentStatus) -> int:
         """How many experiments ended so; the baseline is not counted."""
