@@ -148,11 +148,6 @@ def _told(milestone: MilestoneState) -> MilestoneSummary:
 _WITH_VALUES = frozenset({ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.REAPPLIED})
 
 
-def _at_closing(state: RunState, number: int) -> tuple[float, ...]:
-    """The one trial by which it was kept: later ones must not depend on when, after a crash, somebody first asks."""
-    return state.arm(number).values(state.run.objective.metric)[:1]
-
-
 def _past(state: RunState, number: int) -> Past:
     experiment = state.experiments[number]
     scored = experiment.status in _WITH_VALUES
@@ -167,7 +162,8 @@ def _past(state: RunState, number: int) -> Past:
         taken_back=number in state.taken_back,
         scored=scored,
         added_tokens=_added_tokens(state, number),
-        candidate=seen.candidate.values(metric) if seen else _at_closing(state, number) if undecided else (),
+        # What nobody decided on closed with its first trial; later ones must not change what has been told.
+        candidate=seen.candidate.values(metric) if seen else state.arm(number).values(metric)[:1] if undecided else (),
         reference=seen.incumbent.values(metric) if seen else (),
     )
 

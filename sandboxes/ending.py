@@ -46,13 +46,18 @@ def read_trailer(text: bytes | None, inputs: Collection[str]) -> Trailer | None:
 
 def classify(watched: Watched, trailer: Trailer | None) -> tuple[ExitKind, str]:
     """The kind of the ending and, for all but a plain completion, our sentence about it."""
-    if watched.stopped is not None:
+    if watched.stopped is not None and not _had_ended(watched.stopped, trailer):
         return watched.stopped, watched.reason
     if trailer is None:
         return _without_trailer(watched)
     if trailer.exit_code == 0:
         return ExitKind.COMPLETED, ""  # though a child of the program may have been killed for want of memory
     return _failed(watched, trailer)
+
+
+def _had_ended(stopped: ExitKind, trailer: Trailer | None) -> bool:
+    """Whether the word of the end was only late: at the deadline nothing is left that could say it but our SIGKILL."""
+    return stopped is ExitKind.TIMED_OUT and trailer is not None and trailer.signal != signal.SIGKILL
 
 
 def _failed(watched: Watched, trailer: Trailer) -> tuple[ExitKind, str]:

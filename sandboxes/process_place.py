@@ -175,7 +175,7 @@ class ProcessPlace:
             cpu_seconds=user + system,
             cpu_user_seconds=user,
             cpu_system_seconds=system,
-            memory_bytes=memory,
+            memory_bytes=memory or None,  # none at all: the only process was just ending
             processes=sum(entry.threads for entry in entries if not entry.zombie),
             stored_bytes=sum(_disk_use(Path(folder)) for folder in (self.folders.outputs, self.folders.scratch)),
             **accounts_together(self._worker.pid, (entry.number for entry in entries[1:])),

@@ -143,7 +143,7 @@ class Supervisor:
         try:
             self._place.kill()
             self._drain()
-            self._reconsider()
+            self._require_end()
             return self._place.how_it_ended()
         except EngineLost as error:
             if self._stopped in (None, ExitKind.TIMED_OUT):
@@ -153,13 +153,9 @@ class Supervisor:
             pass
         return PlaceEnd(from_outside=True)
 
-    def _reconsider(self) -> None:
-        """A deadline seen from here is none where the engine held back what the worker had said before it."""
-        if self._stopped is not ExitKind.TIMED_OUT:
-            return
-        if self._streams.trailer is not None:  # written before the worker was killed, so its program had ended
-            self._stopped, self._reason = None, ""
-        elif not self._place.ended:
+    def _require_end(self) -> None:
+        """A deadline seen from here is none where the engine may hold back what the worker had said before it."""
+        if self._stopped is ExitKind.TIMED_OUT and self._streams.trailer is None and not self._place.ended:
             raise EngineLost("The engine tells no more of a program that was killed at its deadline; look at its log.")
 
     def _drain(self) -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 
 from rsi.policies.effects import Posterior
 
-HEARSAY = 2.0
+HEARSAY = 3.0
 """By so many of its own standard deviations can children move a belief at the most. What they say rests on the prior
 of effects: edits that all harm alike look, one by one, like a parent that is worth less."""
-LEAST_LEFT = 0.25
+LEAST_LEFT = 0.1
 """And so much of its own variance they leave at the least."""
 
 

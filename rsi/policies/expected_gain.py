@@ -32,7 +32,7 @@ _VARIANCE_STEPS = 1
 """Prices are computed for so many variances of the parent between one and its double."""
 AGAIN_EVERY = 8
 """Closed experiments between two looks at the near misses."""
-AGAIN_LOOK = 4
+AGAIN_LOOK = 2
 """Near misses looked at each time."""
 
 

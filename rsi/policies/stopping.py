@@ -28,7 +28,7 @@ _SEEN = np.sinh(np.linspace(-2.0, 4.6, 24)) * 0.8
 """Estimates, in standard errors."""
 _WEIGHTS = np.gradient(_SEEN) / math.sqrt(2 * math.pi)
 _HALVINGS = 20
-_NEWTON = 4
+_NEWTON = 3
 
 
 def price(effects: Effects, errors: Sequence[float]) -> float:
@@ -81,13 +81,15 @@ def _turning(prior: Array, values: Array, errors: Array) -> Array:
     JASA 106, 2011). What depends on the root is flat there, so that a few steps are enough.
     """
     at = 0.5 * errors
+    squared, squares = np.square(values), np.square(errors)
     for _ in range(_NEWTON):
-        weight = prior * np.exp(-0.5 * np.square((at[:, None] - values) / errors[:, None]))
+        weight = prior * np.exp(np.square(at[:, None] - values) * (-0.5 / squares)[:, None])
         total = weight.sum(axis=1) + 1e-300
         mean = weight @ values / total
-        variance = weight @ np.square(values) / total - mean * mean
-        step = mean * np.square(errors) / np.maximum(variance, 1e-3 * np.square(errors))
-        at = np.clip(at - np.clip(step, -2 * errors, 2 * errors), -60.0, 60.0)
+        variance = weight @ squared / total - mean * mean
+        step = mean * squares / np.maximum(variance, 1e-3 * squares)
+        at = at - np.minimum(np.maximum(step, -2 * errors), 2 * errors)
+        at = np.minimum(np.maximum(at, -60.0), 60.0)
     return at
 
 

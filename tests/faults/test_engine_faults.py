@@ -197,6 +197,23 @@ def test_an_engine_that_hangs_makes_no_timeout_of_a_program_that_ended(place: Pl
 
 
 @pytest.mark.long
+def test_an_engine_that_tells_late_of_a_program_that_ended_in_time_costs_nothing(place: Place) -> None:
+    task = place.task(seconds=1.5, wall_seconds="4.0")
+    with place.start("run", task, "--experiments", "0", "--seed", "3") as process:
+        try:
+            place.wait_for_program()
+            place.engine.signal(signal.SIGSTOP)
+            time.sleep(6)  # past the deadline, and not so long that nobody listens any more
+            place.engine.signal(signal.SIGCONT)
+            said = process.communicate(timeout=120)[0]
+        finally:
+            place.engine.signal(signal.SIGCONT)
+            process.kill()
+    assert process.returncode == 0, said
+    assert kinds(place.record()) == ["scored"]
+
+
+@pytest.mark.long
 def test_a_run_whose_image_was_removed_pauses_and_goes_on_once_the_same_image_is_back(place: Place) -> None:
     digest = place.engine.load_small_image()
     saved = place.folder / "image.tar"

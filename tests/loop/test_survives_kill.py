@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from composing import configuration, go_on, run, said
 
-from rsi.configuration import Budget
+from rsi.configuration import Budget, Component
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus
 from rsi.review.verify import verify
@@ -52,7 +52,7 @@ def told(record: ReadRun) -> list[tuple[object, ...]]:
     return rows
 
 
-def killed_at(folder: Path, event: int, parallel: int = 1) -> None:
+def killed_at(folder: Path, event: int, **changes: object) -> None:
     """In a child process: run, and die by SIGKILL as soon as that event is durable."""
     child = os.fork()
     if child == 0:
@@ -62,7 +62,7 @@ def killed_at(folder: Path, event: int, parallel: int = 1) -> None:
                 if recorded.seq == event:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            run(folder, configuration(folder, SCRIPT, confirm=2, parallel=parallel), [die])
+            run(folder, configuration(folder, SCRIPT, confirm=2, **changes), [die])
         finally:
             os._exit(9)
     _, status = os.waitpid(child, 0)
@@ -93,14 +93,15 @@ def test_a_run_killed_at_any_event_goes_on_as_if_it_had_not_been(memory_folder: 
         assert report.ok, (event, report.problems)
 
 
-@pytest.mark.parametrize("share", range(2))
-def test_so_does_one_with_trials_side_by_side(memory_folder: Path, share: int) -> None:
-    code, whole = run(memory_folder, configuration(memory_folder, SCRIPT, confirm=2, parallel=2))
+@pytest.mark.parametrize("policy", ["greedy", "expected-gain"])
+def test_so_does_one_with_trials_side_by_side(memory_folder: Path, policy: str) -> None:
+    changes: dict[str, object] = {"parallel": 2, "shared_seeds": True, "policy": Component(name=policy)}
+    code, whole = run(memory_folder, configuration(memory_folder, SCRIPT, confirm=2, **changes))
     assert code == 0
     expected = told(whole)
-    for event in range(2 + share, len(whole.events) - 4, 6):
+    for event in range(3, len(whole.events) - 4, 8):
         shutil.rmtree(memory_folder / "runs")
-        killed_at(memory_folder, event, parallel=2)
+        killed_at(memory_folder, event, **changes)
         (folder,) = list_runs(memory_folder / "runs")
         code, record = go_on(folder)
         assert code == 0, (event, record.state.paused)

@@ -57,5 +57,5 @@ def test_options_that_mean_nothing_are_refused_in_words(make: Callable[[], Polic
 
 def test_a_policy_and_its_options_are_told_apart_from_what_it_does_not_take() -> None:
     assert build("policies", Component(name="fixed", options={"seeds": 3})).seeds == 3
-    with pytest.raises(UsageError, match="unexpected keyword argument 'seed'"):
+    with pytest.raises(UsageError, match="'seed'"):
         build("policies", Component(name="fixed", options={"seed": 3}))

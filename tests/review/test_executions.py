@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from altering import load, store
-from conftest import written
+from conftest import make_run, written
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -49,7 +49,9 @@ def test_the_json_has_the_totals_and_the_course_of_every_execution(run: ReadRun)
     assert "code/train.py" in {file.path for file in course.inputs.files}
 
 
-def test_what_the_preparation_printed_and_did_is_on_record(run: ReadRun) -> None:
+def test_what_the_preparation_printed_and_did_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RSI_CACHE", str(tmp_path / "cache"))  # where no other run has prepared the data already
+    run = runs.read(make_run(tmp_path))
     data = run.state.data
     assert data is not None
     assert data.stdout is not None

@@ -287,10 +287,9 @@ def test_a_killed_place_is_dead_with_all_that_ran_in_it(api: Any, sandbox: Docke
             pytest.skip("the engine is not on this machine, or this is not root")
         code = "import subprocess\nprint(subprocess.Popen(['sleep', '25'], start_new_session=True).pid, flush=True)"
         cell.fill({"code/program.py": (code + "\nimport time\ntime.sleep(25)").encode()})
-        cell.send(start_line(job(code), cell.folders, cell.environment, "nonce"))
-        wait_for(lambda: cell.receive(1.0))
-        processes = [int(row[1]) for row in api.top(cell.worker)["Processes"]]
-        assert len(processes) == 3
+        cell.send(start_line(job(code), cell.folders, cell.environment, "nonce", "word"))
+        rows = wait_for(lambda: len(found := api.top(cell.worker)["Processes"]) == 3 and found)
+        processes = [int(row[1]) for row in rows]
         cell.kill()
         assert [process for process in processes if _runs(process)] == []
         end = cell.how_it_ended()

@@ -85,7 +85,10 @@ MEMORY = Trailer(exit_code=1, fault=Fault(error="MemoryError"))
         (watched(end=PlaceEnd(from_outside=True)), None, ExitKind.LOST),
         (watched(end=PlaceEnd(exit_code=137, out_of_memory=True, from_outside=True)), None, ExitKind.OUT_OF_MEMORY),
         (watched(end=PlaceEnd(exit_code=1)), None, ExitKind.CRASHED),
-        (watched(stopped=ExitKind.TIMED_OUT, reason="Late."), SCORED, ExitKind.TIMED_OUT),
+        (watched(stopped=ExitKind.TIMED_OUT, reason="Late."), None, ExitKind.TIMED_OUT),
+        (watched(stopped=ExitKind.TIMED_OUT, reason="Late."), Trailer(signal=signal.SIGKILL), ExitKind.TIMED_OUT),
+        (watched(stopped=ExitKind.TIMED_OUT, reason="Late."), SCORED, ExitKind.COMPLETED),  # told late by the engine
+        (watched(stopped=ExitKind.CPU_EXCEEDED, reason="Much."), SCORED, ExitKind.CPU_EXCEEDED),
         (watched(stopped=ExitKind.INTERRUPTED, reason="Asked."), None, ExitKind.INTERRUPTED),
     ],
 )
