@@ -10,13 +10,14 @@ import pytest
 from composing import HERE, SANDBOX, configuration, go_on, run, said
 
 from rsi.configuration import Budget, Component, Retention
+from rsi.derive import history
 from rsi.errors import UsageError
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Measure, Propose, Rejected, VerifierError
 from rsi.review.improvement import statement
 from rsi.review.summary import summarise
 from rsi.session import resume, start
-from rsi.state import fold
+from rsi.state import RunState, fold
 
 
 @pytest.fixture(autouse=True)
@@ -270,3 +271,15 @@ def test_a_run_that_outgrows_its_disk_quota_pauses_and_says_so(tmp_path: Path) -
     assert record.blobs.size() > quota.quota_bytes
     dropped = [d for t in record.state.trials.values() for a in t.answered for d in (a.answer,)]
     assert not any(record.blobs.has(digest) for digest in dropped)
+
+
+def test_what_a_policy_is_told_does_not_depend_on_when_it_first_asked(tmp_path: Path) -> None:
+    """A resumed run folds its record at once and asks late; a run that was never stopped asked all along."""
+    careful = Component(name=f"{HERE / 'scripted.py'}:Careful")
+    _, record = run(tmp_path, configuration(tmp_path, "30 50 20", policy=careful))
+    asked, late = RunState(), RunState()
+    for event in record.events:
+        history(asked.apply(event))
+        late.apply(event)
+    assert len(record.state.observations(0)) > 1, "the baseline was measured once only, so nothing was shown"
+    assert list(history(asked).past) == list(history(late).past)
