@@ -153,7 +153,7 @@ def ask_engine(scene: Scene, api: Any, sandbox: ObservedSandbox, other: policy.C
 def group(cell: Cell) -> Path:
     """The control group that counts a cell's processes."""
     assert cell._group is not None, "the suite looks into containers of this machine's engine"
-    return cell._group._processes[0].parent
+    return cell._group._members.parent
 
 
 def look_into(scene: Scene, api: Any, sandbox: ObservedSandbox) -> None:
