@@ -131,7 +131,7 @@ def _attribution(state: RunState) -> AblationBegun | None:
 def _left_over(state: RunState) -> int:
     """Half of the trials that nothing else has used: the code without what is idle is measured too."""
     limit = state.budget.trials
-    return 0 if limit is None or not state.run.configuration.certify else (limit - len(state.trials)) // 2
+    return 0 if limit is None or not state.run.configuration.certify else (limit - state.trainings) // 2
 
 
 def _believed(state: RunState, edit: int, noise: float) -> blame.KeptEdit:
@@ -147,7 +147,7 @@ def _believed(state: RunState, edit: int, noise: float) -> blame.KeptEdit:
 def _affordable(state: RunState, trials: int) -> int:
     """Half of what is left, so that another milestone can follow."""
     limit = state.budget.trials
-    return trials if limit is None else max(0, min(trials, (limit - len(state.trials)) // 2))
+    return trials if limit is None else max(0, min(trials, (limit - state.trainings) // 2))
 
 
 def _arms(state: RunState) -> list[dict[int, float]]:

@@ -114,7 +114,7 @@ def history(state: RunState) -> History:
         arms=state.arm,
         incumbent=state.incumbent,
         certified=state.certified,
-        trials_spent=len(state.trials),
+        trials_spent=state.trainings,
         trials_left=trials_left(state),
         milestones=tuple(_told(milestone) for milestone in state.milestones if milestone.closed is not None),
     )
@@ -127,7 +127,7 @@ def trials_left(state: RunState) -> int | None:
         return None
     spent = sum(len(milestone.trials) for milestone in state.milestones)
     left = max(0, reserved(configuration, limit) - spent) if configuration.certify else 0
-    return max(0, limit - len(state.trials) - left)
+    return max(0, limit - state.trainings - left)
 
 
 def reserved(configuration: RunConfiguration, limit: int) -> int:

@@ -68,15 +68,25 @@ def noise(state: RunState) -> PairNoise | None:
     return pair_noise([{o.seed: o.measurements[metric] for o in arm} for arm in arms if len(arm) > 1])
 
 
+def affordable(state: RunState) -> bool:
+    """Whether a milestone before the end has room for a test that can be passed at all."""
+    limit = state.budget.trials
+    if limit is None:
+        return True
+    spent = sum(len(milestone.trials) for milestone in state.milestones)
+    left = min(limit - state.trainings, reserved(state.run.configuration, limit) - spent)
+    return left // 2 >= LEAST_RESERVED
+
+
 def _affordable(state: RunState, *, last: bool) -> tuple[int, int]:
     """Pairs for the test and for the estimate: the last milestone may use all that is left, an earlier one half."""
     limit, configuration = state.budget.trials, state.run.configuration
     if limit is None:
         # In proportion to the search, a pair for six of its trials: a short run is not outweighed by its certificate.
-        pairs = max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, len(state.trials) // 6))
+        pairs = max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, state.trainings // 6))
         return pairs, min(ESTIMATE_PAIRS, pairs)
     spent = sum(len(milestone.trials) for milestone in state.milestones)
-    left = limit - len(state.trials)
+    left = limit - state.trainings
     if not last:
         left = min(left, reserved(configuration, limit) - spent) // 2
     elif left > 2 * LEAST_RESERVED:

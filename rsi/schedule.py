@@ -369,7 +369,7 @@ def plan_holds(state: RunState, plan: records.Plan) -> bool:
     """Whether what the policy wants instead of a fresh proposal can be had."""
     match plan:
         case Certify():
-            return state.run.configuration.certify and milestones.untried(state)
+            return state.run.configuration.certify and milestones.untried(state) and milestones.affordable(state)
         case TryAgain(experiment=number):
             entry = state.experiments.get(number)
             tried = any(x.proposed.again == number and x.proposed.parent == state.incumbent for x in _of(state))

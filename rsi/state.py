@@ -169,6 +169,8 @@ class RunState:
         """Experiments that no proposer asked for: what is carried over, taken out or null; the baseline not counted."""
         self.trials: dict[str, TrialState] = {}
         self._open_trials: dict[str, None] = {}
+        self.trainings = 0
+        """Trials that trained or are about to: what a budget of trials counts. An audit trains nothing."""
         self.audits: dict[int, str] = {}
         """Experiment → its latest trial of the role `audit`."""
         self.confirming: list[str] = []
@@ -281,6 +283,7 @@ class RunState:
             case e.TrialStarted():
                 self.trials[body.trial] = TrialState(started=body)
                 self._open_trials[body.trial] = None
+                self.trainings += body.weights_of is None
                 if body.role == "confirm":
                     self.confirming.append(body.trial)
                 elif body.weights_of is not None:
@@ -321,7 +324,7 @@ class RunState:
                 if body.passed:
                     self.certified = self.milestones[body.milestone - 1].begun.candidate
             case e.MilestoneClosed():
-                self._milestone(body.milestone, closed=body, spent=len(self.trials))
+                self._milestone(body.milestone, closed=body, spent=self.trainings)
             case e.AblationBegun():
                 if body.ablation != len(self.ablations) + 1:
                     raise IntegrityError(f"Event {event.seq}: ablation {body.ablation} is out of order.")

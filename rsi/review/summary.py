@@ -181,7 +181,7 @@ def summarise(run: ReadRun) -> RunSummary:
         reapplied=state.count(ExperimentStatus.REAPPLIED),
         direction=started.objective.direction.value,
         own=claims.own_of(state),
-        trials=len(state.trials),
+        trials=state.trainings,
         baseline=_value(state, 0),
         best=_value(state, state.incumbent),
         certify=started.configuration.certify,

@@ -100,7 +100,7 @@ def spent(state: RunState) -> str:
     """The budget, as far as it is used: `7 of 14 experiments, 40 of 90 trials, 3 min 20 s of 1 h 00 min`."""
     proposed, limit = state.proposals, state.budget
     experiments = f"{proposed} of {limit.experiments} experiments" if limit.experiments else f"{proposed} experiments"
-    trials = f", {len(state.trials)} of {limit.trials} trials" if limit.trials else ""
+    trials = f", {state.trainings} of {limit.trials} trials" if limit.trials else ""
     time = duration(state.session_seconds())
     return (
         f"{experiments}{trials}, {time}" + (f" of {duration(limit.hours * 3600)}" if limit.hours else "") + _paid(state)
