@@ -17,8 +17,9 @@ from rsi.records import Comparison, ExperimentStatus, Finding, Rejected, Verdict
 from rsi.scrutiny import findings
 from rsi.state import MilestoneState, RunState, TrialState
 
-LEAST_RESERVED = 14
-"""Trials: the five pairs after which even a test that knows nothing of the noise can pass, and two for the estimate."""
+LEAST_RESERVED = 18
+"""Trials: the five pairs after which even a test that knows nothing of the noise can pass, two more for where it needs
+them, and two for the estimate."""
 
 GetBlob = Callable[[str], bytes]
 

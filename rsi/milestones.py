@@ -82,8 +82,8 @@ def _affordable(state: RunState, *, last: bool) -> tuple[int, int]:
     """Pairs for the test and for the estimate: the last milestone may use all that is left, an earlier one half."""
     limit, configuration = state.budget.trials, state.run.configuration
     if limit is None:
-        # In proportion to the search, a pair for six of its trials: a short run is not outweighed by its certificate.
-        pairs = max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, state.trainings // 6))
+        # In proportion to the search, a pair for four of its trials: a short run is not outweighed by its certificate.
+        pairs = max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, state.trainings // 4))
         return pairs, min(ESTIMATE_PAIRS, pairs)
     spent = sum(len(milestone.trials) for milestone in state.milestones)
     left = limit - state.trainings
