@@ -10,9 +10,10 @@ from __future__ import annotations
 from rsi.claims import attribution, blame
 from rsi.claims.ablation import Answer, Asks, Edits, Removal, Trained, TrainWithout, TryRemoval
 from rsi.claims.noise import pairing, pooled_noise
+from rsi.derive import repeated
 from rsi.events import AblationBegun, AblationClosed
-from rsi.evidence import Secret
 from rsi.records import Direction
+from rsi.seeds import drawn
 from rsi.state import RETRIED, AblationState, RunState
 
 MOST_FOR_BLAME = 32
@@ -89,7 +90,7 @@ def _blame(state: RunState) -> AblationBegun | None:
     trials = _affordable(state, min(MOST_FOR_BLAME, 4 * len(edits) + 8))
     if looked or begun.candidate != state.incumbent or not edits or trials < 2:
         return None
-    arms = _arms(state)
+    arms = repeated(state)
     noise, shared = pooled_noise(arms), pairing(arms)
     deviation = noise.standard_deviation if noise is not None else state.run.objective.noise
     number = len(state.ablations) + 1
@@ -102,7 +103,7 @@ def _blame(state: RunState) -> AblationBegun | None:
             trials=trials,
             noise=deviation,
             correlation=min(max(shared.low, 0.0), 0.99) if shared is not None else 0.0,
-            seed=_seed(state, number),
+            seed=drawn(state, "ablation", number),
         ),
     )
 
@@ -122,8 +123,8 @@ def _attribution(state: RunState) -> AblationBegun | None:
         plan=attribution.AttributionPlan(
             edits=edits,
             trials=trials,
-            ignorable=0.0,
-            seed=_seed(state, number),
+            ignorable=state.run.objective.equivalence_margin,
+            seed=drawn(state, "ablation", number),
         ),
     )
 
@@ -148,16 +149,6 @@ def _affordable(state: RunState, trials: int) -> int:
     """Half of what is left, so that another milestone can follow."""
     limit = state.budget.trials
     return trials if limit is None else max(0, min(trials, (limit - state.trainings) // 2))
-
-
-def _arms(state: RunState) -> list[dict[int, float]]:
-    metric = state.run.objective.metric
-    arms = (state.observations(number) for number in state.experiments)
-    return [{o.seed: o.measurements[metric] for o in arm} for arm in arms if len(arm) > 1]
-
-
-def _seed(state: RunState, number: int) -> int:
-    return Secret(key=state.run.randomness).derive("ablation", number).seed()
 
 
 def _answers(state: RunState, ablation: AblationState) -> list[Answer]:

@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable
 
 from rsi.errors import IntegrityError
-from rsi.evidence import Secret
 from rsi.execution import MIB, ExitKind
 from rsi.records import Allowance, Brief, CodeFiles, ExperimentStatus, HistoryEntry
 from rsi.sanitize import for_terminal
+from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.statistics import round_to_noise
 from rsi.task import Task
@@ -65,7 +65,7 @@ def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles, told:
         incumbent_value=_rounded(state, state.mean(state.incumbent)),
         history=(told or Told()).history(state, get_blob),
         tried=state.tried(),
-        seed=Secret(key=state.run.randomness).derive("proposer", number).seed(),
+        seed=drawn(state, "proposer", number),
         left=state.allowance,
         turn=state.proposals + 1,
         pending=tuple(_under_way(x, get_blob) for x in state.open_experiments() if not x.proposed.null),

@@ -7,10 +7,10 @@ from rsi.edits.checker import Checker, Confined
 from rsi.edits.transplant import as_edit
 from rsi.errors import UsageError
 from rsi.events import ExperimentCommitted
-from rsi.evidence import Secret
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Edit
 from rsi.removal import without
+from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.storage import CodeStore
 from rsi.task import Task
@@ -66,8 +66,7 @@ class Candidates:
     def null_edit(self, number: int) -> Edit | None:
         """An edit of the incumbent that does nothing but move its random stream, for the experiment of that number."""
         state = self.recorder.state
-        seed = Secret(key=state.run.randomness).derive("null edit", number).seed()
-        return self.checker.null_edit(self.code(state.incumbent), seed)
+        return self.checker.null_edit(self.code(state.incumbent), drawn(state, "null edit", number))
 
     def without(self, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
         """An experiment's code without some of the kept edits that it builds on."""

@@ -121,6 +121,13 @@ def history(state: RunState) -> History:
     )
 
 
+def repeated(state: RunState) -> list[dict[int, float]]:
+    """What the search measured more than once, seed by seed, code by code: all that tells of the noise."""
+    metric = state.run.objective.metric
+    arms = (state.observations(number) for number in state.experiments)
+    return [{o.seed: o.measurements[metric] for o in arm} for arm in arms if len(arm) > 1]
+
+
 def trials_left(state: RunState) -> int | None:
     """How many trials the search may still begin: what is set aside for milestones is not among them."""
     limit, configuration = state.budget.trials, state.run.configuration

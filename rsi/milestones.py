@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from rsi.claims.estimate import estimate
 from rsi.claims.milestone import AnotherPair, MilestonePlan, Passed, level, next_step
 from rsi.claims.noise import PairNoise, pair_noise
-from rsi.derive import LEAST_RESERVED, reserved
+from rsi.derive import LEAST_RESERVED, repeated, reserved
 from rsi.events import MilestoneBegun, MilestoneClosed, MilestoneTested, Role
 from rsi.records import Certify
 from rsi.state import RETRIED, MilestoneState, RunState
@@ -20,6 +20,7 @@ from rsi.state import RETRIED, MilestoneState, RunState
 TEST_PAIRS = 24
 """At most, where the budget does not say: an effect of half the seed noise takes about as many."""
 ESTIMATE_PAIRS = 6
+LEAST_ESTIMATE = 3
 _REASONS = {
     "no-pairs-left": "not shown to be better with the pairs that the budget grants",
     "futile": "not shown to be better, nor would the pairs that are left show it",
@@ -63,18 +64,20 @@ def begin(state: RunState) -> MilestoneBegun:
 
 def noise(state: RunState) -> PairNoise | None:
     """What one paired difference varies by, from the search's own trials on dev; None while none were repeated."""
-    metric = state.run.objective.metric
-    arms = (state.observations(number) for number in state.experiments)
-    return pair_noise([{o.seed: o.measurements[metric] for o in arm} for arm in arms if len(arm) > 1])
+    return pair_noise(repeated(state))
 
 
 def affordable(state: RunState) -> bool:
-    """Whether a milestone before the end has room for a test that can be passed at all."""
-    limit = state.budget.trials
-    if limit is None:
-        return True
+    """Whether a milestone before the end has room for a test that can be passed at all.
+
+    Where no limit says what is set aside, the search earns it: a short run certifies once, at its end.
+    """
+    limit, configuration = state.budget.trials, state.run.configuration
     spent = sum(len(milestone.trials) for milestone in state.milestones)
-    left = min(limit - state.trainings, reserved(state.run.configuration, limit) - spent)
+    if limit is None:
+        share = configuration.certify_share
+        return (state.trainings - spent) * share / (1 - share) - spent >= LEAST_RESERVED
+    left = min(limit - state.trainings, reserved(configuration, limit) - spent)
     return left // 2 >= LEAST_RESERVED
 
 
@@ -83,8 +86,8 @@ def _affordable(state: RunState, *, last: bool) -> tuple[int, int]:
     limit, configuration = state.budget.trials, state.run.configuration
     if limit is None:
         # In proportion to the search, a pair for four of its trials: a short run is not outweighed by its certificate.
-        pairs = max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, state.trainings // 4))
-        return pairs, min(ESTIMATE_PAIRS, pairs)
+        earned = state.trainings // 4
+        return max(LEAST_RESERVED // 2 - 2, min(TEST_PAIRS, earned)), max(LEAST_ESTIMATE, min(ESTIMATE_PAIRS, earned))
     spent = sum(len(milestone.trials) for milestone in state.milestones)
     left = limit - state.trainings
     if not last:

@@ -23,40 +23,40 @@ BASELINE = ExperimentProposed(
 
 def record_again(recorder: Recorder, experiment: int, edit: Edit | Refusal) -> None:
     """Record the edit of an earlier experiment as the next one: on the present incumbent, or why it cannot be there."""
-    state = recorder.state
-    first = state.experiments[experiment].proposed
-    recorder.record(
-        first.model_copy(
-            update={
-                "experiment": len(state.experiments),
-                "parent": state.incumbent,
-                "provenance": Provenance(proposer=first.provenance.proposer, parent=experiment),
-                "edit": first.edit if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
-                "problem": edit.reason if isinstance(edit, Refusal) else "",
-                "again": experiment,
-            }
-        )
-    )
+    _record(recorder, again(recorder.state, experiment), edit, recorder.state.experiments[experiment].proposed.edit)
 
 
 def record_removal(recorder: Recorder, edits: tuple[int, ...], edit: Edit | Refusal) -> None:
     """Record the incumbent without some kept edits as the next experiment."""
-    state = recorder.state
-    body = removal(state, edits)
-    text = state.experiments[edits[0]].proposed.edit if isinstance(edit, Refusal) else None
-    recorder.record(
-        body.model_copy(
-            update={
-                "edit": text if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
-                "problem": edit.reason if isinstance(edit, Refusal) else "",
-            }
-        )
-    )
+    _record(recorder, removal(recorder.state, edits), edit, recorder.state.experiments[edits[0]].proposed.edit)
+
+
+def _record(recorder: Recorder, body: ExperimentProposed, edit: Edit | Refusal, unmade: str | None) -> None:
+    """With the edit that was made; where none could be, with that and the one it would have been made of."""
+    made = {
+        "edit": unmade if isinstance(edit, Refusal) else recorder.keep_text(edit.model_dump_json()),
+        "problem": edit.reason if isinstance(edit, Refusal) else "",
+    }
+    recorder.record(body.model_copy(update=made))
 
 
 def record_null(recorder: Recorder, edit: Edit) -> None:
     """Record an edit that does nothing as the next experiment."""
     recorder.record(null(recorder.state, recorder.keep_text(edit.model_dump_json())))
+
+
+def again(state: RunState, experiment: int) -> ExperimentProposed:
+    """The words of an edit that is carried over, which are its own, before it is known what it comes to there."""
+    first = state.experiments[experiment].proposed
+    here = {
+        "experiment": len(state.experiments),
+        "parent": state.incumbent,
+        "provenance": Provenance(proposer=first.provenance.proposer, parent=experiment),
+        "edit": None,
+        "problem": "",
+        "again": experiment,
+    }
+    return first.model_copy(update=here)
 
 
 def null(state: RunState, edit: str) -> ExperimentProposed:

@@ -15,9 +15,8 @@ from rsi import ablations, audits, confirmation, milestones, records
 from rsi.claims.calibration import slips_in
 from rsi.derive import trials_left
 from rsi.events import AblationBegun, AblationClosed, MilestoneClosed, MilestoneTested, Role, TrialStarted
-from rsi.evidence import Secret
 from rsi.records import Certify, Keep, TryAgain
-from rsi.seeds import seed
+from rsi.seeds import drawn, seed
 from rsi.state import RETRIED, AblationState, ExperimentState, RunState, TrialState
 
 UnderWay = Callable[[str], bool]
@@ -361,8 +360,7 @@ def budget_left(state: RunState) -> bool:
 
 def draws_null(state: RunState, number: int) -> bool:
     """Whether an edit that changes nothing is slipped in as the experiment of that number."""
-    seed = Secret(key=state.run.randomness).derive("null", number).seed()
-    return slips_in(seed, state.run.configuration.null_share)
+    return slips_in(drawn(state, "null", number), state.run.configuration.null_share)
 
 
 def plan_holds(state: RunState, plan: records.Plan) -> bool:

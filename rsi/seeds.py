@@ -23,3 +23,8 @@ def seed(state: RunState, role: Role, experiment: int, slot: int, part: int | No
     if slot > 0 and state.run.configuration.shared_seeds:
         return secret.derive("pair", slot).seed()
     return secret.derive("seed", experiment, slot).seed()
+
+
+def drawn(state: RunState, purpose: str, number: int) -> int:
+    """A draw for something else than a training, by the number of what it is for."""
+    return Secret(key=state.run.randomness).derive(purpose, number).seed()

@@ -23,9 +23,8 @@ from rsi.derive import compare, derive_verdict, execution_findings, gather, hist
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
-from rsi.evidence import Secret
 from rsi.ledger import Event
-from rsi.proposing import null, removal
+from rsi.proposing import again, null, removal
 from rsi.records import (
     CodeFiles,
     Edit,
@@ -40,6 +39,7 @@ from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
 from rsi.schedule import draws_null, plan_holds
+from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import failure_reason
@@ -124,44 +124,41 @@ class Rederivation:
         if not self.verdicts:
             return
         first = state.experiments[body.again].proposed
-        same = ("rationale", "kind", "detail")
-        if any(getattr(body, name) != getattr(first, name) for name in same):
+        if not _told(body, again(state, body.again)):
             yield "commit", f"it is not told as experiment {body.again} was, whose edit it carries over"
         parent, after = state.commit_of(first.parent), state.commit_of(body.again)
         edit = transplant(*(self._code(commit) for commit in (parent, after, state.commit_of(state.incumbent))))
-        if isinstance(edit, Refusal):
-            if body.problem != edit.reason:
-                yield "commit", f"the edit of experiment {body.again} cannot be carried over: {edit.reason}"
-        elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
-            yield "commit", f"its edit is not the change that experiment {body.again} made"
+        yield from self._made(body, edit, f"the change that experiment {body.again} made")
 
     def _removal(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
         """What is taken out is what the ablation found, by the edits that were kept."""
-        edits = {"edit": body.edit, "problem": body.problem}
-        if body != removal(state, body.removes).model_copy(update=edits):
+        if not _told(body, removal(state, body.removes)):
             yield "commit", "it is not told as what an ablation takes out"
         if not self.verdicts:
             return
         code = self._code(state.commit_of(state.incumbent))
         left = self._without(state, state.incumbent, body.removes)
         edit = left if isinstance(left, Refusal) else as_edit(left, code)
+        yield from self._made(body, edit, f"the code without the edits of {body.removes}")
+
+    def _made(self, body: e.ExperimentProposed, edit: Edit | Refusal, what: str) -> Iterator[Claim]:
+        """The recorded edit is the one that was to be made, or the record says why none could be."""
         if isinstance(edit, Refusal):
             if body.problem != edit.reason:
-                yield "commit", f"the edits of {body.removes} cannot be taken out: {edit.reason}"
+                yield "commit", f"{what} cannot be had: {edit.reason}"
         elif body.edit is None or Edit.model_validate_json(self.blobs.get(body.edit)) != edit:
-            yield "commit", f"its edit does not take out the edits of {body.removes}"
+            yield "commit", f"its edit is not {what}"
 
     def _null(self, state: RunState, body: e.ExperimentProposed) -> Iterator[Claim]:
         if not self.verdicts:
             return
-        seed = Secret(key=state.run.randomness).derive("null edit", body.experiment).seed()
-        edit = null_edit(self._code(state.commit_of(state.incumbent)), seed)
+        edit = null_edit(self._code(state.commit_of(state.incumbent)), drawn(state, "null edit", body.experiment))
         if (edit is not None) != body.null:
             yield "decision", "a null edit was drawn, and this is none" if edit else "no null edit could be made here"
-        elif edit is not None and (
-            body != null(state, body.edit or "") or Edit.model_validate_json(self.blobs.get(body.edit or "")) != edit
-        ):
-            yield "commit", "its edit is not the null edit that the run's secret gives"
+        elif edit is not None:
+            if not _told(body, null(state, "")):
+                yield "commit", "it is not told as a null edit"
+            yield from self._made(body, edit, "the null edit that the run's secret gives")
 
     def _without(self, state: RunState, base: int, edits: tuple[int, ...]) -> CodeFiles | Refusal:
         def code(number: int) -> CodeFiles:
@@ -410,6 +407,11 @@ class Rederivation:
             yield "confirmation", "its values are not those that the confirmation's trials measured"
         elif not same_interval(body.improvement, due.improvement):
             yield "confirmation", "its interval does not follow from its values"
+
+
+def _told(body: e.ExperimentProposed, words: e.ExperimentProposed) -> bool:
+    """Whether an experiment is told in these words, whatever came of making its edit."""
+    return body == words.model_copy(update={"edit": body.edit, "problem": body.problem})
 
 
 _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Claim]]] = {
