@@ -105,6 +105,7 @@ class Statement(NamedTuple):
     """Which may be a docstring, where it comes first."""
 
 
+@lru_cache(maxsize=1 << 12)
 def _statement(line: str) -> Statement:
     name, equals, expression = line.partition(" = ")
     if not (equals and name.startswith(PREFIX) and name.isidentifier() and name.isascii()):
