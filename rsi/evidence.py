@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from rsi.execution import Execution
-from rsi.records import Record
+from rsi.records import CodeFiles, Finding, Record
 
 Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
@@ -61,6 +62,17 @@ class HeldOut(ArrayRecord):
     targets: dict[str, Array]
 
 
+class Control(Record):
+    """A further training of the trial's code, otherwise than the trial's own: what training is worth shows beside it.
+
+    Its artifact answers the challenge in place of the trial's. As in a clinical trial, the code is not told: seed and
+    budget look like any other.
+    """
+
+    seed: int
+    budget: int = Field(ge=1)
+
+
 class Challenge(ArrayRecord):
     """Inputs that a fresh B must answer with one array."""
 
@@ -71,10 +83,13 @@ class Challenge(ArrayRecord):
     answer_dtype: Literal["float32"] = "float32"
     context: dict[str, Array] = {}
     """What scoring the answer needs and B must not see."""
+    control: Control | None = None
+    """Train so first, and ask of what that leaves; None: ask of the trial's own artifact."""
 
     def digest(self) -> str:
         """sha256 over names, dtypes, shapes and bytes of the inputs and the context, and the answer's shape."""
-        state = hashlib.sha256(f"{self.name}{self.answer_shape}{self.answer_dtype}".encode())
+        control = self.control.model_dump_json() if self.control else ""
+        state = hashlib.sha256(f"{self.name}{self.answer_shape}{self.answer_dtype}{control}".encode())
         for group in (self.inputs, self.context):
             for name in sorted(group):
                 array = np.ascontiguousarray(group[name])
@@ -88,6 +103,40 @@ class Answered(ArrayRecord):
 
     challenge: str
     scores: dict[str, Array]
+    control: Execution | None = None
+    """The training of the challenge's control, where it had one."""
+    control_artifact: dict[str, str] = {}
+    """Path → sha256 of what that left."""
+
+
+class Material(ArrayRecord):
+    """What lies there once training is over: for a verifier that reads instead of asking."""
+
+    code: CodeFiles
+    """Editable files as they were trained. Hostile: parse them in `rsi.confined` only."""
+    parent: CodeFiles | None
+    """The code that was edited; None for the baseline."""
+    protected: CodeFiles
+    """As the run froze them."""
+    diff: str
+    """From parent to code, as it is recorded; findings point into it with `rsi.scrutiny.added_lines`."""
+    artifact: dict[str, bytes]
+    parent_artifact: dict[str, bytes] | None = None
+    """Of the parent's first scored trial, where it is still there."""
+    training: Execution
+    training_data: dict[str, Path]
+    """What A was given: path below the data folder → file."""
+    held_out: HeldOut | None
+
+
+class Inspection(Record):
+    """What a verifier found by reading. Recorded, and part of the evidence for its verdict."""
+
+    findings: tuple[Finding, ...] = ()
+    rejects: str = ""
+    """In a sentence why the trial must not count; empty where nothing speaks against it."""
+    measured: dict[str, FiniteFloat] = {}
+    """Numbers on which the verdict or a reader may rest."""
 
 
 class Evidence(ArrayRecord):
@@ -100,6 +149,14 @@ class Evidence(ArrayRecord):
     """The candidate's own word. Grounded verifiers do not read it."""
     answered: tuple[Answered, ...] = ()
     """In the order in which the challenges were asked."""
+    inspected: dict[str, Inspection] = {}
+    """Verifier's name → what it found by reading."""
+    artifact: dict[str, str] = {}
+    """Path → sha256 of what training left."""
+    reference_training: Execution | None = None
+    """The training of the incumbent's first scored trial; None for the baseline."""
+    gains: tuple[float, ...] = ()
+    """What earlier experiments of the run gained over their parents, in the objective's units, in their order."""
     reference: dict[str, Array] | None = None
     """Scores of the incumbent's first challenge on the same split, None for the baseline."""
     held_out: HeldOut | None = None

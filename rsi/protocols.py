@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from rsi.calls.request import Answers, Client
 from rsi.configuration import Budget
 from rsi.events import ExperimentProposed
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
+from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.history import History
 from rsi.records import Brief, Comparison, Decision, Plan, Proposal, Verdict
@@ -124,6 +124,18 @@ class Verifier(Protocol):
 
     def verify(self, evidence: Evidence) -> Verdict:
         """The verdict on what was answered; uses scores only, so that it can be derived again."""
+        ...
+
+
+@runtime_checkable
+class Inspects(Protocol):
+    """What a verifier offers besides if it reads what lies there: code, artifact, data. Pure, like all of it."""
+
+    inspects_at: Purpose
+    """`screen`: of every trial; `keep`: before a keep only."""
+
+    def inspect(self, material: Material) -> Inspection:
+        """What reading shows. It is recorded, and handed to `verify` as `evidence.inspected[self.name]`."""
         ...
 
 
