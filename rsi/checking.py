@@ -25,7 +25,8 @@ class TaskReport(Record):
 
 def check_task(name: str, sandbox: str, say: Say) -> TaskReport:
     """One trial of the baseline; raises as `rsi run` does for what is wrong before it."""
-    verifier, verifiers = chosen(load_task(name).spec)
+    spec = load_task(name).spec
+    verifier, verifiers = chosen(spec)
     configuration = RunConfiguration(
         task=name,
         proposer=Component(name="mutate"),
