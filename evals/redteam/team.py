@@ -1,0 +1,215 @@
+"""A whole session of the red team: which cases, against which verifiers, task after task; and what it came to."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from rsi import plugins
+from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.errors import EnvironmentFault, UsageError
+from rsi.plugins import nearest
+from rsi.records import Record
+from rsi.session import Say, build, side_by_side, start
+from rsi.task import Task, load_task
+
+from evals.redteam.bench import Bench
+from evals.redteam.corpus import SHIPPED, Case, load_corpus
+from evals.redteam.layers import check_without
+from evals.redteam.results import CaseResult, Report, report
+from evals.redteam.short import SHORT
+
+
+class Asked(Record):
+    """What the user asked for."""
+
+    tasks: tuple[str, ...] = ()
+    """Registered names or folders; none: every task that the corpus has cases for."""
+    attacks: tuple[str, ...] = ()
+    """Patterns of names; none: all."""
+    honest: bool = True
+    short: bool = False
+    folder: str = ""
+    """Of a lab's own cases, instead of the shipped ones."""
+    verifiers: tuple[str, ...] = ()
+    """Beside what measures, instead of the task's; none: the task's."""
+    without: tuple[str, ...] = ()
+    seed: int | None = None
+    parallel: int | None = None
+    sandbox: str = "docker"
+    keep: str = ""
+    """Where the records stay; by default nowhere."""
+
+
+class Assignment(Record):
+    """The cases of one task, and what they are tried against."""
+
+    task: Task
+    cases: tuple[Case, ...]
+    configuration: RunConfiguration
+
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """What measures, then what stands beside it."""
+        components = (self.configuration.verifier, *self.configuration.verifiers)
+        return tuple(component.name for component in components)
+
+
+def assignments(asked: Asked) -> tuple[Assignment, ...]:
+    """Everything that can be wrong with what was asked is found here, before anything runs; UsageError says what."""
+    _require_isolation(asked.sandbox)
+    tasks = {load_task(name).spec.name: name for name in asked.tasks}
+    cases = _cases(asked, tuple(tasks))
+    loaded = {name: tasks.get(name, name) for name in dict.fromkeys(case.task for case in cases)}
+    found = []
+    beside: set[str] = set()
+    for name, where in loaded.items():
+        task = load_task(where)
+        components = _beside(asked, task)
+        named = {build("verifiers", component).name: component for component in components}
+        beside |= set(named)
+        kept = tuple(component for verifier, component in named.items() if verifier not in asked.without)
+        found.append(
+            Assignment(
+                task=task,
+                cases=tuple(case for case in cases if case.task == name),
+                configuration=_configuration(asked, where, task, kept),
+            )
+        )
+    check_without(asked.without, sorted(beside))
+    return tuple(found)
+
+
+def _require_isolation(sandbox: str) -> None:
+    if not plugins.load("sandboxes", sandbox).isolates:
+        raise UsageError(f"The sandbox {sandbox} does not isolate, and attacks are hostile code; use --sandbox docker.")
+
+
+def _cases(asked: Asked, tasks: Sequence[str]) -> tuple[Case, ...]:
+    folder = Path(asked.folder) if asked.folder else SHIPPED
+    if asked.short and asked.folder:
+        raise UsageError("--short is a selection of the shipped cases; leave out --folder, or choose with --attack.")
+    every = [case for task in tasks or ("",) for case in load_corpus(folder, task)]
+    if asked.short:
+        every = [case for case in every if case.id in SHORT]
+    for pattern in asked.attacks:
+        names = [case.name for case in every if not case.honest]
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"No attack is called {pattern!r}: {nearest(pattern, names)}")
+    wanted = asked.attacks or ("*",)
+    cases = tuple(
+        case
+        for case in every
+        if (asked.honest if case.honest else any(fnmatchcase(case.name, pattern) for pattern in wanted))
+    )
+    if not cases:
+        raise UsageError("There is no case to run; choose other tasks, or let honest edits take part with --honest.")
+    return cases
+
+
+def _beside(asked: Asked, task: Task) -> list[Component]:
+    if not asked.verifiers:
+        return [Component(name=section.name, options=section.options) for section in task.spec.verifiers]
+    # A task's own options are for the verifier that they were written for.
+    known = {section.name: section.options for section in task.spec.verifiers}
+    return [Component(name=name, options=known.get(name, {})) for name in asked.verifiers]
+
+
+def _configuration(asked: Asked, where: str, task: Task, beside: tuple[Component, ...]) -> RunConfiguration:
+    spec = task.spec
+    return RunConfiguration(
+        task=where,
+        proposer=Component(name="mutate"),  # never asked: the corpus proposes
+        policy=Component(name="greedy"),
+        sandbox=Component(name=asked.sandbox),
+        verifier=Component(name=spec.verifier.name, options=spec.verifier.options),
+        verifiers=beside,
+        budget=Budget(experiments=0),
+        parallel=asked.parallel or side_by_side(spec.limits.train),
+        seed=asked.seed,
+    )
+
+
+Told = Callable[[CaseResult], None]
+
+
+class Team:
+    """Runs assignments one after the other; `stop` ends it early, from a signal handler or another thread."""
+
+    def __init__(self, asked: Asked, told: Told, say: Say) -> None:
+        self.asked = asked
+        self.assignments = assignments(asked)
+        self._told = told
+        self._say = say
+        self._bench: Bench | None = None
+        self._stopped = False
+        self._results: list[CaseResult] = []
+        self._unfinished: list[str] = []
+        self._skipped: list[str] = []
+        self._ended = ""
+        self.fault: EnvironmentFault | None = None
+        """What ended it early, where something did."""
+
+    @property
+    def cases(self) -> int:
+        """How many there are."""
+        return sum(len(assignment.cases) for assignment in self.assignments)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """End what is under way, as soon as may be."""
+        self._stopped = True
+        if self._bench is not None:
+            self._bench.stop()
+
+    def go(self) -> Report:
+        """Run everything; what an engine that is lost, or `stop`, leaves undone is told as unfinished."""
+        began = time.monotonic()
+        with ExitStack() as stack:
+            if self.asked.keep:
+                root = Path(self.asked.keep)
+            else:
+                root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rsi-redteam-")))
+            for assignment in self.assignments:
+                if self._stopped or self.fault is not None:
+                    self._unfinished += [case.name for case in assignment.cases]
+                else:
+                    self._run(assignment, root)
+        return report(
+            self._results,
+            tasks=[assignment.task.spec.name for assignment in self.assignments],
+            verifiers={assignment.task.spec.name: assignment.verifiers for assignment in self.assignments},
+            without=self.asked.without,
+            seed=self.asked.seed,
+            seconds=time.monotonic() - began,
+            unfinished=self._unfinished,
+            skipped=self._skipped,
+            stopped=self._ended or ("interrupted by the user" if self._stopped else ""),
+        )
+
+    def _run(self, assignment: Assignment, root: Path) -> None:
+        with start(assignment.configuration, self._say, root=root) as session:
+            bench = self._bench = Bench(session, self.asked.without, self._judged, self._say)
+            if self._stopped:  # meanwhile
+                bench.stop()
+            try:
+                bench.go(assignment.cases)
+            except EnvironmentFault as fault:
+                self.fault, self._ended = fault, str(fault)
+            finally:
+                self._bench = None
+                self._unfinished += bench.unfinished
+                self._skipped += bench.skipped
+
+    def _judged(self, result: CaseResult) -> None:
+        kept = result if self.asked.keep else result.model_copy(update={"run": ""})
+        self._results.append(kept)
+        self._told(kept)
