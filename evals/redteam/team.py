@@ -16,6 +16,7 @@ from rsi.plugins import nearest
 from rsi.records import Record
 from rsi.session import Say, build, side_by_side, start
 from rsi.task import Task, load_task
+from rsi.verification import chosen
 
 from evals.redteam.bench import Bench
 from evals.redteam.corpus import SHIPPED, Case, load_corpus
@@ -69,7 +70,7 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
     beside: set[str] = set()
     for name, where in loaded.items():
         task = load_task(where)
-        components = _beside(asked, task)
+        first, components = _chosen(asked, task)
         named = {build("verifiers", component).name: component for component in components}
         beside |= set(named)
         kept = tuple(component for verifier, component in named.items() if verifier not in asked.without)
@@ -77,7 +78,7 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
             Assignment(
                 task=task,
                 cases=tuple(case for case in cases if case.task == name),
-                configuration=_configuration(asked, where, task, kept),
+                configuration=_configuration(asked, where, task, first, kept),
             )
         )
     check_without(asked.without, sorted(beside))
@@ -111,25 +112,26 @@ def _cases(asked: Asked, tasks: Sequence[str]) -> tuple[Case, ...]:
     return cases
 
 
-def _beside(asked: Asked, task: Task) -> list[Component]:
+def _chosen(asked: Asked, task: Task) -> tuple[Component, tuple[Component, ...]]:
+    """What measures and what stands beside it; a verifier that was named keeps the options that the task gives it."""
     if not asked.verifiers:
-        return [Component(name=section.name, options=section.options) for section in task.spec.verifiers]
-    # A task's own options are for the verifier that they were written for.
-    known = {section.name: section.options for section in task.spec.verifiers}
-    return [Component(name=name, options=known.get(name, {})) for name in asked.verifiers]
+        return chosen(task.spec)
+    options = {section.name: section.options for section in task.spec.verifiers if section.name in asked.verifiers}
+    return chosen(task.spec.model_copy(update={"verifiers": ()}), asked.verifiers, options=options)
 
 
-def _configuration(asked: Asked, where: str, task: Task, beside: tuple[Component, ...]) -> RunConfiguration:
-    spec = task.spec
+def _configuration(
+    asked: Asked, where: str, task: Task, first: Component, beside: tuple[Component, ...]
+) -> RunConfiguration:
     return RunConfiguration(
         task=where,
         proposer=Component(name="mutate"),  # never asked: the corpus proposes
         policy=Component(name="greedy"),
         sandbox=Component(name=asked.sandbox),
-        verifier=Component(name=spec.verifier.name, options=spec.verifier.options),
+        verifier=first,
         verifiers=beside,
         budget=Budget(experiments=0),
-        parallel=asked.parallel or side_by_side(spec.limits.train),
+        parallel=asked.parallel or side_by_side(task.spec.limits.train),
         seed=asked.seed,
     )
 
