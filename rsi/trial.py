@@ -211,8 +211,11 @@ class TrialRunner:
             return None
         challenge = self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
         asked = {body.challenge for body in state.answered} | {c.challenge for c in state.controlled if not c.left}
-        if challenge is not None and challenge.name in asked:
-            raise ValueError(f"it asks {challenge.name!r} a second time")
+        if challenge is not None:
+            if challenge.name in asked:
+                raise ValueError(f"it asks {challenge.name!r} a second time")
+            for array in challenge.inputs.values():
+                encode_array(array)  # what cannot be sent is told here, as the verifier's error
         return challenge
 
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:

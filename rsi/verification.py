@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from rsi import plugins
 from rsi.configuration import Component, Options, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
@@ -97,6 +99,16 @@ class Together:
             return VerifierError(message=f"{twice} is measured by two verifiers, so its value is not known")
         return Scored(measurements=tuple(measured), findings=tuple(found))
 
+    def verdicts(self, evidence: Evidence) -> dict[str, Verdict]:
+        """Each part's own verdict by its name, whatever the others say; a failure is that part's error."""
+        found: dict[str, Verdict] = {}
+        for verifier in self._heard(evidence):
+            try:
+                found[verifier.name] = self._verdict(verifier, evidence)
+            except VerifierFault as raised:
+                found[verifier.name] = VerifierError(message=str(raised))
+        return found
+
     def _all(self) -> tuple[Verifier, ...]:
         return (self.first, *self.beside)
 
@@ -133,10 +145,29 @@ def _of(verifier: Verifier, call: Callable[[], _T]) -> _T:
         raise VerifierFault(f"{verifier.name} raised {type(error).__name__}: {error}") from error
 
 
+def verdicts(verifier: Verifier, evidence: Evidence) -> dict[str, Verdict]:
+    """Each part's own verdict by its name."""
+    return _together(verifier).verdicts(evidence)
+
+
+def measuring(verifier: Verifier) -> Verifier:
+    """The part that measures."""
+    return _together(verifier).first
+
+
+def _together(verifier: Verifier) -> Together:
+    return verifier if isinstance(verifier, Together) else Together(verifier, ())
+
+
 def checked(verdict: object, name: str) -> Verdict:
-    """A verdict, whatever a verifier gave: what is none is its error."""
+    """A verdict, whatever a verifier gave: what is none, or holds a number that is none, is its error."""
     if isinstance(verdict, Scored | Rejected | VerifierError):
-        return verdict
+        try:
+            return type(verdict).model_validate_json(verdict.model_dump_json())
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(str(part) for part in wrong["loc"])
+            return VerifierError(message=f"{name} gave a verdict that is none: {place}: {wrong['msg']}")
     return VerifierError(message=f"{name} gave {type(verdict).__name__} instead of a verdict")
 
 
