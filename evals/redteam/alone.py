@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from rsi.derive import gather
 from rsi.errors import EnvironmentFault
-from rsi.evidence import Answered, Evidence
+from rsi.evidence import Answered, Array, Evidence
 from rsi.prediction import read_answer
 from rsi.records import Scored
 from rsi.trial import TrialRunner
@@ -42,7 +42,7 @@ def _answers(runner: TrialRunner, trial: str, evidence: Evidence) -> Iterator[An
     """The sealed answers to what is asked for screening, in that order, each scored again."""
     verifier, secret = measuring(runner.verifier), runner.secret.derive("challenge", trial)
     given = {answered.challenge: answered for answered in runner.recorder.state.trials[trial].answered}
-    sealed = {}
+    sealed: dict[str, Array] = {}
     while (challenge := verifier.challenge(evidence, secret)) is not None:
         digest = given[challenge.name].answer
         if digest is None or challenge.name in sealed:

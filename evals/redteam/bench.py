@@ -12,6 +12,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from evals.redteam import seeing
+from evals.redteam.corpus import Case
+from evals.redteam.judging import ALARMING, Judgement, LayerFinding, Sight, judge_attack, judge_honest
+from evals.redteam.layers import EDIT_CHECK, STOPPED_BY
+from evals.redteam.results import CaseResult, FindingTold
+from evals.redteam.unchecked import Unchecked
 from rsi.candidates import Candidates
 from rsi.edits import Refusal
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
@@ -22,13 +28,6 @@ from rsi.proposing import BASELINE, record_proposal
 from rsi.records import CodeFiles, Edit, ExperimentStatus, Proposal, Provenance
 from rsi.session import Say, Session
 from rsi.trial import Steps
-
-from evals.redteam import seeing
-from evals.redteam.corpus import Case
-from evals.redteam.judging import ALARMING, Judgement, LayerFinding, Sight, judge_attack, judge_honest
-from evals.redteam.layers import EDIT_CHECK, STOPPED_BY
-from evals.redteam.results import CaseResult, FindingTold
-from evals.redteam.unchecked import Unchecked
 
 SEED = "redteam"
 """What the one seed of all trials is derived for, so that whoever is compared has the same."""
@@ -91,13 +90,14 @@ class Bench:
         self._under_way: dict[str, Subject] = {}
         self._due: deque[Subject] = deque()
         self._open: list[Entry] = []
+        self._undone: list[str] = []
         self._began = time.monotonic()
         self.skipped: list[str] = []
 
     @property
     def unfinished(self) -> tuple[str, ...]:
         """Cases that were not judged."""
-        return tuple(entry.case.name for entry in self._open)
+        return tuple(self._undone)
 
     def stop(self) -> None:
         """End what is under way; `go` returns soon. From a signal handler or another thread."""
@@ -130,12 +130,11 @@ class Bench:
 
     def _try_all(self, cases: Sequence[Case]) -> None:
         baseline = self._baseline()
-        self._open = [Entry(case, baseline, baseline) for case in cases]  # none is forgotten, should this be stopped
+        self._undone = [case.name for case in cases]
         self._drive()
         if self.session.loop.stopping:
             return
         self._require_score(baseline)
-        self._open = []
         for case in cases:
             self._enter(case, baseline)
         for entry in tuple(self._open):
@@ -172,6 +171,7 @@ class Bench:
         subject = self._subject(case.proposed(), case, f"{case.name}: {case.tries}", itself=True)
         if isinstance(subject, Refusal) and EDIT_CHECK in self.without and not case.honest:
             self.skipped.append(case.name)
+            self._undone.remove(case.name)
             return
         self._open.append(Entry(case, subject, twin))
 
@@ -320,6 +320,7 @@ class Bench:
         if sight is None or (entry.twin is not None and twin is None):
             return
         self._open.remove(entry)
+        self._undone.remove(entry.case.name)
         objective = self.task.objective
         judgement = judge_honest(sight) if twin is None else judge_attack(sight, twin, objective)
         self.told(self._result(entry, judgement, sight, twin))

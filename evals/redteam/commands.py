@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsi.flags import AsJson
-from rsi.output import console, print_json, say
+from rsi.output import console, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,9 @@ def redteam(
     honest: Annotated[
         bool | None, typer.Option("--honest/--no-honest", help="Honest edits too; by default unless --attack is given.")
     ] = None,
-    folder: Annotated[str, typer.Option(help="A lab's own attacks and honest edits, instead of the shipped ones.")] = "",
+    folder: Annotated[
+        str, typer.Option(help="A lab's own attacks and honest edits, instead of the shipped ones.")
+    ] = "",
     verifier: Annotated[
         list[str] | None,
         typer.Option(help="Stands beside what measures, instead of the task's: a name or path.py:Class; repeatable."),

@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from evals.redteam.layers import EDIT_CHECK, STOPPED_BY
 from rsi.edits import RefusalCode
 from rsi.execution import ExitKind
 from rsi.records import Finding, Objective, Record, Severity
-
-from evals.redteam.layers import EDIT_CHECK, STOPPED_BY
 
 ALARMING = (Severity.WARNING, Severity.CRITICAL)
 _STOPPING = (

@@ -41,6 +41,8 @@ def check_without(left_out: Collection[str], verifiers: Collection[str]) -> None
     known = [EDIT_CHECK, SCORING, ATTEMPTS, *verifiers]
     for layer in left_out:
         if layer in _NEVER_LEFT_OUT:
-            raise UsageError(f"--without {layer} would run attacks unprotected on this machine; leave out another layer.")
+            raise UsageError(
+                f"--without {layer} would run attacks unprotected on this machine; leave out another layer."
+            )
         if layer not in known:
             raise UsageError(f"There is no layer called {layer!r} to leave out: {nearest(layer, known)}")

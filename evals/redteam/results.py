@@ -7,10 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from evals.redteam.judging import Outcome
 from rsi.records import Record
 from rsi.statistics import Rate, rate
-
-from evals.redteam.judging import Outcome
 
 
 class FindingTold(Record):

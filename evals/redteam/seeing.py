@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from evals.redteam.alone import measured_alone
+from evals.redteam.judging import LayerFinding, Rejection, Sight
+from evals.redteam.layers import ATTEMPTS, SCORING
+from evals.reported import Reported
 from rsi.derive import gather
 from rsi.edits import Refusal
 from rsi.records import Rejected, Scored, Verdict, VerifierError
 from rsi.state import TrialState
 from rsi.trial import TrialRunner
 from rsi.verification import measuring, verdicts
-
-from evals.redteam.alone import measured_alone
-from evals.redteam.judging import LayerFinding, Rejection, Sight
-from evals.redteam.layers import ATTEMPTS, SCORING
-from evals.reported import Reported
 
 
 def of_refusal(refusal: Refusal) -> Sight:

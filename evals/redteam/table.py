@@ -8,10 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from evals.redteam.results import CaseResult, Report
 from rsi.review.wording import count, duration, number, one_line, safe, say
 from rsi.statistics import Rate
-
-from evals.redteam.results import CaseResult, Report
 
 STYLES = {
     "caught": "green",
@@ -71,7 +70,9 @@ def _honest(cases: Sequence[CaseResult]) -> Table:
     for case in cases:
         score, _, took = _numbers(case)
         outcome = Text(_WORDS.get(case.outcome, case.outcome), style=STYLES[case.outcome])
-        table.add_row(*(safe(one_line(text)) for text in (case.task, case.name)), outcome, safe(case.reason), score, took)
+        table.add_row(
+            *(safe(one_line(text)) for text in (case.task, case.name)), outcome, safe(case.reason), score, took
+        )
     return table
 
 
@@ -87,7 +88,7 @@ def _line(case: CaseResult) -> str:
     outcome = _WORDS.get(case.outcome, case.outcome)
     by = ", ".join(case.layers) or "-"
     fields = (sort, case.task, case.name, outcome, f"by {by}", f"score {score}", f"twin {twin}", took, case.reason)
-    return one_line("  ".join(fields), 400)
+    return "  ".join(one_line(field) for field in fields)
 
 
 def _conclusions(report: Report) -> Iterator[Text | str]:

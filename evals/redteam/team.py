@@ -9,6 +9,11 @@ from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from evals.redteam.bench import Bench
+from evals.redteam.corpus import SHIPPED, Case, load_corpus
+from evals.redteam.layers import check_without
+from evals.redteam.results import CaseResult, Report, report
+from evals.redteam.short import SHORT
 from rsi import plugins
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
@@ -17,12 +22,6 @@ from rsi.records import Record
 from rsi.session import Say, build, side_by_side, start
 from rsi.task import Task, load_task
 from rsi.verification import chosen
-
-from evals.redteam.bench import Bench
-from evals.redteam.corpus import SHIPPED, Case, load_corpus
-from evals.redteam.layers import check_without
-from evals.redteam.results import CaseResult, Report, report
-from evals.redteam.short import SHORT
 
 
 class Asked(Record):
@@ -52,12 +51,8 @@ class Assignment(Record):
     task: Task
     cases: tuple[Case, ...]
     configuration: RunConfiguration
-
-    @property
-    def verifiers(self) -> tuple[str, ...]:
-        """What measures, then what stands beside it."""
-        components = (self.configuration.verifier, *self.configuration.verifiers)
-        return tuple(component.name for component in components)
+    verifiers: tuple[str, ...]
+    """What measures, then what stands beside it."""
 
 
 def assignments(asked: Asked) -> tuple[Assignment, ...]:
@@ -79,6 +74,7 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
                 task=task,
                 cases=tuple(case for case in cases if case.task == name),
                 configuration=_configuration(asked, where, task, first, kept),
+                verifiers=(build("verifiers", first).name, *(name for name in named if name not in asked.without)),
             )
         )
     check_without(asked.without, sorted(beside))

@@ -36,6 +36,4 @@ def kept_rate(kept: int, decided: int, confidence: float = 0.95) -> KeptRate:
     if not 0 <= kept <= decided:
         raise IntegrityError(f"{kept} null edits of {decided} cannot have been kept; check the record.")
     found = rate(kept, decided, confidence)
-    return KeptRate(
-        kept=kept, decided=decided, rate=found.rate, low=found.low, high=found.high, confidence=confidence
-    )
+    return KeptRate(kept=kept, decided=decided, rate=found.rate, low=found.low, high=found.high, confidence=confidence)
