@@ -1,1 +1,1 @@
-"""The red team: attacks on the score and honest edits, run for real, and what each verifier makes of them."""
+"""The red team: attacks and honest edits, one file each, that show what a verifier is worth."""
