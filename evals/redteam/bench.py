@@ -1,7 +1,7 @@
-"""Runs the cases of one task: every edit checked, trained, screened and checked as before a keep, on one run's record.
+"""Runs the cases of one task: every edit checked, trained, screened and checked as before a keep, on a run's record.
 
-Nothing is ever kept: each case is an edit of the task as it stands, tried on the seed of its honest twin. That makes the
-record a run that `rsi show` reads, though none that a policy made.
+Nothing is ever kept: each case is an edit of the task as it stands, tried on the seed of its honest twin. `rsi show`
+reads the record; `rsi verify` says that no policy decided on it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from evals.redteam import seeing
 from evals.redteam.corpus import Case
-from evals.redteam.judging import ALARMING, Judgement, LayerFinding, Sight, judge_attack, judge_honest
+from evals.redteam.entries import Entry, Subject
+from evals.redteam.judging import judge_honest
 from evals.redteam.layers import EDIT_CHECK, STOPPED_BY
-from evals.redteam.results import CaseResult, FindingTold
+from evals.redteam.results import CaseResult
 from evals.redteam.unchecked import Unchecked
 from rsi.candidates import Candidates
 from rsi.edits import Refusal
@@ -35,30 +35,6 @@ EARLIER_SEED = "redteam earlier"
 """Of the trial that is only there to leave something behind."""
 
 Told = Callable[[CaseResult], None]
-
-
-@dataclass
-class Subject:
-    """A piece of code that is tried, for one case or several."""
-
-    experiment: int
-    to_come: int = 1
-    """Trials still to be made; only the last one counts, those before it are there to leave something behind."""
-    honest: bool = False
-    """Whether its score is compared with the one that it gets without the further verifiers."""
-    began: float = 0.0
-    seconds: float = 0.0
-    sight: Sight | None = None
-
-
-@dataclass
-class Entry:
-    """A case with the code that it is about."""
-
-    case: Case
-    subject: Subject | Refusal
-    twin: Subject | Refusal | None
-    """None for an honest edit."""
 
 
 class Bench:
@@ -160,7 +136,7 @@ class Bench:
         if sight is None or metric not in sight.measured:
             told = judge_honest(sight).reason if sight is not None else "it was not tried"
             raise UsageError(
-                f"The task {self.task.spec.name} as it stands gets no {metric}, so nothing can be compared with it: {told}."
+                f"The task {self.task.spec.name} as it stands gets no {metric} to compare with ({told}); mend that."
             )
 
     def _enter(self, case: Case, baseline: Subject) -> None:
@@ -311,58 +287,14 @@ class Bench:
             with contextlib.suppress(RsiError):  # what cannot be recorded has ended all the same
                 self.lanes.wind_down()
 
-    # --- judging ------------------------------------------------------------------------------------------------
-
     def _settle(self, entry: Entry) -> None:
         """Judge a case whose trials are over, and its twin's."""
-        sight = _sight(entry.subject)
-        twin = _sight(entry.twin) if entry.twin is not None else None
-        if sight is None or (entry.twin is not None and twin is None):
-            return
-        self._open.remove(entry)
-        self._undone.remove(entry.case.name)
-        objective = self.task.objective
-        judgement = judge_honest(sight) if twin is None else judge_attack(sight, twin, objective)
-        self.told(self._result(entry, judgement, sight, twin))
-
-    def _result(self, entry: Entry, judgement: Judgement, sight: Sight, twin: Sight | None) -> CaseResult:
-        case, metric = entry.case, self.task.objective.metric
-        subject = entry.subject if isinstance(entry.subject, Subject) else None
-        return CaseResult(
-            name=case.name,
-            task=case.task,
-            honest=case.honest,
-            tries=case.tries,
-            kind=case.kind,
-            modelled_on=case.modelled_on,
-            layer_expected=case.layer,
-            layers=judgement.layers,
-            outcome=judgement.outcome or ("false_alarm" if judgement.alarms else "passed"),
-            reason=judgement.reason,
-            findings=tuple(_told(named) for named in sight.findings if named.finding.severity in ALARMING),
-            score=sight.measured.get(metric),
-            twin=None if twin is None else twin.measured.get(metric),
-            gain=judgement.gain,
-            seconds=0.0 if subject is None else subject.seconds,
-            run=self.run.folder.name,
-            experiment=None if subject is None else subject.experiment,
-        )
+        result = entry.result(self.task.objective, self.run.folder.name)
+        if result is not None:
+            self._open.remove(entry)
+            self._undone.remove(entry.case.name)
+            self.told(result)
 
     @property
     def _spent(self) -> float:
         return time.monotonic() - self._began
-
-
-def _sight(subject: Subject | Refusal) -> Sight | None:
-    return seeing.of_refusal(subject) if isinstance(subject, Refusal) else subject.sight
-
-
-def _told(named: LayerFinding) -> FindingTold:
-    finding = named.finding
-    return FindingTold(
-        layer=named.layer,
-        severity=finding.severity.value,
-        code=finding.code,
-        message=finding.message,
-        pointer=finding.pointer,
-    )
