@@ -51,7 +51,7 @@ def gather(
         told: dict[str, Any] = (
             {"control": control.execution, "control_artifact": control.left} if control is not None else {}
         )
-        answered.append(Answered(challenge=answer.challenge, scores=scores, **told))
+        answered.append(Answered(challenge=answer.challenge, scores=scores, shape=answer.shape, **told))
     reference = reference_trial(state, trial)
     standing = state.trials[reference].trained if reference is not None else None
     return Evidence(
@@ -66,6 +66,7 @@ def gather(
         artifact=entry.trained.artifact,
         reference=_reference_scores(state, trial, get_blob),
         reference_training=standing.execution if standing is not None else None,
+        other_artifacts=_other_artifacts(state, entry) if purpose == "keep" else (),
         gains=_gains(state, entry.started.experiment),
         held_out=held_out,
     )
@@ -77,6 +78,13 @@ def _unanswered(entry: TrialState, purpose: Purpose, before: str) -> Iterator[An
         due = body.challenge != before and (purpose == "keep" or body.purpose == "screen")
         if due and not body.left:
             yield Answered(challenge=body.challenge, scores={}, control=body.execution)
+
+
+def _other_artifacts(state: RunState, entry: TrialState) -> tuple[dict[str, str], ...]:
+    """Before a keep all trials that the decision asked for are over, so that what is seen does not depend on order."""
+    others = (state.trials[name] for name in state.experiments[entry.started.experiment].trials)
+    trained = (other.trained for other in others if other.started.seed != entry.started.seed and other.observation())
+    return tuple(body.artifact for body in trained if body is not None)
 
 
 def _gains(state: RunState, experiment: int) -> tuple[float, ...]:

@@ -253,6 +253,8 @@ class TrialAnswered(Record):
     """Droppable blob; None where the execution failed or its answer was malformed."""
     malformed: str = ""
     """What is wrong with an answer that came but is none; such a trial is rejected."""
+    shape: tuple[int, ...] = ()
+    """Of the answer; empty where there is none, and in records of earlier versions."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
     findings: tuple[Finding, ...] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsi import artifact
+from rsi.course import read_course
 from rsi.deadline import within
 from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
 from rsi.errors import EnvironmentFault, IntegrityError
@@ -169,7 +170,8 @@ class TrialRunner:
             weights: Mapping[str, bytes] | None = self._artifact(self._state(trial))
             if challenge.control is not None:
                 control = challenge.control
-                outcome = yield self._train_job(self._state(trial), code, control.seed, control.budget)
+                budget = max(1, round(control.share * self.budget))
+                outcome = yield self._train_job(self._state(trial), code, control.seed, budget)
                 weights = self._record_control(trial, purpose, challenge, outcome)
                 if weights is None and self._failed(trial, "control"):
                     return
@@ -260,6 +262,7 @@ class TrialRunner:
             artifact=self._artifact(state) or {},
             parent_artifact=before,
             training=state.trained.execution,
+            course=read_course(self.recorder.blobs.get(state.trained.course)) if state.trained.course else None,
             training_data=self.data.training_files() if self.data else {},
             held_out=self.held_out("dev") if self.data else None,
         )
@@ -321,6 +324,7 @@ class TrialRunner:
                 challenge=challenge.name,
                 challenge_digest=challenge.digest(),
                 answer=digest,
+                shape=challenge.answer_shape if digest is not None else (),
                 malformed=malformed,
                 scores=scores,
                 **self._recorded(trial, outcome, outcome.execution),

@@ -181,9 +181,7 @@ def fault(verifier: Verifier | Inspects, error: Exception) -> VerifierError:
 
 def inspectors(verifier: Verifier, purpose: Purpose) -> tuple[Inspects, ...]:
     """Those of a verifier's parts that read something for that purpose."""
-    return (
-        verifier.inspectors(purpose) if isinstance(verifier, Together) else Together(verifier, ()).inspectors(purpose)
-    )
+    return _together(verifier).inspectors(purpose)
 
 
 def inspect(inspector: Inspects, material: Material) -> Inspection:
