@@ -19,8 +19,6 @@ ARTIFACT = "artifact"
 ATTEMPTS = "attempts"
 """Findings from what execution attempted."""
 
-CAUSALITY = "causality"
-
 AROUND = (EDIT_CHECK, SCORING, ISOLATION, ARTIFACT, ATTEMPTS)
 _NEVER_LEFT_OUT = (ISOLATION, ARTIFACT)
 
@@ -31,15 +29,6 @@ STOPPED_BY = {
     ExitKind.FORBIDDEN_OUTPUT: ARTIFACT,
 }
 """Ends that name what the code did. A run rejects them; any other end is a crash, which says nothing."""
-
-
-_OF_MEASURING = {"looked-ahead": CAUSALITY, "causal": CAUSALITY}
-"""Codes of findings with which a verifier that measures speaks for a layer of its own."""
-
-
-def of_finding(verifier: str, measures: bool, code: str) -> str:
-    """The layer that a verifier's finding belongs to."""
-    return _OF_MEASURING.get(code, SCORING) if measures else verifier
 
 
 def check_without(left_out: Collection[str], verifiers: Collection[str]) -> None:

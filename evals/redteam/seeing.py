@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from evals.redteam.alone import measured_alone
 from evals.redteam.judging import LayerFinding, Rejection, Sight
-from evals.redteam.layers import ATTEMPTS, SCORING, of_finding
+from evals.redteam.layers import ATTEMPTS, SCORING
 from evals.reported import Reported
 from rsi.derive import gather
 from rsi.edits import Refusal
@@ -68,14 +68,9 @@ def _verdicts(runner: TrialRunner, state: TrialState) -> tuple[list[LayerFinding
     found: list[LayerFinding] = []
     rejected: list[Rejection] = []
     for name, verdict in each.items():
-        own = [
-            LayerFinding(layer=of_finding(name, name == first, finding.code), finding=finding)
-            for finding in verdict.findings
-        ]
-        found += own
+        layer = SCORING if name == first else name
+        found += [LayerFinding(layer=layer, finding=finding) for finding in verdict.findings]
         if isinstance(verdict, Rejected):
-            # What measures may reject for a layer of its own; its finding says which.
-            layer = own[-1].layer if own else of_finding(name, name == first, "")
             rejected.append(Rejection(layer=layer, reason=verdict.reason))
     if isinstance(judged.verdict, Rejected) and not rejected:
         rejected.append(Rejection(layer=SCORING, reason=judged.verdict.reason))

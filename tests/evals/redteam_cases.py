@@ -1,4 +1,4 @@
-"""A lab's own cases on the fake task: each edit sets VALUE, and a comment says what the fake sandbox shall make of it."""
+"""A lab's own cases on the fake task: each sets VALUE, and a comment says what the fake sandbox makes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The red team's bench: each case is run as a run would run it, and told as what it was; and the short form, for real."""
+"""The red team's bench: a case is run as a run would run it, and told as what it was; the short form for real."""
 
 from __future__ import annotations
 
