@@ -1,7 +1,7 @@
-"""Better than can be is a finding: below a bound that the author of a task knows, or a jump beyond what was seen.
+"""Better than can be is a finding: below a bound that the author of a task knows, or a jump beyond all that was seen.
 
-"""Better than can be is a finding: below a bound that the author of a task knows, or a jump past all that was seen.
-model a thousand times larger. A jump needs no floor: it is weighed against what the run's own experiments gained.
+A floor is what nobody can beat honestly: an estimate of the entropy of the text, the rate of wrong labels, the loss of
+a model a thousand times larger. A jump needs no floor: it is weighed against what the run's own experiments gained.
 
 Proves nothing by itself; says where to look first.
 """

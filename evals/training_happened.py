@@ -47,7 +47,7 @@ class TrainingHappened:
             return None
         due = [CONTROL] if evidence.other_artifacts else [CONTROL, ANOTHER]
         name = next((name for name in due if name not in asked), None)
-        if name is None or _failed(evidence):
+        if name is None or any(a.control is not None and not _trained(a) for a in evidence.answered):
             return None
         if evidence.held_out is None:
             raise ValueError("a challenge is made from held-out data; pass it in the evidence")
@@ -81,25 +81,30 @@ class TrainingHappened:
         control = _answered(evidence, CONTROL)
         if control is None:
             return VerifierError(message=f"The challenge {CONTROL!r} was not answered, so nothing can be said.")
-        ended = control.control
-        if ended is not None and ended.kind is not ExitKind.COMPLETED:
-            reason = f"the same code with {self.share:.0%} of its budget does not train: it {_ended(ended.kind)}"
-            return _rejected("no-control", reason)
-        if control.control_artifact and control.control_artifact == evidence.artifact:
-            reason = "another seed and a small share of the budget leave the very same artifact, so nothing was trained"
-            return _rejected("untrained", reason)
-        if not all(a.scores["finite"] for a in evidence.answered if a.challenge in (CONTROL, ANOTHER) and a.scores):
-            return _rejected("no-control", f"with {self.share:.0%} of its budget the same code predicts no numbers")
-        gain = control.scores["gain"].astype(np.float64)
-        if not gain.mean() > self.margin * (standard_error(gain) or 0.0):
-            reason = (
-                f"with {self.share:.0%} of its budget the same code predicts as well (to {gain.mean():.2g} nats), "
-                "so what was scored is not what the budget bought"
-            )
-            return _rejected("untrained", reason)
-        return self._seeds(evidence, control, float(gain.mean()))
+        code, reason = self._against(control, evidence)
+        if reason:
+            finding = Finding(severity=Severity.CRITICAL, code=code, message=reason, pointer=CONTROL)
+            return Rejected(reason=reason, findings=(finding,))
+        return self._seeds(evidence, control)
 
-    def _seeds(self, evidence: Evidence, control: Answered, gain: float) -> Verdict:
+    def _against(self, control: Answered, evidence: Evidence) -> tuple[str, str]:
+        """Code and sentence of what speaks against the trial; empty where nothing does."""
+        share = f"{self.share:.0%} of its budget"
+        ended = next((a.control.kind for a in evidence.answered if a.control is not None and not _trained(a)), None)
+        if ended is not None:
+            return "no-control", f"the same code with {share} does not train: it {_ended(ended)}"
+        if control.control_artifact and control.control_artifact == evidence.artifact:
+            return "untrained", "another seed and a small share of the budget leave the very same artifact"
+        if not all(a.scores["finite"] for a in evidence.answered if a.challenge in (CONTROL, ANOTHER)):
+            return "no-control", f"with {share} the same code predicts no numbers"
+        gain = control.scores["gain"].astype(np.float64)
+        if gain.mean() > self.margin * (standard_error(gain) or 0.0):
+            return "", ""
+        words = f"with {share} the same code predicts as well (to {gain.mean():.2g} nats)"
+        return "untrained", f"{words}, so what was scored is not what the budget bought"
+
+    def _seeds(self, evidence: Evidence, control: Answered) -> Verdict:
+        gain = float(control.scores["gain"].astype(np.float64).mean())
         message = f"training on the whole budget is worth {gain:.3g} nats over {self.share:.0%} of it"
         held = Finding(severity=Severity.INFO, code="trained", message=message, pointer=CONTROL)
         same = evidence.artifact in evidence.other_artifacts
@@ -119,14 +124,9 @@ def _answered(evidence: Evidence, challenge: str) -> Answered | None:
     return next((answered for answered in evidence.answered if answered.challenge == challenge), None)
 
 
-def _failed(evidence: Evidence) -> bool:
-    return any(a.control is not None and a.control.kind is not ExitKind.COMPLETED for a in evidence.answered)
+def _trained(answered: Answered) -> bool:
+    return answered.control is not None and answered.control.kind is ExitKind.COMPLETED
 
 
 def _ended(kind: ExitKind) -> str:
     return "crashes" if kind is ExitKind.CRASHED else f"ends as {kind.value.replace('_', ' ')}"
-
-
-def _rejected(code: str, reason: str) -> Rejected:
-    finding = Finding(severity=Severity.CRITICAL, code=code, message=reason, pointer=CONTROL)
-    return Rejected(reason=reason, findings=(finding,))

@@ -29,7 +29,7 @@ from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Finding, Verdict, VerifierError
 from rsi.state import RETRIED, TrialState
 from rsi.task import Task
-from rsi.verification import fault, inspect, inspectors
+from rsi.verification import fault, inspect, inspectors, together
 
 Steps = Generator[Job, Outcome, None]
 Stage = Literal["train", "control", "predict"]
@@ -57,7 +57,7 @@ class TrialRunner:
     ) -> None:
         self.recorder = recorder
         self.task = task
-        self.verifier = verifier
+        self.verifier = together(verifier)
         self.secret = secret
         self.data = data
         self.budget = budget
@@ -213,11 +213,8 @@ class TrialRunner:
             return None
         challenge = self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
         asked = {body.challenge for body in state.answered} | {c.challenge for c in state.controlled if not c.left}
-        if challenge is not None:
-            if challenge.name in asked:
-                raise ValueError(f"it asks {challenge.name!r} a second time")
-            for array in challenge.inputs.values():
-                encode_array(array)  # what cannot be sent is told here, as the verifier's error
+        if challenge is not None and challenge.name in asked:
+            raise ValueError(f"it asks {challenge.name!r} a second time")
         return challenge
 
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:

@@ -17,6 +17,7 @@ from rsi.configuration import Component, Options, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
 from rsi.plugins import Group
+from rsi.prediction import encode_array
 from rsi.protocols import Inspects, Verifier
 from rsi.records import Finding, Measurement, Rejected, Scored, Verdict, VerifierError
 from rsi.task import TaskSpec
@@ -56,7 +57,7 @@ class Together:
         for verifier in self._heard(evidence):
             own = secret if verifier is self.first else secret.derive(verifier.name)
             seen = self._seen_by(verifier, evidence)
-            challenge = _of(verifier, partial(verifier.challenge, seen, own))
+            challenge = _of(verifier, partial(_asked_of, verifier, seen, own))
             if challenge is not None:
                 name = challenge.name if verifier is self.first else f"{verifier.name}:{challenge.name}"
                 return challenge.model_copy(update={"name": name})
@@ -86,7 +87,8 @@ class Together:
             found += verdict.findings
             match verdict:
                 case Rejected():
-                    return verdict.model_copy(update={"findings": tuple(found), "by": verdict.by or verifier.name})
+                    by = verdict.by or (verifier.name if self.beside else "")
+                    return verdict.model_copy(update={"findings": tuple(found), "by": by})
                 case VerifierError(message=message):
                     failed = failed or message
                 case Scored(measurements=more):
@@ -135,6 +137,18 @@ class Together:
         return self.first, challenge
 
 
+def _asked_of(verifier: Verifier, evidence: Evidence, secret: Secret) -> Challenge | None:
+    """Its question, if it has one and it can be sent."""
+    challenge: object = verifier.challenge(evidence, secret)
+    if challenge is None:
+        return None
+    if not isinstance(challenge, Challenge):
+        raise TypeError(f"it asks with {type(challenge).__name__} instead of a challenge")
+    for array in challenge.inputs.values():
+        encode_array(array)
+    return challenge
+
+
 def _of(verifier: Verifier, call: Callable[[], _T]) -> _T:
     """What a verifier answers; `VerifierFault` naming it for whatever it raises instead."""
     try:
@@ -147,15 +161,16 @@ def _of(verifier: Verifier, call: Callable[[], _T]) -> _T:
 
 def verdicts(verifier: Verifier, evidence: Evidence) -> dict[str, Verdict]:
     """Each part's own verdict by its name."""
-    return _together(verifier).verdicts(evidence)
+    return together(verifier).verdicts(evidence)
 
 
 def measuring(verifier: Verifier) -> Verifier:
     """The part that measures."""
-    return _together(verifier).first
+    return together(verifier).first
 
 
-def _together(verifier: Verifier) -> Together:
+def together(verifier: Verifier) -> Together:
+    """A verifier as one of which there may be several."""
     return verifier if isinstance(verifier, Together) else Together(verifier, ())
 
 
@@ -181,7 +196,7 @@ def fault(verifier: Verifier | Inspects, error: Exception) -> VerifierError:
 
 def inspectors(verifier: Verifier, purpose: Purpose) -> tuple[Inspects, ...]:
     """Those of a verifier's parts that read something for that purpose."""
-    return _together(verifier).inspectors(purpose)
+    return together(verifier).inspectors(purpose)
 
 
 def inspect(inspector: Inspects, material: Material) -> Inspection:
