@@ -31,6 +31,16 @@ STOPPED_BY = {
 """Ends that name what the code did. A run rejects them; any other end is a crash, which says nothing."""
 
 
+OF_MEASURING = {"looked-ahead": "causality", "causal": "causality"}
+"""Codes of findings with which a verifier that measures speaks for a layer within it. The option of its constructor
+that is called like the layer leaves it out."""
+
+
+def of_finding(verifier: str, code: str, *, measures: bool) -> str:
+    """The layer that a verifier's finding belongs to."""
+    return OF_MEASURING.get(code, SCORING) if measures else verifier
+
+
 def check_without(left_out: Collection[str], verifiers: Collection[str]) -> None:
     """UsageError for a layer that is not there, or that nobody leaves out on their own machine.
 

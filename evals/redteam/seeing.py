@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from evals.redteam.alone import measured_alone
 from evals.redteam.judging import LayerFinding, Rejection, Sight
-from evals.redteam.layers import ATTEMPTS, SCORING
+from evals.redteam.layers import ATTEMPTS, SCORING, of_finding
 from evals.reported import Reported
 from rsi.derive import gather
 from rsi.edits import Refusal
@@ -68,9 +68,11 @@ def _verdicts(runner: TrialRunner, state: TrialState) -> tuple[list[LayerFinding
     found: list[LayerFinding] = []
     rejected: list[Rejection] = []
     for name, verdict in each.items():
-        layer = SCORING if name == first else name
-        found += [LayerFinding(layer=layer, finding=finding) for finding in verdict.findings]
+        own = [(of_finding(name, f.code, measures=name == first), f) for f in verdict.findings]
+        found += [LayerFinding(layer=layer, finding=finding) for layer, finding in own]
         if isinstance(verdict, Rejected):
+            # What measures may reject for a layer within it: its last finding says which.
+            layer = own[-1][0] if own else of_finding(name, "", measures=name == first)
             rejected.append(Rejection(layer=layer, reason=verdict.reason))
     if isinstance(judged.verdict, Rejected) and not rejected:
         rejected.append(Rejection(layer=SCORING, reason=judged.verdict.reason))

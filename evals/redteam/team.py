@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from evals.redteam.bench import Bench
 from evals.redteam.corpus import SHIPPED, Case, load_corpus
-from evals.redteam.layers import check_without
+from evals.redteam.layers import OF_MEASURING, check_without
 from evals.redteam.results import CaseResult, Report, report
 from evals.redteam.short import SHORT
 from rsi import plugins
@@ -67,7 +68,9 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
         task = load_task(where)
         first, components = _chosen(asked, task)
         named = {build("verifiers", component).name: component for component in components}
-        beside |= set(named)
+        within = _within(first)
+        beside |= {*named, *within}
+        first = first.model_copy(update={"options": {**first.options, **_left_out(within, asked.without)}})
         kept = tuple(component for verifier, component in named.items() if verifier not in asked.without)
         found.append(
             Assignment(
@@ -114,6 +117,16 @@ def _chosen(asked: Asked, task: Task) -> tuple[Component, tuple[Component, ...]]
         return chosen(task.spec)
     options = {section.name: section.options for section in task.spec.verifiers if section.name in asked.verifiers}
     return chosen(task.spec.model_copy(update={"verifiers": ()}), asked.verifiers, options=options)
+
+
+def _within(measuring: Component) -> tuple[str, ...]:
+    """Layers within what measures, each an option of that name."""
+    options = inspect.signature(plugins.load("verifiers", measuring.name)).parameters
+    return tuple(layer for layer in dict.fromkeys(OF_MEASURING.values()) if layer in options)
+
+
+def _left_out(within: Sequence[str], without: Sequence[str]) -> dict[str, bool]:
+    return {layer: False for layer in within if layer in without}
 
 
 def _configuration(
