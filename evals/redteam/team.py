@@ -68,9 +68,8 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
         task = load_task(where)
         first, components = _chosen(asked, task)
         named = {build("verifiers", component).name: component for component in components}
-        within = _within(first)
-        beside |= {*named, *within}
-        first = first.model_copy(update={"options": {**first.options, **_left_out(within, asked.without)}})
+        beside |= {*named, *within(first)}
+        first = alone(first, asked.without)
         kept = tuple(component for verifier, component in named.items() if verifier not in asked.without)
         found.append(
             Assignment(
@@ -119,14 +118,16 @@ def _chosen(asked: Asked, task: Task) -> tuple[Component, tuple[Component, ...]]
     return chosen(task.spec.model_copy(update={"verifiers": ()}), asked.verifiers, options=options)
 
 
-def _within(measuring: Component) -> tuple[str, ...]:
+def within(measuring: Component) -> tuple[str, ...]:
     """Layers within what measures, each an option of that name."""
     options = inspect.signature(plugins.load("verifiers", measuring.name)).parameters
     return tuple(layer for layer in dict.fromkeys(OF_MEASURING.values()) if layer in options)
 
 
-def _left_out(within: Sequence[str], without: Sequence[str]) -> dict[str, bool]:
-    return {layer: False for layer in within if layer in without}
+def alone(measuring: Component, without: Sequence[str] | None = None) -> Component:
+    """What measures, less some of the layers within it; None: less all of them, so that it does nothing but score."""
+    left_out = {layer: False for layer in within(measuring) if without is None or layer in without}
+    return measuring.model_copy(update={"options": {**measuring.options, **left_out}})
 
 
 def _configuration(
