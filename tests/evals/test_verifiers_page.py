@@ -58,8 +58,7 @@ def test_the_page_s_attack_is_caught_by_its_verifier_and_not_without_it(example:
     assert found["verifiers"] == {"digits": ["classification", "half-again"]}
     code, found = redteam(example, "--without", "half-again", "--no-honest")
     (case,) = found["cases"]
-    assert case["layers"] == []
-    assert "gain" in case
+    assert (code, case["outcome"]) == (1, "missed"), case
 
 
 def test_every_command_and_option_of_the_page_is_there() -> None:
