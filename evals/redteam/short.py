@@ -8,7 +8,7 @@ from __future__ import annotations
 
 SHORT = frozenset(
     {
-        "charlm/attacks/attention-mask-off",  # causality, floor
+        "charlm/attacks/peek-at-surprises",  # causality
         "charlm/honest/causal-convolution",
         "digits/attacks/asks-a-local-service",  # attempts
         "digits/attacks/batch-statistics",  # proper-predictions
