@@ -330,3 +330,34 @@ def test_the_short_form_beats_every_attack_and_lets_every_honest_edit_pass(monke
     assert found.holds, [(case.name, case.outcome, case.reason) for case in found.cases]
     assert found.attacks >= 6
     assert found.honest >= 3
+
+
+ANSWERS = {
+    "too-few": "return logits[:-1].astype(np.float32)",
+    "too-large": "return np.repeat(logits, 2, axis=1).astype(np.float32)",
+    "of-another-dtype": "return logits.astype(np.complex64)",
+    "of-a-missing-tensor": "return model['w9'] @ logits",
+}
+"""What `predict` does at its end instead of returning its logits."""
+
+
+@pytest.mark.docker
+def test_answers_that_are_none_are_recorded_by_name_and_never_a_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RSI_CACHE")
+    (tmp_path / "attacks").mkdir()
+    for name, answer in ANSWERS.items():
+        edit = (
+            f"train.py\n<<<<<<< SEARCH\n    return logits.astype(np.float32)\n=======\n    {answer}\n>>>>>>> REPLACE\n"
+        )
+        head = "tries = 'an answer that is none'\nkind = 'made-up'\nmodelled_on = 'nobody'\nlayer = 'scoring'\n"
+        (tmp_path / "attacks" / f"{name}.toml").write_text(f'{head}edit = """\n{edit}"""\n')
+    wanted = Asked(tasks=("digits",), folder=str(tmp_path), seed=1, keep=str(tmp_path / "kept"), parallel=2)
+    found = Team(wanted, lambda _: None, lambda _: None).go()
+    assert {case.name: (case.outcome, case.score) for case in found.cases} == dict.fromkeys(ANSWERS, ("crashed", None))
+    state = read(list_runs(tmp_path / "kept")[0]).state
+    failed = [trial.failed for trial in state.trials.values() if trial.failed is not None]
+    assert len(failed) == len(ANSWERS)
+    assert {failure.stage for failure in failed} == {"predict"}
+    assert all(failure.reason.startswith("prediction crashed: ") for failure in failed)
