@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from evals.reading.module import COMPREHENSIONS
+from evals.reading.module import COMPREHENSIONS, FUNCTIONS, Binding
 from evals.reading.names import Called
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 
@@ -36,7 +36,7 @@ def rules(reader: Reader) -> Iterator[Seen]:
         elif _from_loop(reader, given):
             message = "goes through seeds of its own choice"
             yield reader.seen("seed", WARNING, "seeds in a loop", call.node, message)
-        elif reader.fold.fold(given):
+        elif reader.fold.fold(given) or reader.follows(given, lambda node: reader.is_setting(node, "RSI_SEED")):
             everywhere = call.name in _GLOBAL and not _only_predicts(reader, call.node)
             message = "fixes a seed of its own choice" + (" for everything that follows" if everywhere else "")
             yield reader.seen("seed", WARNING if everywhere else NOTICE, "fixed seed", call.node, message)
@@ -49,15 +49,41 @@ def rules(reader: Reader) -> Iterator[Seen]:
 
 def is_seeder(call: Called) -> bool:
     """Whether a call sets or makes a generator."""
-    made = call.name.endswith("().manual_seed") or call.name == "numpy.random.Generator"
-    if call.name == "numpy.random.Generator":
-        return False  # what it is given is a seeder itself
-    return made or call.name in _GLOBAL | _LOCAL
+    return call.name.endswith("().manual_seed") or call.name in _GLOBAL | _LOCAL
 
 
-def follows_seed(reader: Reader, node: ast.AST) -> bool:
-    """Whether RSI_SEED is among what a value follows from."""
-    return reader.follows(node, lambda part: reader.is_setting(part, "RSI_SEED"))
+def follows_seed(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
+    """Whether a value depends on RSI_SEED whichever way the program goes; being compared with it is no dependence."""
+    if node is None or depth > 12:
+        return False
+    if reader.is_setting(node, "RSI_SEED"):
+        return True
+    match node:
+        case ast.IfExp():
+            return follows_seed(reader, node.body, depth + 1) and follows_seed(reader, node.orelse, depth + 1)
+        case ast.BoolOp():
+            return all(follows_seed(reader, part, depth + 1) for part in node.values)
+        case ast.Compare():
+            return False
+        case ast.Name():
+            bound = reader.module.lookup(node.id, reader.module.scope_of.get(node, reader.module.scope))
+            values = [v for b in bound for v in _values(reader, b)]
+            return bool(values) and all(follows_seed(reader, value, depth + 1) for value in values)
+        case ast.Attribute():
+            values = reader.module.stored.get(node.attr, [])
+            return any(follows_seed(reader, value, depth + 1) for value in values[:4])
+        case ast.Call():
+            definitions = [reader.names.own.get(name) for name in reader.names.of(node.func)]
+            returned = [r for d in definitions if isinstance(d, FUNCTIONS) for r in reader.names.returned(d)]
+            if any(follows_seed(reader, part, depth + 1) for part in returned):
+                return True
+    return any(follows_seed(reader, part, depth + 1) for part in ast.iter_child_nodes(node) if isinstance(part, ast.AST))
+
+
+def _values(reader: Reader, binding: Binding) -> list[ast.AST]:
+    if binding.kind == "parameter":
+        return list(reader.names.given(binding))
+    return [binding.node] if binding.kind in ("value", "item", "part") else []
 
 
 def seeded_draws(reader: Reader) -> int:

@@ -171,13 +171,12 @@ def _branches(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
 
 def _condition(reader: Reader, test: ast.AST, node: ast.AST) -> Iterator[Seen]:
     raw = list(_raw(reader, test))
-    if not any(_is_input(reader, part) for part in raw):
-        return
-    if any(_reads_content(reader, part) for part in raw):
+    from_input = any(_is_input(reader, part) for part in raw)
+    if from_input and any(_reads_content(reader, part) for part in raw):
         message = "does something else for certain inputs, told by their content"
         yield reader.seen("fingerprint", WARNING, "content decides", node, message)
         return
-    if any(_reads_statistic(reader, part) for part in raw):
+    if from_input and any(_reads_statistic(reader, part) for part in raw):
         message = "does something else where a sum or a mean over the inputs says so"
         yield reader.seen("fingerprint", WARNING, "statistic decides", node, message)
         return
@@ -255,22 +254,20 @@ def _is_input(reader: Reader, node: ast.AST) -> bool:
 
 
 def _size(reader: Reader, node: ast.AST) -> bool:
-    """Whether an expression is the number of inputs."""
+    """Whether an expression is the number of inputs, or of what was made of them."""
     for part in _followed(reader, node):
-        if isinstance(part, ast.Call) and "builtins.len" in reader.names.of(part.func) and part.args:
-            if any(_is_input(reader, source) for source in _raw(reader, part.args[0])):
-                return True
-        if isinstance(part, ast.Subscript) and isinstance(part.value, ast.Attribute) and part.value.attr == "shape":
-            if reader.fold.fold(part.slice) == [0] and any(_is_input(reader, s) for s in _raw(reader, part.value)):
-                return True
-        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in ("size", "numel"):
-            first = reader.fold.fold(part.args[0]) if part.args else [0]
-            if first == [0] and any(_is_input(reader, source) for source in _raw(reader, part.func.value)):
-                return True
-        if isinstance(part, ast.Attribute) and part.attr in ("size", "nbytes"):
-            called = isinstance(reader.module.parent_of.get(part), ast.Call)
-            if not called and any(_is_input(reader, source) for source in _raw(reader, part.value)):
-                return True
+        counted: ast.AST | None = None
+        match part:
+            case ast.Call(args=[first, *_]) if "builtins.len" in reader.names.of(part.func):
+                counted = first
+            case ast.Subscript(value=ast.Attribute(attr="shape", value=base)) if reader.fold.fold(part.slice) == [0]:
+                counted = base
+            case ast.Call(func=ast.Attribute(value=base, attr="size" | "numel")):
+                counted = base if not part.args or reader.fold.fold(part.args[0]) == [0] else None
+            case ast.Attribute(value=base, attr="size" | "nbytes"):
+                counted = base if not isinstance(reader.module.parent_of.get(part), ast.Call) else None
+        if counted is not None and reader.follows(counted, lambda source: _is_input(reader, source)):
+            return True
     return False
 
 

@@ -23,11 +23,24 @@ def rules(reader: Reader) -> Iterator[Seen]:
             joined = _ended(reader, call.node, "join")
             message = "runs a thread" + (" and waits for its end" if joined else " and nothing waits for its end")
             yield reader.seen("thread", NOTICE if joined else WARNING, "thread", call.node, message)
+            yield from _works(reader, [call.argument(1, "target")], call.name, call.node)
         elif call.name in _POOLS or call.name.endswith("ThreadPool"):
             outer = reader.module.parent_of.get(call.node)
             ended = isinstance(outer, ast.withitem) or _ended(reader, call.node, "shutdown")
             message = "runs threads" + (" and waits for their end" if ended else " and nothing waits for their end")
             yield reader.seen("thread", NOTICE if ended else WARNING, "thread pool", call.node, message)
+        elif call.name.endswith("ThreadPoolExecutor().submit"):
+            yield from _works(reader, [call.argument(0)], call.name, call.node)
+
+
+def _works(reader: Reader, targets: list[ast.expr | None], made: str, node: ast.AST) -> Iterator[Seen]:
+    """A thread that trains beside the training."""
+    owner = reader.names.own.get(made)
+    run = [part for part in getattr(owner, "body", []) if getattr(part, "name", "") == "run"]
+    named = [reader.names.own.get(name) for target in targets for name in reader.names.of(target)]
+    if any(function in reader.training for function in [*run, *named] if function is not None):
+        message = "trains in a thread beside the training that is counted"
+        yield reader.seen("thread", WARNING, "thread that trains", node, message)
 
 
 def _ended(reader: Reader, made: ast.Call, method: str) -> bool:

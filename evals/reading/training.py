@@ -118,19 +118,67 @@ def _extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, l
 
 
 def _lengths(reader: Reader) -> Iterator[Seen]:
-    """Every loop that trains ends because the budget is used, or stands in one that does."""
+    """Every loop that trains ends because the budget is used, or stands in one that does; and goes through it once."""
     loops = _extents(reader)
-    bounded = {loop for loop, tells in loops if any(_follows_budget(reader, tell) for tell in tells)}
-    for loop, _ in loops:
-        around = [outer for outer in reader.module.above(loop) if outer in bounded]
-        function = reader.module.function_around(loop)
-        within = any(isinstance(part, _LOOPS) and part in bounded for part in ast.walk(loop))
-        if loop in bounded or around or within or _called_within(reader, function, bounded):
-            continue
-        if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(loop)):
-            continue
-        message = "trains in a loop whose length does not follow from RSI_BUDGET"
-        yield reader.seen("budget", WARNING, "loop without budget", loop, message)
+    bounded: set[ast.AST] = {loop for loop, tells in loops if any(_follows_budget(reader, tell) for tell in tells)}
+    for loop, tells in loops:
+        around = any(outer in bounded for outer in reader.module.above(loop))
+        within = any(part in bounded for part in ast.walk(loop) if part is not loop)
+        called = around or _called_within(reader, reader.module.function_around(loop), bounded)
+        if loop in bounded:
+            if _several_times(reader, tells[0]):
+                message = "goes through its budget more than once"
+                yield reader.seen("budget", WARNING, "budget repeated", loop, message)
+        elif within or called:
+            if isinstance(loop, (ast.For, ast.AsyncFor)) and _counts(reader, loop.iter) and not _shared(reader, loop.iter):
+                message = "takes several steps for each that the budget allows, and nothing is divided by their number"
+                yield reader.seen("budget", WARNING, "steps multiplied", loop, message)
+        elif not any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(loop)):
+            message = "trains in a loop whose length does not follow from RSI_BUDGET"
+            yield reader.seen("budget", WARNING, "loop without budget", loop, message)
+
+
+def _counts(reader: Reader, iterated: ast.AST) -> bool:
+    """Whether something is gone through a fixed number of times, more than once."""
+    if any(isinstance(value, list) and len(value) > 1 for value in reader.fold.fold(iterated)):
+        return "builtins.range()" in reader.names.of(iterated)
+    return False
+
+
+def _shared(reader: Reader, iterated: ast.AST) -> bool:
+    """Whether some number of the program, steps or batch, is divided by the number of times."""
+    names = {part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)} - {"range"}
+    numbers = {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)}
+    for node in reader.module.nodes:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, _SHARES) and reader.fold.numbers(node):
+            for divisor in ast.walk(node.right):
+                if isinstance(divisor, ast.Name) and (divisor.id in names or set(reader.fold.numbers(divisor)) & numbers):
+                    return True
+                if isinstance(divisor, ast.Constant) and divisor.value in numbers:
+                    return True
+    return False
+
+
+def _several_times(reader: Reader, iterated: ast.AST) -> bool:
+    """Whether what is iterated strings several rounds of the budget together."""
+    for part in reader.sources(iterated):
+        if isinstance(part, COMPREHENSIONS) and len(part.generators) > 1:
+            further = [generator.iter for generator in part.generators if not _follows_budget(reader, generator.iter)]
+            if any(_follows_budget(reader, generator.iter) for generator in part.generators) and any(
+                not _shared(reader, each) for each in further
+            ):
+                return True
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
+            sides = ((part.left, part.right), (part.right, part.left))
+            for one, times in sides:
+                made = isinstance(one, (ast.List, ast.Tuple, ast.Call)) and reader.names.of(one) & {"builtins.list()", "builtins.tuple()"}
+                if (made or isinstance(one, (ast.List, ast.Tuple))) and _follows_budget(reader, one):
+                    return any(number > 1 for number in reader.fold.numbers(times))
+        if isinstance(part, ast.Call) and reader.names.of(part.func) & {"itertools.chain", "itertools.cycle"}:
+            rounds = sum(_follows_budget(reader, argument) for argument in part.args)
+            if rounds > 1:
+                return True
+    return False
 
 
 def _follows_budget(reader: Reader, node: ast.AST) -> bool:
@@ -149,7 +197,7 @@ def _follows_budget(reader: Reader, node: ast.AST) -> bool:
     return False
 
 
-def _called_within(reader: Reader, function: ast.AST | None, bounded: set[ast.AST] | set[ast.For | ast.AsyncFor | ast.While]) -> bool:
+def _called_within(reader: Reader, function: ast.AST | None, bounded: set[ast.AST]) -> bool:
     if function is None:
         return False
     name = reader.names.path(function)
