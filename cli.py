@@ -46,6 +46,9 @@ from rsi.flags import (
     Trials,
     Trust,
     Unisolated,
+    VerifierNames,
+    VerifierOption,
+    WithoutVerifier,
 )
 from rsi.output import console, print_json, say
 
@@ -139,7 +142,9 @@ def run(
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
     runtime: Runtime = "",
     gpus: Gpus = "",
-    verifier: Annotated[str, typer.Option(help="Instead of the task's own.")] = "",
+    verifier: VerifierNames = None,
+    without_verifier: WithoutVerifier = None,
+    verifier_option: VerifierOption = None,
     experiments: Experiments = None,
     hours: Hours = None,
     trials: Trials = None,
@@ -175,7 +180,7 @@ def run(
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Budget, Component, Retention, RunConfiguration
+    from rsi.configuration import Budget, Retention, RunConfiguration
     from rsi.errors import UsageError
     from rsi.session import side_by_side, start
     from rsi.task import load_task
@@ -187,7 +192,6 @@ def run(
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
     loaded = load_task(task).spec
-    spec = loaded.verifier
     configuration = RunConfiguration(
         task=task,
         proposer=flags.proposer(
@@ -205,7 +209,7 @@ def run(
         ),
         policy=flags.policy(policy, policy_option),
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
-        verifier=Component(name=verifier or spec.name, options={} if verifier else spec.options),
+        **flags.verifiers(loaded, verifier, without_verifier, verifier_option),
         budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
         **flags.claims(
             certify=certify,
@@ -256,7 +260,7 @@ def propose(
         proposer=flags.proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
         policy=Component(name=flags.DEFAULT_POLICY),
         sandbox=Component(name="docker"),
-        verifier=Component(**load_task(task).spec.verifier.model_dump()),
+        **flags.verifiers(load_task(task).spec),
         budget=flags.budget(1, None, None, max_cost, max_tokens, max_calls) or Budget(),
         proposal_only=True,
     )

@@ -6,14 +6,10 @@ import math
 
 import numpy as np
 
-from evals import causality
-from evals.likelihood import CLIP_BITS, all_finite, clipped_losses, standard_error
+from evals.causality import CAUSALITY, WINDOWS, Causality
+from evals.likelihood import CLIP_BITS, VOCABULARY, all_finite, clipped_losses, standard_error
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Measurement, Rejected, Scored, Severity, Verdict, VerifierError
-
-WINDOWS = "windows"
-CAUSALITY = "causality"
-VOCABULARY = 256
 
 
 class LanguageModel:
@@ -25,116 +21,54 @@ class LanguageModel:
     Args:
         metric: what the measurement is called.
         cuts: how many positions the causality challenge asks about again, each in another window.
-        tolerance: by how many nats a log-probability may change when only later bytes change. Rounding of honest
-            float32 models stays below 0.00001 (`docs/prediction-protocol.md`); a peek worth 0.02 bits per
-            byte, spread evenly, moves every one by 0.014.
+        tolerance: by how many nats a log-probability may change when only later bytes change.
+        causality: whether that challenge is part of this verifier. Without it a number is worth nothing, because what
+            a model sees holds what it is asked: only for the red team, which shows just that.
     """
 
     name = "language-model"
     grounded = True
 
-    def __init__(self, metric: str = "val_bpb", cuts: int = 192, tolerance: float = 0.001) -> None:
+    def __init__(
+        self, metric: str = "val_bpb", cuts: int = 192, tolerance: float = 0.001, causality: bool = True
+    ) -> None:
         self.metric = metric
-        self.cuts = cuts
-        self.tolerance = tolerance
+        self.causality = Causality(cuts, tolerance) if causality else None
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """First all windows; before a keep, windows with replaced continuations."""
-        scores = evidence.scores(WINDOWS)
-        if scores is None:
-            windows, targets = _held_out(evidence)
+        if evidence.scores(WINDOWS) is None:
+            if evidence.held_out is None:
+                raise ValueError("a challenge is made from held-out data; pass it in the evidence")
+            windows, targets = evidence.held_out.inputs["windows"], evidence.held_out.targets["next"]
             return Challenge(
                 name=WINDOWS,
                 inputs={"windows": windows},
                 answer_shape=(*windows.shape, VOCABULARY),
                 context={"next": targets},
             )
-        if evidence.purpose == "screen" or not scores["finite"] or evidence.scores(CAUSALITY) is not None:
-            return None
-        windows, _ = _held_out(evidence)
-        generator = secret.derive(CAUSALITY).generator()
-        reference = evidence.reference["loss"] if evidence.reference else None
-        cuts = causality.draw_cuts(causality.weights(scores["loss"], reference), self.cuts, generator)
-        rows = causality.replaced(windows, cuts, generator)
-        return Challenge(
-            name=CAUSALITY,
-            inputs={"windows": rows},
-            answer_shape=(*rows.shape, VOCABULARY),
-            context={"cuts": cuts},
-        )
+        return self.causality.challenge(evidence, secret) if self.causality is not None else None
 
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
         """`loss` (N, T) in bits for the windows; for the cuts, both rows of log-probabilities and their distance."""
-        finite = all_finite(answer)
-        flag = np.array(finite, dtype=np.uint8)
-        if challenge.name == WINDOWS:
-            targets = challenge.context["next"]
-            losses = clipped_losses(answer, targets) / math.log(2) if finite else np.full(targets.shape, CLIP_BITS)
-            return {"loss": losses.astype(np.float32), "finite": flag}
-        cuts = challenge.context["cuts"].astype(np.int64)
-        first = causality.rows_at(sealed[WINDOWS], cuts[:, 0], cuts[:, 1])
-        again = causality.rows_at(answer, np.arange(len(cuts)), cuts[:, 1]) if finite else np.zeros_like(first)
-        return {
-            "cuts": cuts,
-            "sealed": first,
-            "answered": again,
-            "difference": causality.differences(first, again),
-            "finite": flag,
-        }
+        if challenge.name == CAUSALITY and self.causality is not None:
+            return self.causality.score(challenge, answer, sealed)
+        finite, targets = all_finite(answer), challenge.context["next"]
+        losses = clipped_losses(answer, targets) / math.log(2) if finite else np.full(targets.shape, CLIP_BITS)
+        return {"loss": losses.astype(np.float32), "finite": np.array(finite, dtype=np.uint8)}
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Scored, or Rejected for what is not finite or looked ahead; VerifierError where an answer is missing."""
         scores = evidence.scores(WINDOWS)
         if scores is None:
-            return _missing(WINDOWS)
+            return VerifierError(message=f"The challenge {WINDOWS!r} was not answered, so nothing can be said.")
         if not scores["finite"]:
-            return _not_finite(WINDOWS)
-        findings: tuple[Finding, ...] = ()
-        if evidence.purpose == "keep":
-            cuts = evidence.scores(CAUSALITY)
-            if cuts is None:
-                return _missing(CAUSALITY)
-            if not cuts["finite"]:
-                return _not_finite(CAUSALITY)
-            rejected, findings = self._compare(cuts)
-            if rejected:
-                return rejected
+            reason = "the predictions hold NaN or infinite numbers"
+            finding = Finding(severity=Severity.WARNING, code="non-finite", message=reason, pointer=WINDOWS)
+            return Rejected(reason=reason, findings=(finding,))
+        seen = self.causality.verify(evidence) if self.causality is not None else Scored(measurements=())
+        if not isinstance(seen, Scored):
+            return seen
         windows = scores["loss"].astype(np.float64).mean(axis=1)
         measured = Measurement(name=self.metric, value=float(windows.mean()), standard_error=standard_error(windows))
-        return Scored(measurements=(measured,), findings=findings)
-
-    def _compare(self, scores: Arrays) -> tuple[Rejected | None, tuple[Finding, ...]]:
-        """The verdict on the cuts, from both rows as they are kept."""
-        apart = causality.differences(scores["sealed"], scores["answered"])
-        worst = int(apart.argmax())
-        window, position = (int(number) for number in scores["cuts"][worst])
-        pointer = f"{CAUSALITY}:{worst}"
-        if apart[worst] <= self.tolerance:
-            message = f"predictions at {len(apart)} cuts held; the largest change was {apart[worst]:.2g} nats"
-            return None, (Finding(severity=Severity.INFO, code="causal", message=message, pointer=pointer),)
-        changed = int((apart > self.tolerance).sum())
-        message = (
-            f"with other bytes after position {position} of window {window}, the prediction at that position changed "
-            f"by {apart[worst]:.3g} nats ({changed} of {len(apart)} cuts changed by more than {self.tolerance:g})"
-        )
-        finding = Finding(severity=Severity.CRITICAL, code="looked-ahead", message=message, pointer=pointer)
-        reason = (
-            "a prediction depends on later bytes, on other windows or on chance; each must follow from its past alone"
-        )
-        return Rejected(reason=reason, findings=(finding,)), ()
-
-
-def _held_out(evidence: Evidence) -> tuple[Array, Array]:
-    if evidence.held_out is None:
-        raise ValueError("a challenge is made from held-out data; pass it in the evidence")
-    return evidence.held_out.inputs["windows"], evidence.held_out.targets["next"]
-
-
-def _missing(challenge: str) -> VerifierError:
-    return VerifierError(message=f"The challenge {challenge!r} was not answered, so nothing can be said.")
-
-
-def _not_finite(challenge: str) -> Rejected:
-    reason = "the predictions hold NaN or infinite numbers"
-    finding = Finding(severity=Severity.WARNING, code="non-finite", message=reason, pointer=challenge)
-    return Rejected(reason=reason, findings=(finding,))
+        return Scored(measurements=(measured,), findings=seen.findings)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from rsi.evidence import Array
 
+VOCABULARY = 256
+"""Of a model of bytes."""
 CLIP_BITS = 16.0
 """The most that one prediction can cost. Without a bound a single loss of full precision could carry a label, or many,
 out to whoever sees the mean, and one infinite loss would make a mean useless. Twice the cost of a uniform guess among

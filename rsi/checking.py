@@ -13,6 +13,7 @@ from rsi.sanitize import for_terminal
 from rsi.session import Say, start
 from rsi.state import TrialState
 from rsi.task import load_task
+from rsi.verification import chosen
 
 
 class TaskReport(Record):
@@ -25,12 +26,14 @@ class TaskReport(Record):
 def check_task(name: str, sandbox: str, say: Say) -> TaskReport:
     """One trial of the baseline; raises as `rsi run` does for what is wrong before it."""
     spec = load_task(name).spec
+    verifier, verifiers = chosen(spec)
     configuration = RunConfiguration(
         task=name,
         proposer=Component(name="mutate"),
         policy=Component(name="greedy"),
         sandbox=Component(name=sandbox),
-        verifier=Component(name=spec.verifier.name, options=spec.verifier.options),
+        verifier=verifier,
+        verifiers=verifiers,
         budget=Budget(experiments=0),
     )
     with (

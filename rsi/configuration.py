@@ -55,6 +55,9 @@ class RunConfiguration(Record):
     policy: Component
     sandbox: Component
     verifier: Component
+    """What measures."""
+    verifiers: tuple[Component, ...] = ()
+    """What stands beside it, in the order in which they are asked."""
     budget: Budget
     confirm: int = Field(default=0, ge=0, le=100)
     """Fresh seeds on which baseline and best are trained again at the end, on the holdout; 0 for none."""

@@ -99,6 +99,8 @@ class Course(Record):
     order: StreamOrder | None = None
     inputs: Listing | None = None
     """What it was given; None where it was given nothing because it never started."""
+    inputs_after: Listing | None = None
+    """The same folder at the end, looked at and hashed where it lies; None where that could not be done."""
     outputs: Listing | None = None
     """The output folder at the end, whatever the end; None where it could not be read."""
     scratch: Listing | None = None

@@ -5,7 +5,8 @@ Nothing here writes, runs code of a candidate's, or needs held-out data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from rsi.configuration import RunConfiguration
 from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
@@ -16,6 +17,7 @@ from rsi.protocols import Verifier
 from rsi.records import Comparison, ExperimentStatus, Finding, Rejected, Verdict
 from rsi.scrutiny import findings
 from rsi.state import MilestoneState, RunState, TrialState
+from rsi.verification import checked
 
 LEAST_RESERVED = 18
 """Trials: the five pairs after which even a test that knows nothing of the noise can pass, two more for where it needs
@@ -45,16 +47,51 @@ def gather(
         if purpose == "screen" and answer.purpose == "keep":
             continue
         scores = {name: decode_array(get_blob(digest)) for name, digest in answer.scores.items()}
-        answered.append(Answered(challenge=answer.challenge, scores=scores))
+        control = next((body for body in reversed(entry.controlled) if body.challenge == answer.challenge), None)
+        told: dict[str, Any] = (
+            {"control": control.execution, "control_artifact": control.left} if control is not None else {}
+        )
+        answered.append(Answered(challenge=answer.challenge, scores=scores, shape=answer.shape, **told))
+    reference = reference_trial(state, trial)
+    standing = state.trials[reference].trained if reference is not None else None
     return Evidence(
         split=entry.started.split,
         purpose=purpose,
         training=entry.trained.execution,
         training_stdout=get_blob(entry.trained.stdout),
-        answered=tuple(answered),
+        answered=(*answered, *_unanswered(entry, purpose, before)),
+        inspected={
+            body.verifier: body.inspection for body in entry.inspected if purpose == "keep" or body.purpose == "screen"
+        },
+        artifact=entry.trained.artifact,
         reference=_reference_scores(state, trial, get_blob),
+        reference_training=standing.execution if standing is not None else None,
+        other_artifacts=_other_artifacts(state, entry) if purpose == "keep" else (),
+        gains=_gains(state, entry.started.experiment),
         held_out=held_out,
     )
+
+
+def _unanswered(entry: TrialState, purpose: Purpose, before: str) -> Iterator[Answered]:
+    """Challenges whose control left nothing that could have been asked: the verifier is told of the control alone."""
+    for body in entry.controlled:
+        due = body.challenge != before and (purpose == "keep" or body.purpose == "screen")
+        if due and not body.left:
+            yield Answered(challenge=body.challenge, scores={}, control=body.execution)
+
+
+def _other_artifacts(state: RunState, entry: TrialState) -> tuple[dict[str, str], ...]:
+    """Before a keep all trials that the decision asked for are over, so that what is seen does not depend on order."""
+    others = (state.trials[name] for name in state.experiments[entry.started.experiment].trials)
+    trained = (other.trained for other in others if other.started.seed != entry.started.seed and other.observation())
+    return tuple(body.artifact for body in trained if body is not None)
+
+
+def _gains(state: RunState, experiment: int) -> tuple[float, ...]:
+    """What experiments before it gained: those that had closed whichever trial ended first."""
+    closed = range(1, max(1, experiment - state.run.configuration.lookahead + 1))
+    entries = (state.experiments[number].closed for number in closed)
+    return tuple(body.gain for body in entries if body is not None and body.gain is not None)
 
 
 def reference_trial(state: RunState, trial: str) -> str | None:
@@ -82,7 +119,7 @@ def derive_verdict(entry: TrialState, verifier: Verifier, evidence: Evidence) ->
     malformed = [a for a in entry.answered if a.malformed and (evidence.purpose == "keep" or a.purpose == "screen")]
     if malformed:
         return Rejected(reason=f"the answer to {malformed[0].challenge!r} is malformed: {malformed[0].malformed}")
-    return verifier.verify(evidence)
+    return checked(verifier.verify(evidence), verifier.name)
 
 
 def execution_findings(state: RunState, trial: str, execution: Execution, get_blob: GetBlob) -> tuple[Finding, ...]:

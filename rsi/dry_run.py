@@ -21,6 +21,7 @@ from rsi.redaction import Redactor
 from rsi.runs import ReadRun
 from rsi.session import build, require_models_usable, versions
 from rsi.task import Task, load_task
+from rsi.verification import verifier_of
 
 NOWHERE = SandboxDescription(name="none", isolates=True)
 """Nothing runs, so nothing gets out."""
@@ -31,7 +32,7 @@ def propose_once(configuration: RunConfiguration, root: Path | None = None) -> R
     began = time.monotonic()
     task = load_task(configuration.task)
     proposer: Proposer = build("proposers", configuration.proposer)
-    verifier: Verifier = build("verifiers", configuration.verifier)
+    verifier: Verifier = verifier_of(configuration, build)
     require_models_usable(proposer, task, configuration.budget)
     run_id = runs.new_run_id(task.spec.name)
     started = RunStarted(

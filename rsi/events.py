@@ -10,7 +10,7 @@ from rsi.claims.attribution import Attribution, AttributionPlan
 from rsi.claims.blame import BlamePlan, TakeBack
 from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
-from rsi.evidence import Purpose, Split
+from rsi.evidence import Control, Inspection, Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
 from rsi.records import (
     Comparison,
@@ -206,6 +206,37 @@ class TrialTrained(Record):
     """Blob with all attempts, a JSON list, where the execution lists not all."""
 
 
+class TrialInspected(Record):
+    """A verifier has read what lies there."""
+
+    trial: str
+    purpose: Purpose
+    verifier: str
+    inspection: Inspection
+    seconds: float = Field(default=0.0, ge=0, le=1e9)
+
+
+class TrialControlled(Record):
+    """The control of a challenge was trained: the trial's code under another seed and budget.
+
+    Its artifact is asked at once and not kept; after a crash it is trained again.
+    """
+
+    trial: str
+    purpose: Purpose
+    challenge: str
+    control: Control
+    execution: Execution
+    stdout: Digest
+    stderr: Digest
+    course: Digest | None = None
+    left: dict[str, str] = {}
+    """Path → sha256 of what it left; empty where it did not complete."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
+
+
 class TrialAnswered(Record):
     """A fresh B has answered one challenge; the raw answer is sealed by its hash before the next is asked."""
 
@@ -222,12 +253,18 @@ class TrialAnswered(Record):
     """Droppable blob; None where the execution failed or its answer was malformed."""
     malformed: str = ""
     """What is wrong with an answer that came but is none; such a trial is rejected."""
+    shape: tuple[int, ...] = ()
+    """Of the answer; empty where there is none, and in records of earlier versions."""
     scores: dict[str, Digest] = {}
     """Name → blob with a `.npy` array, kept for good."""
     findings: tuple[Finding, ...] = ()
     attempts: Digest | None = None
     """Both as in `TrialTrained`."""
     scoring_seconds: float = Field(default=0.0, ge=0, le=1e9)
+
+
+Executed = TrialTrained | TrialControlled | TrialAnswered
+"""What records an execution of a trial."""
 
 
 class TrialJudged(Record):
@@ -245,7 +282,7 @@ class TrialFailed(Record):
     """No verdict can be had: what happened instead. Never a score."""
 
     trial: str
-    stage: Literal["train", "predict"]
+    stage: Literal["train", "control", "predict"]
     kind: ExitKind
     reason: str
 
@@ -405,6 +442,8 @@ BODIES: dict[str, type[Record]] = {
     "call.declined": CallDeclined,
     "trial.started": TrialStarted,
     "trial.trained": TrialTrained,
+    "trial.inspected": TrialInspected,
+    "trial.controlled": TrialControlled,
     "trial.answered": TrialAnswered,
     "trial.judged": TrialJudged,
     "trial.failed": TrialFailed,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, FiniteFloat
 
+from rsi.course import Course
 from rsi.execution import Execution
 from rsi.records import CodeFiles, Finding, Record
 
@@ -69,8 +70,9 @@ class Control(Record):
     budget look like any other.
     """
 
-    seed: int
-    budget: int = Field(ge=1)
+    seed: int = Field(ge=0, lt=2**31)
+    share: float = Field(gt=0, le=1)
+    """Of the trial's budget."""
 
 
 class Challenge(ArrayRecord):
@@ -103,6 +105,8 @@ class Answered(ArrayRecord):
 
     challenge: str
     scores: dict[str, Array]
+    shape: tuple[int, ...] = ()
+    """Of the raw answer; empty where there was none, and in records of earlier versions."""
     control: Execution | None = None
     """The training of the challenge's control, where it had one."""
     control_artifact: dict[str, str] = {}
@@ -124,6 +128,8 @@ class Material(ArrayRecord):
     parent_artifact: dict[str, bytes] | None = None
     """Of the parent's first scored trial, where it is still there."""
     training: Execution
+    course: Course | None = None
+    """Of the training, seen from outside: files before and after; None where nobody looked."""
     training_data: dict[str, Path]
     """What A was given: path below the data folder → file."""
     held_out: HeldOut | None
@@ -155,6 +161,8 @@ class Evidence(ArrayRecord):
     """Path → sha256 of what training left."""
     reference_training: Execution | None = None
     """The training of the incumbent's first scored trial; None for the baseline."""
+    other_artifacts: tuple[dict[str, str], ...] = ()
+    """Before a keep: what the experiment's other trials left, which trained the same code under other seeds."""
     gains: tuple[float, ...] = ()
     """What earlier experiments of the run gained over their parents, in the objective's units, in their order."""
     reference: dict[str, Array] | None = None

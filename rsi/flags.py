@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from rsi.configuration import Budget, Component, Options
+    from rsi.task import TaskSpec
 
 DEFAULT_POLICY = "expected-gain"
 
@@ -34,6 +35,16 @@ Policy = Annotated[
 ]
 PolicyOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the policy; as often as there are options.")
+]
+VerifierNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verifier", help="A further one (floor, …, path.py:Class); one that measures replaces the task's own."
+    ),
+]
+WithoutVerifier = Annotated[list[str] | None, typer.Option(help="One of those beside the task's own to leave out.")]
+VerifierOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME.KEY=VALUE", help="For a verifier; as often as there are options.")
 ]
 Runtime = Annotated[str, typer.Option(help="Of the engine's, instead of its default: runsc for gVisor.")]
 Gpus = Annotated[str, typer.Option(help="all, a number, or device=0,1; with the image of RSI_TORCH=cuda.")]
@@ -173,14 +184,35 @@ def policy(name: str, given: list[str] | None) -> Component:
     return Component(name=name, options=options)
 
 
-def _option(text: str) -> tuple[str, str | int | float | bool]:
+def verifiers(
+    spec: TaskSpec,
+    names: list[str] | None = None,
+    without: list[str] | None = None,
+    given: list[str] | None = None,
+) -> dict[str, Any]:
+    """What a run's configuration says of its verifiers."""
+    from rsi.errors import UsageError
+    from rsi.verification import chosen
+
+    options: dict[str, Options] = {}
+    for text in given or []:
+        name = text.partition("=")[0].rpartition(".")[0]
+        if not name:
+            raise UsageError(f"--verifier-option {text!r} is not of the form name.key=value.")
+        key, value = _option(text[len(name) + 1 :], "--verifier-option")
+        options.setdefault(name, {})[key] = value
+    first, beside = chosen(spec, names or [], without or [], options)
+    return {"verifier": first, "verifiers": beside}
+
+
+def _option(text: str, flag: str = "--policy-option") -> tuple[str, str | int | float | bool]:
     """A key and a value typed as in TOML; a bare word is text."""
     from rsi.errors import UsageError
 
     key, separator, written = text.partition("=")
     key = key.strip().replace("-", "_")
     if not (separator and key.isidentifier()):
-        raise UsageError(f"--policy-option {text!r} is not of the form key=value.")
+        raise UsageError(f"{flag} {text!r} is not of the form key=value.")
     if re.fullmatch(r"[^\W\d][\w./-]*", written.strip()) and written.strip() not in {"true", "false", "nan", "inf"}:
         return key, written.strip()
     try:
@@ -188,5 +220,5 @@ def _option(text: str) -> tuple[str, str | int | float | bool]:
     except tomllib.TOMLDecodeError:
         value = None
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise UsageError(f'--policy-option {key}: write a number, true, false, a word, or "text in quotes".')
+        raise UsageError(f'{flag} {key}: write a number, true, false, a word, or "text in quotes".')
     return key, value

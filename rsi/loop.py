@@ -331,10 +331,11 @@ class Loop:
             raise IntegrityError(f"Trial {trial} cannot be made again: {left.reason}")
         return left
 
-    def _begin(self, trial: str, steps: Callable[[str, CodeFiles], Steps]) -> None:
-        code = self._code(trial)
+    def _begin(self, trial: str, steps: Callable[[str, CodeFiles, CodeFiles | None], Steps]) -> None:
+        code, experiment = self._code(trial), self.state.trials[trial].started.experiment
+        parent = self.candidates.code(self.state.experiments[experiment].proposed.parent) if experiment else None
         self.sandbox.warm(self.trials.shapes() * self.state.run.configuration.parallel)
-        if not self.lanes.begin(trial, steps(trial, code)):
+        if not self.lanes.begin(trial, steps(trial, code, parent)):
             self._heed_failures([trial])
 
     def _heed_failures(self, ended: Sequence[str]) -> None:

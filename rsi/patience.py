@@ -114,6 +114,5 @@ def _plain(fault: Exception) -> str:
 
 def _detail(trial: TrialState) -> str:
     """The sandbox's own sentence about the execution that was lost."""
-    executions = [trained.execution for trained in (trial.trained,) if trained is not None]
-    executions += [answered.execution for answered in trial.answered]
+    executions = [body.execution for body in trial.runs()]
     return executions[-1].detail.rstrip(".") if executions else ""

@@ -105,7 +105,10 @@ class MakesImages(Protocol):
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Turns evidence into a verdict. Pure: no sandbox, no clock, no state."""
+    """Turns evidence into a verdict. Pure: no sandbox, no clock, no state.
+
+    One measures a run's objective. Others may stand beside it (`rsi.verification`): their class says `beside = True`.
+    """
 
     name: str
     grounded: bool
@@ -131,6 +134,7 @@ class Verifier(Protocol):
 class Inspects(Protocol):
     """What a verifier offers besides if it reads what lies there: code, artifact, data. Pure, like all of it."""
 
+    name: str
     inspects_at: Purpose
     """`screen`: of every trial; `keep`: before a keep only."""
 

@@ -128,6 +128,8 @@ class Rejected(Record):
     kind: Literal["rejected"] = "rejected"
     reason: str
     findings: tuple[Finding, ...] = ()
+    by: str = ""
+    """The verifier that rejects, where several stand together."""
 
 
 class VerifierError(Record):

@@ -37,6 +37,7 @@ from rsi.redaction import Redactor
 from rsi.state import RunState
 from rsi.task import Task, load_task
 from rsi.trial import TrialRunner
+from rsi.verification import verifier_of
 
 Say = Callable[[str], None]
 """Told, in one sentence each, what takes a while or deserves a look."""
@@ -200,7 +201,7 @@ class _Parts:
 
     def __init__(self, configuration: RunConfiguration, stack: ExitStack, sandbox: Component) -> None:
         self.configuration = configuration
-        self.verifier: Verifier = build("verifiers", configuration.verifier)
+        self.verifier: Verifier = verifier_of(configuration, build)
         self.proposer: Proposer = build("proposers", configuration.proposer)
         self.policy: Policy = build("policies", configuration.policy)
         self.sandbox: Sandbox = build("sandboxes", sandbox)

@@ -40,6 +40,8 @@ class TrialState(Record):
 
     started: e.TrialStarted
     trained: e.TrialTrained | None = None
+    inspected: tuple[e.TrialInspected, ...] = ()
+    controlled: tuple[e.TrialControlled, ...] = ()
     answered: tuple[e.TrialAnswered, ...] = ()
     screened: e.TrialJudged | None = None
     checked: e.TrialJudged | None = None
@@ -65,7 +67,16 @@ class TrialState(Record):
     def findings(self) -> tuple[Finding, ...]:
         """What its executions attempted, in the order in which they ran."""
         trained = self.trained.findings if self.trained is not None else ()
-        return trained + tuple(finding for answered in self.answered for finding in answered.findings)
+        asked: tuple[e.Executed, ...] = (*self.controlled, *self.answered)
+        return trained + tuple(finding for body in asked for finding in body.findings)
+
+    def runs(self) -> tuple[e.Executed, ...]:
+        """What was executed for it, in order: its training, then each control before the answer for which it stood."""
+        own = (self.trained,) if self.trained is not None and self.started.weights_of is None else ()
+        asked: list[e.Executed] = [*own]
+        for answer in self.answered:
+            asked += [*(body for body in self.controlled if body.challenge == answer.challenge), answer]
+        return (*asked, *(body for body in self.controlled if body not in asked))
 
     def observation(self) -> Observation | None:
         """What a policy may see of it, None where there is no score."""
@@ -302,6 +313,10 @@ class RunState:
                 self._trial(body.trial, trained=body)
                 if body.artifact:
                     self.holding[body.trial] = None
+            case e.TrialInspected():
+                self._trial(body.trial, inspected=(*self.trials[body.trial].inspected, body))
+            case e.TrialControlled():
+                self._trial(body.trial, controlled=(*self.trials[body.trial].controlled, body))
             case e.TrialAnswered():
                 if body.answer:
                     self.holding[body.trial] = None
@@ -528,10 +543,7 @@ class RunState:
         if self.data is not None and self.data.execution is not None:
             yield "", self.data.execution
         for name, trial in self.trials.items():
-            if trial.trained is not None and trial.started.weights_of is None:
-                yield name, trial.trained.execution
-            for answered in trial.answered:
-                yield name, answered.execution
+            yield from ((name, body.execution) for body in trial.runs())
 
     def session_seconds(self) -> float:
         """Wall time of all sessions, as the events' times tell it."""

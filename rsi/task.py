@@ -170,6 +170,8 @@ class TaskSpec(Record):
     train: TrainSection
     objective: ObjectiveSection
     verifier: VerifierSection
+    verifiers: tuple[VerifierSection, ...] = ()
+    """`[[verifiers]]`: further ones, which may reject or find, and measure guards and audits."""
     limits: LimitsSection = LimitsSection()
     image: ImageSection = ImageSection()
     """Absent for a task that makes do with PyTorch and NumPy."""
@@ -193,8 +195,9 @@ class Task(Record):
     def digest(self) -> str:
         """sha256 over the specification and every file, the baseline included."""
         # A section that came later counts where it is used, so that the digests of earlier runs hold.
-        later = {"image"} if self.spec.image == ImageSection() else None
-        state = hashlib.sha256(self.spec.model_dump_json(by_alias=True, exclude=later).encode())
+        later = {"image": ImageSection(), "verifiers": ()}
+        unused = {name for name, default in later.items() if getattr(self.spec, name) == default}
+        state = hashlib.sha256(self.spec.model_dump_json(by_alias=True, exclude=unused).encode())
         for group in (self.code, self.protected, {"program.md": self.program}):
             for path in sorted(group):
                 state.update(f"\x00{path}\x00".encode() + group[path].encode())

@@ -6,27 +6,38 @@ where and beside what they run. It writes its own events, and begins where those
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rsi import artifact
+from rsi.course import read_course
+from rsi.deadline import within
 from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
 from rsi.errors import EnvironmentFault, IntegrityError
-from rsi.events import TrialAnswered, TrialFailed, TrialJudged, TrialTrained
-from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Purpose, Secret, Split
+from rsi.events import TrialAnswered, TrialControlled, TrialFailed, TrialInspected, TrialJudged, TrialTrained
+from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Material, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
 from rsi.prediction import MalformedAnswer, encode_array, job_inputs, read_answer
 from rsi.preparation import PreparedData
 from rsi.protocols import Verifier
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Finding, Verdict, VerifierError
-from rsi.state import TrialState
+from rsi.state import RETRIED, TrialState
 from rsi.task import Task
+from rsi.verification import fault, inspect, inspectors, together
 
 Steps = Generator[Job, Outcome, None]
+Stage = Literal["train", "control", "predict"]
+STAGES: dict[Stage, str] = {"train": "training", "control": "a control training", "predict": "prediction"}
+
+
+VERIFIER_SECONDS = 300.0
+"""For one question to a verifier: trusted code, but a lab's own may hang."""
 
 
 class TrialRunner:
@@ -42,15 +53,17 @@ class TrialRunner:
         budget: int,
         run: str,
         trace: bool = False,
+        verifier_seconds: float | None = VERIFIER_SECONDS,
     ) -> None:
         self.recorder = recorder
         self.task = task
-        self.verifier = verifier
+        self.verifier = together(verifier)
         self.secret = secret
         self.data = data
         self.budget = budget
         self.run = run
         self.trace = trace
+        self.verifier_seconds = verifier_seconds
         self._held_out: dict[Split, HeldOut] = {}
         self._answers: dict[tuple[str, str], Array] = {}
 
@@ -61,11 +74,11 @@ class TrialRunner:
         predict = Shape(limits=limits.predict, imports=imports)
         return (train, predict, predict) if self.verifier.grounded else (train,)
 
-    def screen(self, trial: str, code: CodeFiles) -> Steps:
+    def screen(self, trial: str, code: CodeFiles, parent: CodeFiles | None = None) -> Steps:
         """Train and measure, from wherever the record says the trial stands; ends judged or failed."""
         state = self._state(trial)
         if state.trained is None or self._artifact(state) is None:
-            outcome = yield self._train_job(state, code)
+            outcome = yield self._train_job(state, code, state.started.seed, self.budget)
             self._record_training(trial, outcome)
         trained = self._state(trial).trained
         assert trained is not None
@@ -73,11 +86,11 @@ class TrialRunner:
         if reason:
             self._fail(trial, "train", trained.execution, reason)
             return
-        yield from self._ask(trial, code, "screen")
+        yield from self._ask(trial, code, parent, "screen")
 
-    def check(self, trial: str, code: CodeFiles) -> Steps:
+    def check(self, trial: str, code: CodeFiles, parent: CodeFiles | None = None) -> Steps:
         """Ask what must be asked before a keep, on a trial that was scored; ends judged or failed."""
-        yield from self._ask(trial, code, "keep")
+        yield from self._ask(trial, code, parent, "keep")
 
     def forget(self, trials: tuple[str, ...]) -> None:
         """Let go of raw answers held in memory."""
@@ -87,7 +100,7 @@ class TrialRunner:
 
     # --- A ------------------------------------------------------------------------------------------------------
 
-    def _train_job(self, state: TrialState, code: CodeFiles) -> Job:
+    def _train_job(self, state: TrialState, code: CodeFiles, seed: int, budget: int) -> Job:
         spec = self.task.spec
         inputs: dict[str, bytes | Path] = {f"code/{path}": text.encode() for path, text in code.items()}
         inputs |= {f"code/{path}": self.task.protected[path].encode() for path in spec.code.protected}
@@ -96,30 +109,35 @@ class TrialRunner:
             purpose="train",
             argv=(f"code/{spec.train.script}",),
             inputs=inputs,
-            environment={"RSI_SEED": str(state.started.seed), "RSI_BUDGET": str(self.budget)},
+            environment={"RSI_SEED": str(seed), "RSI_BUDGET": str(budget)},
             shape=Shape(limits=spec.limits.train, imports=spec.train.imports),
             labels={"run": self.run, "trial": state.started.trial},
             trace=self.trace,
         )
 
     def _record_training(self, trial: str, outcome: Outcome) -> None:
-        execution, files = outcome.execution, {}
-        if self.verifier.grounded and execution.kind is ExitKind.COMPLETED:
-            wrong = artifact.problem(outcome.outputs)
-            if wrong:
-                execution = execution.model_copy(update={"kind": ExitKind.FORBIDDEN_OUTPUT, "detail": wrong})
-            else:
-                files = {path: self.recorder.blobs.put(data) for path, data in sorted(outcome.outputs.items())}
-        self.recorder.record(
-            TrialTrained(
-                trial=trial,
-                execution=execution,
-                **self.recorder.keep_outcome(outcome),
-                artifact=files,
-                findings=self._findings(trial, execution),
-                attempts=self._attempts(outcome),
-            )
-        )
+        execution, files = self._left(outcome)
+        kept = {path: self.recorder.blobs.put(data) for path, data in sorted(files.items())}
+        self.recorder.record(TrialTrained(trial=trial, artifact=kept, **self._recorded(trial, outcome, execution)))
+
+    def _left(self, outcome: Outcome) -> tuple[Execution, Mapping[str, bytes]]:
+        """What a training left, where it may be asked; an artifact that may not be one is an end of its own kind."""
+        execution = outcome.execution
+        if not self.verifier.grounded or execution.kind is not ExitKind.COMPLETED:
+            return execution, {}
+        wrong = artifact.problem(outcome.outputs)
+        if not wrong:
+            return execution, outcome.outputs
+        return execution.model_copy(update={"kind": ExitKind.FORBIDDEN_OUTPUT, "detail": wrong}), {}
+
+    def _recorded(self, trial: str, outcome: Outcome, execution: Execution) -> dict[str, Any]:
+        """What every record of an execution holds."""
+        return {
+            "execution": execution,
+            **self.recorder.keep_outcome(outcome),
+            "findings": self._findings(trial, execution),
+            "attempts": self._attempts(outcome),
+        }
 
     def _artifact(self, state: TrialState) -> dict[str, bytes] | None:
         """The artifact's bytes; None where a crash of the machine lost them, so that training must be repeated."""
@@ -140,45 +158,133 @@ class TrialRunner:
 
     # --- B and C ------------------------------------------------------------------------------------------------
 
-    def _ask(self, trial: str, code: CodeFiles, purpose: Purpose) -> Steps:
+    def _ask(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> Steps:
         seconds = 0.0
-        verdict: Verdict | None = None
+        verdict: Verdict | None = self._read(trial, code, parent, purpose)
         while verdict is None:
             begin = time.monotonic()
-            try:
-                challenge = self._next_challenge(trial, purpose)
-                verdict = self.verdict(trial, purpose) if challenge is None else None
-            except EnvironmentFault:
-                raise  # a full disk is no verdict
-            except Exception as error:  # whatever a verifier raises must not end the run, nor be a score
-                verdict = self._verifier_error(error)
+            challenge, verdict = self._next(trial, purpose)
             seconds += time.monotonic() - begin
-            if verdict is None:
-                assert challenge is not None
-                outcome = yield self._predict_job(trial, code, challenge)
+            if challenge is None:
+                continue
+            weights: Mapping[str, bytes] | None = self._artifact(self._state(trial))
+            if challenge.control is not None:
+                control = challenge.control
+                budget = max(1, round(control.share * self.budget))
+                outcome = yield self._train_job(self._state(trial), code, control.seed, budget)
+                weights = self._record_control(trial, purpose, challenge, outcome)
+                if weights is None and self._failed(trial, "control"):
+                    return
+            if weights is not None:
+                outcome = yield self._predict_job(trial, code, challenge, weights)
                 verdict = self._record_answer(trial, purpose, challenge, outcome)
-            failure = self._state(trial).answered[-1:]
-            if failure and (reason := failure_reason(failure[0].execution, "prediction")):
-                self._fail(trial, "predict", failure[0].execution, reason)
-                return
+                if self._failed(trial, "predict"):
+                    return
         reference = reference_trial(self.recorder.state, trial)
         self.recorder.record(
             TrialJudged(trial=trial, purpose=purpose, reference=reference, verdict=verdict, verifying_seconds=seconds)
         )
 
+    def _failed(self, trial: str, stage: Stage) -> bool:
+        """Whether what just ran ended so that no verdict can be had. What a control's end means, its verifier says."""
+        execution = stage_execution(self._state(trial), stage)
+        assert execution is not None
+        reason = failure_reason(execution, STAGES[stage])
+        if not reason or (stage == "control" and execution.kind not in RETRIED):
+            return False
+        self._fail(trial, stage, execution, reason)
+        return True
+
+    def _next(self, trial: str, purpose: Purpose) -> tuple[Challenge | None, Verdict | None]:
+        """The next question, or the verdict where there is none; whatever a verifier raises is its own error."""
+        try:
+            challenge = within(self.verifier_seconds, lambda: self._next_challenge(trial, purpose))
+            if challenge is None:
+                return None, within(self.verifier_seconds, lambda: self.verdict(trial, purpose))
+        except EnvironmentFault:
+            raise  # a full disk is no verdict
+        except Exception as error:  # it must not end the run, nor be a score
+            return None, fault(self.verifier, error)
+        return challenge, None
+
     def _next_challenge(self, trial: str, purpose: Purpose) -> Challenge | None:
-        if any(answered.malformed for answered in self._state(trial).answered):
+        state = self._state(trial)
+        if any(answered.malformed for answered in state.answered):
             return None
-        return self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
+        challenge = self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
+        asked = {body.challenge for body in state.answered} | {c.challenge for c in state.controlled if not c.left}
+        if challenge is not None and challenge.name in asked:
+            raise ValueError(f"it asks {challenge.name!r} a second time")
+        return challenge
 
-    def _verifier_error(self, error: Exception) -> VerifierError:
-        return VerifierError(message=f"{self.verifier.name} raised {type(error).__name__}: {error}")
+    def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:
+        """Have verifiers read what lies there; the error of the first that cannot."""
+        state = self._state(trial)
+        if state.started.split != "dev":
+            return None
+        done = {inspected.verifier for inspected in state.inspected}
+        due = [inspector for inspector in inspectors(self.verifier, purpose) if inspector.name not in done]
+        material = self._material(trial, code, parent) if due else None
+        for inspector in due:
+            assert material is not None
+            begin = time.monotonic()
+            try:
+                inspection = within(self.verifier_seconds, partial(inspect, inspector, material))
+            except EnvironmentFault:
+                raise
+            except Exception as error:  # as in _next
+                return fault(inspector, error)
+            self.recorder.record(
+                TrialInspected(
+                    trial=trial,
+                    purpose=inspector.inspects_at,
+                    verifier=inspector.name,
+                    inspection=inspection,
+                    seconds=time.monotonic() - begin,
+                )
+            )
+        return None
 
-    def _predict_job(self, trial: str, code: CodeFiles, challenge: Challenge) -> Job:
+    def _material(self, trial: str, code: CodeFiles, parent: CodeFiles | None) -> Material:
+        state = self._state(trial)
+        assert state.trained is not None
+        committed = self.recorder.state.experiments[state.started.experiment].committed
+        standing = reference_trial(self.recorder.state, trial)
+        before = self._artifact(self._state(standing)) if standing is not None else None
+        return Material(
+            code=code,
+            parent=parent,
+            protected={path: self.task.protected[path] for path in self.task.spec.code.protected},
+            diff=self.recorder.blobs.get(committed.diff).decode() if committed is not None and committed.diff else "",
+            artifact=self._artifact(state) or {},
+            parent_artifact=before,
+            training=state.trained.execution,
+            course=read_course(self.recorder.blobs.get(state.trained.course)) if state.trained.course else None,
+            training_data=self.data.training_files() if self.data else {},
+            held_out=self.held_out("dev") if self.data else None,
+        )
+
+    def _record_control(
+        self, trial: str, purpose: Purpose, challenge: Challenge, outcome: Outcome
+    ) -> Mapping[str, bytes] | None:
+        """What the control left, to be asked in place of the trial's artifact; None where it left nothing."""
+        assert challenge.control is not None
+        execution, files = self._left(outcome)
+        self.recorder.record(
+            TrialControlled(
+                trial=trial,
+                purpose=purpose,
+                challenge=challenge.name,
+                control=challenge.control,
+                left={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+                **self._recorded(trial, outcome, execution),
+            )
+        )
+        return files or None
+
+    def _predict_job(self, trial: str, code: CodeFiles, challenge: Challenge, weights: Mapping[str, bytes]) -> Job:
         spec = self.task.spec
         protected = {path: self.task.protected[path] for path in spec.code.protected}
-        weights = self._artifact(self._state(trial))
-        assert weights is not None
         module = spec.train.script.removesuffix(".py").replace("/", ".")
         return Job(
             purpose="predict",
@@ -205,8 +311,8 @@ class TrialRunner:
                 malformed = str(wrong)
             except EnvironmentFault:
                 raise
-            except Exception as raised:  # as in _ask
-                error = self._verifier_error(raised)
+            except Exception as raised:  # as in _next
+                error = fault(self.verifier, raised)
         seconds = time.monotonic() - begin
         self.recorder.record(
             TrialAnswered(
@@ -214,20 +320,19 @@ class TrialRunner:
                 purpose=purpose,
                 challenge=challenge.name,
                 challenge_digest=challenge.digest(),
-                execution=outcome.execution,
-                **self.recorder.keep_outcome(outcome),
                 answer=digest,
+                shape=challenge.answer_shape if digest is not None else (),
                 malformed=malformed,
                 scores=scores,
-                findings=self._findings(trial, outcome.execution),
-                attempts=self._attempts(outcome),
+                **self._recorded(trial, outcome, outcome.execution),
                 scoring_seconds=seconds,
             )
         )
         return error
 
     def _score(self, trial: str, challenge: Challenge, answer: Array) -> dict[str, str]:
-        scores = self.verifier.score(challenge, answer, self._sealed(trial))
+        sealed = self._sealed(trial)
+        scores = within(self.verifier_seconds, lambda: self.verifier.score(challenge, answer, sealed))
         return {name: self.recorder.blobs.put(encode_array(array)) for name, array in sorted(scores.items())}
 
     def _sealed(self, trial: str) -> Arrays:
@@ -272,8 +377,18 @@ class TrialRunner:
     def _state(self, trial: str) -> TrialState:
         return self.recorder.state.trials[trial]
 
-    def _fail(self, trial: str, stage: Literal["train", "predict"], execution: Execution, reason: str) -> None:
+    def _fail(self, trial: str, stage: Stage, execution: Execution, reason: str) -> None:
         self.recorder.record(TrialFailed(trial=trial, stage=stage, kind=execution.kind, reason=reason))
+
+
+def stage_execution(trial: TrialState, stage: Stage) -> Execution | None:
+    """The latest execution of that stage."""
+    bodies = {
+        "train": (trial.trained,) if trial.trained else (),
+        "control": trial.controlled,
+        "predict": trial.answered,
+    }
+    return bodies[stage][-1].execution if bodies[stage] else None
 
 
 def failure_reason(execution: Execution, stage: str) -> str:

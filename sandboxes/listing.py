@@ -22,6 +22,8 @@ MOST_ENTRIES = 1024
 MOST_DEPTH = 32
 NAME_CHARACTERS = 500
 BLOCK = 1 << 20
+INPUT_BYTES = 1 << 30
+"""Of inputs that are hashed again after the end."""
 
 Kind = Literal["file", "folder", "link", "other"]
 
@@ -65,12 +67,17 @@ def harmless_path(path: str) -> str:
 
 def list_folder(folder: str, hashed_bytes: int = 0) -> Listing | None:
     """What lies below a folder, contents hashed up to so many bytes in all; None where it cannot be opened."""
-    lister = Lister(hashed_bytes)
     try:
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
-    _walk(top, "", 0, lister)
+    return list_open_folder(top, hashed_bytes)
+
+
+def list_open_folder(descriptor: int, hashed_bytes: int = 0) -> Listing:
+    """The same of a folder that is open, and closed with this."""
+    lister = Lister(hashed_bytes)
+    _walk(descriptor, "", 0, lister)
     return lister.listing()
 
 

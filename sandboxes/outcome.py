@@ -90,6 +90,7 @@ class Attempt:
             series=watched.series,
             order=self._streams.order,
             inputs=given.result(),
+            inputs_after=_list_inputs(place, kind),
             outputs=_list_outputs(place, kind, outputs),
             scratch=watched.scratch,
         )
@@ -125,6 +126,15 @@ def _list_outputs(place: Place, kind: ExitKind, outputs: Mapping[str, bytes]) ->
     try:
         return place.list_outputs()
     except (EnvironmentFault, Gone):
+        return None
+
+
+def _list_inputs(place: Place, kind: ExitKind) -> Listing | None:
+    if kind is ExitKind.LOST:
+        return None
+    try:
+        return place.list_inputs()
+    except (OSError, EnvironmentFault, Gone):
         return None
 
 

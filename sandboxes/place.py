@@ -114,6 +114,10 @@ class Place(Protocol):
         """After its end: take in what lies in the output folder; ForbiddenOutput for what may not come out."""
         ...
 
+    def list_inputs(self) -> Listing | None:
+        """After its end: what lies in the inputs folder, hashed; None where it cannot be looked at."""
+        ...
+
     def list_outputs(self) -> Listing | None:
         """After its end: what lies in the output folder, whatever it is; None where it cannot be read."""
         ...

@@ -21,7 +21,7 @@ from rsi.execution import MIB, ExitKind, Job, Shape
 from sandboxes import process_tree
 from sandboxes.bell import Bell, readable
 from sandboxes.invocation import Folders, base_environment, missing_module
-from sandboxes.listing import list_folder
+from sandboxes.listing import INPUT_BYTES, list_folder
 from sandboxes.outputs import ForbiddenOutput, Intake, check_path
 from sandboxes.place import Gone, PlaceEnd, Reading
 from sandboxes.process_io import accounts_together
@@ -213,6 +213,10 @@ class ProcessPlace:
     def list_scratch(self) -> Listing | None:
         """Names, kinds and sizes below the scratch folder."""
         return list_folder(self.folders.scratch)
+
+    def list_inputs(self) -> Listing | None:
+        """What lies in the inputs folder, hashed: here a program can change it."""
+        return list_folder(self.folders.inputs, INPUT_BYTES)
 
     def list_outputs(self) -> Listing | None:
         """The same of the output folder, with contents hashed as far as they could have come out."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rsi.course import Course, interleaved, read_course
 from rsi.errors import IntegrityError
-from rsi.events import TrialAnswered, TrialTrained
+from rsi.events import Executed, TrialTrained
 from rsi.execution import Execution
 from rsi.records import Record
 from rsi.review.wording import count, duration, one_line, safe, say
@@ -43,17 +43,14 @@ def executions_of(run: ReadRun, names: Sequence[str]) -> list[Kept]:
     return [_kept(name, event) for name in names for event in _events(run, name)]
 
 
-def _events(run: ReadRun, trial: str) -> Iterator[TrialTrained | TrialAnswered]:
-    state = run.state.trials[trial]
-    if state.trained is not None and state.started.weights_of is None:
-        yield state.trained
-    yield from state.answered
+def _events(run: ReadRun, trial: str) -> Iterator[Executed]:
+    yield from run.state.trials[trial].runs()
 
 
-def _kept(trial: str, event: TrialTrained | TrialAnswered) -> Kept:
+def _kept(trial: str, event: Executed) -> Kept:
     return Kept(
         trial=trial,
-        challenge=event.challenge if isinstance(event, TrialAnswered) else None,
+        challenge=None if isinstance(event, TrialTrained) else event.challenge,
         execution=event.execution,
         stdout=event.stdout,
         stderr=event.stderr,

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
+from rsi import events as e
 from rsi.errors import IntegrityError, UsageError
-from rsi.records import Finding, Measure, Scored, Severity
+from rsi.records import Finding, Measure, Record, Scored, Severity
 from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself, standings
@@ -148,10 +149,9 @@ def _show_trial(trial: TrialState, console: Console) -> None:
     say(console, head, "bold")
     if trial.failed is not None:
         say(console, f"    failed: {trial.failed.reason}", "red")
-    for body in (*((trial.trained,) if trial.trained else ()), *trial.answered):
+    for body in trial.runs():
         for finding in body.findings:
-            where = "" if body is trial.trained else " while predicting"
-            _show_finding(finding, console, where)
+            _show_finding(finding, console, _WHERE[type(body)])
     for judged in (trial.screened, trial.checked):
         if judged is None:
             continue
@@ -163,6 +163,13 @@ def _show_trial(trial: TrialState, console: Console) -> None:
             for m in judged.verdict.measurements:
                 error = "" if m.standard_error is None else f" ± {m.standard_error:.2g}"
                 say(console, f"      {m.name} = {m.value:.6g}{error}")
+
+
+_WHERE: dict[type[Record], str] = {
+    e.TrialTrained: "",
+    e.TrialControlled: " in a control training",
+    e.TrialAnswered: " while predicting",
+}
 
 
 def _show_finding(finding: Finding, console: Console, where: str = "") -> None:

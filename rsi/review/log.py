@@ -113,11 +113,21 @@ def _answered(body: e.TrialAnswered) -> str:
     return f"trial {body.trial} answered {body.challenge!r}: {came}, {_seconds(body)}{_found(body)}"
 
 
+def _inspected(body: e.TrialInspected) -> str:
+    found = count(len(body.inspection.findings), "finding")
+    return f"trial {body.trial} read by {body.verifier}: {body.inspection.rejects or found}"
+
+
+def _controlled(body: e.TrialControlled) -> str:
+    ended = f"{body.execution.kind.value}, {_seconds(body)}{_found(body)}"
+    return f"trial {body.trial}: the control for {body.challenge!r} trained: {ended}"
+
+
 def _trained(body: e.TrialTrained) -> str:
     return f"trial {body.trial} trained: {body.execution.kind.value}, {_seconds(body)}{_found(body)}"
 
 
-def _found(body: e.TrialTrained | e.TrialAnswered) -> str:
+def _found(body: e.Executed) -> str:
     """The gravest of what was attempted, and how many findings there are."""
     if not body.findings:
         return ""
@@ -134,7 +144,7 @@ def _settled(body: e.CallSettled) -> str:
     )
 
 
-def _seconds(body: e.TrialTrained | e.TrialAnswered) -> str:
+def _seconds(body: e.Executed) -> str:
     return duration(body.execution.usage.wall_seconds)
 
 
@@ -175,6 +185,8 @@ _WORDS: dict[type[Record], Words] = {
     e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
     e.TrialTrained: _trained,
+    e.TrialInspected: _inspected,
+    e.TrialControlled: _controlled,
     e.TrialAnswered: _answered,
     e.TrialJudged: lambda b: f"trial {b.trial} to {b.purpose}: {verdict_words(b.verdict)}",
     e.TrialFailed: lambda b: f"trial {b.trial} failed: {b.reason}",

@@ -18,7 +18,7 @@ from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.candidates import commit_message
 from rsi.claims.null_edit import null_edit
-from rsi.configuration import Component
+from rsi.configuration import Component, RunConfiguration
 from rsi.derive import compare, derive_verdict, execution_findings, gather, history, reference_trial
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
@@ -42,7 +42,8 @@ from rsi.schedule import draws_null, plan_holds
 from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
-from rsi.trial import failure_reason
+from rsi.trial import STAGES, failure_reason, stage_execution
+from rsi.verification import fault, verifier_of
 from rsi.workspace import Workspace
 
 Claim = tuple[str, str]
@@ -97,11 +98,18 @@ class Rederivation:
             yield "underivable", refused
         if not self.verdicts:
             return
-        self._verifier, refused = self._built("verifiers", body.configuration.verifier)
+        self._verifier, refused = self._built_verifier(body.configuration)
         if refused:
             yield "underivable", refused
         elif bool(self._verifier.grounded) != body.grounded:
             yield "task", f"it says grounded = {body.grounded}, the verifier says {self._verifier.grounded}"
+
+    def _built_verifier(self, configuration: RunConfiguration) -> tuple[Any, str]:
+        """With those beside it; what cannot be loaded leaves every verdict underivable."""
+        built = [self._built("verifiers", part) for part in (configuration.verifier, *configuration.verifiers)]
+        refused = next((words for _, words in built if words), "")
+        parts = iter(part for part, _ in built)
+        return (None, refused) if refused else (verifier_of(configuration, lambda *_: next(parts)), "")
 
     def _built(self, group: plugins.Group, component: Component) -> tuple[Any, str]:
         if ".py:" in component.name and not self.trust_paths:
@@ -266,7 +274,7 @@ class Rederivation:
             if recorded.get(path, digest) != digest:
                 yield "artifact", f"the artifact {path!r} is not the file that came out of the sandbox"
 
-    def scrutinised(self, state: RunState, body: e.TrialTrained | e.TrialAnswered) -> Iterator[Claim]:
+    def scrutinised(self, state: RunState, body: e.Executed) -> Iterator[Claim]:
         """What was attempted, as it is recorded, amounts to these findings."""
         if any("[redacted " in attempt.target + attempt.detail for attempt in body.execution.attempts):
             self.notes["Findings about attempts that named a secret are taken as recorded."] = None
@@ -283,9 +291,9 @@ class Rederivation:
     def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
         """Our words on a failure are a function of its execution."""
         trial = state.trials[body.trial]
-        assert trial.trained is not None
-        execution = trial.trained.execution if body.stage == "train" else trial.answered[-1].execution
-        if body.reason != failure_reason(execution, "training" if body.stage == "train" else "prediction"):
+        execution = stage_execution(trial, body.stage)
+        assert execution is not None
+        if body.reason != failure_reason(execution, STAGES[body.stage]):
             yield "verdict", f"the reason that it gives is not that of the execution, which ended as {execution.kind}"
 
     def judged(self, state: RunState, body: e.TrialJudged) -> Iterator[Claim]:
@@ -300,7 +308,7 @@ class Rederivation:
         except RsiError:
             raise
         except Exception as error:
-            derived = VerifierError(message=f"{self._verifier.name} raised {type(error).__name__}: {error}")
+            derived = fault(self._verifier, error)
         self.counts["verdicts"] += 1
         if same_verdict(body.verdict, derived):
             return
@@ -421,6 +429,7 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
+    e.TrialControlled: Rederivation.scrutinised,
     e.TrialAnswered: Rederivation.scrutinised,
     e.TrialFailed: Rederivation.failed,
     e.TrialJudged: Rederivation.judged,

@@ -15,6 +15,7 @@ from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
 from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
 from rsi.state import ExperimentState, RunState, TrialState
+from rsi.trial import stage_execution
 
 
 def contradiction(state: RunState, body: Record) -> str:
@@ -191,6 +192,28 @@ def _answered(state: RunState, body: e.TrialAnswered) -> str:
     return _questioned(state, trial, body.purpose)
 
 
+def _inspected(state: RunState, body: e.TrialInspected) -> str:
+    trial = state.trials.get(body.trial)
+    if trial is None:
+        return f"no trial {body.trial!r} is known"
+    if body.verifier in {inspected.verifier for inspected in trial.inspected}:
+        return f"{body.verifier} had read it before"
+    return _questioned(state, trial, body.purpose)
+
+
+def _controlled(state: RunState, body: e.TrialControlled) -> str:
+    trial = state.trials.get(body.trial)
+    if trial is None:
+        return f"no trial {body.trial!r} is known"
+    if body.execution.purpose != "train":
+        return "its execution was no training"
+    if body.challenge in {answered.challenge for answered in trial.answered}:
+        return f"the challenge {body.challenge!r} was answered before"
+    if body.left and body.execution.kind is not ExitKind.COMPLETED:
+        return "an execution that did not complete leaves nothing"
+    return _questioned(state, trial, body.purpose)
+
+
 def _questioned(state: RunState, trial: TrialState, purpose: str) -> str:
     """Why a trial cannot be questioned or judged for that purpose now."""
     if trial.trained is None or trial.trained.execution.kind is not ExitKind.COMPLETED:
@@ -213,10 +236,8 @@ def _failed(state: RunState, body: e.TrialFailed) -> str:
     trial = state.trials.get(body.trial)
     if trial is None or trial.failed is not None or trial.checked is not None:
         return f"no trial {body.trial!r} is under way"
-    executions = [trial.trained.execution] if trial.trained else []
-    if body.stage == "predict":
-        executions = [answered.execution for answered in trial.answered]
-    if not executions or executions[-1].kind is not body.kind or body.kind is ExitKind.COMPLETED:
+    execution = stage_execution(trial, body.stage)
+    if execution is None or execution.kind is not body.kind or body.kind is ExitKind.COMPLETED:
         return f"no execution of trial {body.trial} ended as {body.kind}"
     return ""
 
@@ -301,6 +322,8 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.ExperimentCommitted: _committed,
     e.TrialStarted: _started,
     e.TrialTrained: _trained,
+    e.TrialInspected: _inspected,
+    e.TrialControlled: _controlled,
     e.TrialAnswered: _answered,
     e.TrialJudged: _judged,
     e.TrialFailed: _failed,

@@ -161,5 +161,4 @@ def _places(resolution: float) -> int:
 def experiment_seconds(state: RunState, entry: ExperimentState) -> float:
     """Wall seconds of everything that ran for an experiment's own trials."""
     trials = [state.trials[name] for name in entry.trials]
-    trained = sum(trial.trained.execution.usage.wall_seconds for trial in trials if trial.trained)
-    return trained + sum(a.execution.usage.wall_seconds for trial in trials for a in trial.answered)
+    return sum(body.execution.usage.wall_seconds for trial in trials for body in trial.runs())

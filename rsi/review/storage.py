@@ -34,7 +34,7 @@ class Wrong(NamedTuple):
     sentence: str
 
 
-def mentioned(body: Record) -> Iterator[tuple[str, str]]:
+def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one branch an event kind
     """(digest, role) of every blob that an event points at."""
     match body:
         case e.RunStarted():
@@ -54,11 +54,11 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
             yield body.answer, "model's answer"
         case e.TrialTrained():
             yield from _beside_execution(body)
-            yield from _attempts(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
+        case e.TrialControlled():
+            yield from _beside_execution(body)
         case e.TrialAnswered():
             yield from _beside_execution(body)
-            yield from _attempts(body)
             if body.answer:
                 yield body.answer, "answer"
             yield from ((digest, "scores") for digest in body.scores.values())
@@ -67,14 +67,10 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:
                 yield body.torn_tail, "torn tail"
 
 
-def _beside_execution(body: e.DataPrepared | e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
-    kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"))
+def _beside_execution(body: e.DataPrepared | e.Executed) -> Iterator[tuple[str, str]]:
+    attempts = None if isinstance(body, e.DataPrepared) else body.attempts
+    kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"), (attempts, "attempts"))
     return ((digest, role) for digest, role in kept if digest)
-
-
-def _attempts(body: e.TrialTrained | e.TrialAnswered) -> Iterator[tuple[str, str]]:
-    if body.attempts:
-        yield body.attempts, "attempts"
 
 
 class BlobIndex:

@@ -321,6 +321,7 @@ def _task_name(run: ReadRun) -> str:
 def _scoring(state: RunState) -> Iterable[float]:
     for trial in state.trials.values():
         yield from (answered.scoring_seconds for answered in trial.answered)
+        yield from (inspected.seconds for inspected in trial.inspected)
         yield from (judged.verifying_seconds for judged in (trial.screened, trial.checked) if judged is not None)
 
 

@@ -50,7 +50,7 @@ class Underway:
                     self._set(trial, role=str(event.body["role"]), stage="waiting")
                 case "trial.trained":
                     self._set(trial, role=state.trials[trial].started.role, stage="answering")
-                case "trial.answered":
+                case "trial.answered" | "trial.controlled":
                     started = state.trials[trial].started
                     self._set(trial, role=started.role, stage="answering")
                 case "trial.judged" | "trial.failed":

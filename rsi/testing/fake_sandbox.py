@@ -7,6 +7,8 @@ that `rsi.testing.fake_verifier` computes from its answers. Comments script what
     # fake: lost-once        the first training of each seed is lost
     # fake: lost-recheck     the second question about an artifact is lost, once
     # fake: crash-odd        training crashes under odd seeds
+    # fake: crash-short      training crashes on less than the whole budget
+    # fake: lost-short       the first training on less than the whole budget is lost
     # fake: no-noise         training ignores its seed
     # fake: hang             training goes on until it is interrupted or reaches its wall time
     # fake: predict-crash    training is fine, predicting crashes
@@ -48,6 +50,7 @@ ENDINGS = {
 
 _VALUE = re.compile(r"^VALUE\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
 
+BUDGET = 100
 _TASK = """\
 schema = 1
 name = "fake"
@@ -164,15 +167,9 @@ class FakeSandbox:
     def _train(self, job: Job, inputs: dict[str, bytes], markers: set[str], watch: Watch | None) -> Outcome:
         seed = job.environment.get("RSI_SEED", "0")
         source = inputs[job.argv[0]].decode("utf-8", "replace")
-        for marker, kind in ENDINGS.items():
-            if marker in markers:
-                return ended(job, kind, line_of(source, marker))
-        if "crash-odd" in markers and int(seed) % 2:
-            return ended(job, ExitKind.CRASHED, line_of(source, "crash-odd"))
-        if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
-            return ended(job, ExitKind.LOST)
-        if "hang" in markers:
-            return ended(job, self._hang(job.shape.limits.wall_seconds))
+        wrong = self._ending(job, source, markers)
+        if wrong is not None:
+            return ended(job, *wrong)
         value = _VALUE.search(source)
         if value is None:
             return ended(job, ExitKind.CRASHED, 1)
@@ -182,6 +179,23 @@ class FakeSandbox:
         if watch is not None:
             watch("stdout", printed)
         return completed(job, {"model.safetensors": _safetensors(learned)}, printed)
+
+    def _ending(self, job: Job, source: str, markers: set[str]) -> tuple[ExitKind, int] | None:
+        """How a training ends that is not to complete, and at which line."""
+        for marker, kind in ENDINGS.items():
+            if marker in markers:
+                return kind, line_of(source, marker)
+        seed = job.environment.get("RSI_SEED", "0")
+        short = int(job.environment.get("RSI_BUDGET", BUDGET)) < BUDGET
+        if "crash-odd" in markers and int(seed) % 2:
+            return ExitKind.CRASHED, line_of(source, "crash-odd")
+        if "crash-short" in markers and short:
+            return ExitKind.CRASHED, line_of(source, "crash-short")
+        if "lost-short" in markers and short and self._first_time(f"short\x00{source}"):
+            return ExitKind.LOST, 1
+        if "lost-once" in markers and self._first_time(f"{seed}\x00{source}"):
+            return ExitKind.LOST, 1
+        return (self._hang(job.shape.limits.wall_seconds), 1) if "hang" in markers else None
 
     def _predict(self, job: Job, inputs: dict[str, bytes], markers: set[str]) -> Outcome:
         try:

@@ -11,13 +11,15 @@ A check fails with an AssertionError whose message says what was expected.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from rsi.evidence import Answered, Array, Challenge, Evidence, HeldOut, Purpose, Secret
+from rsi.evidence import Answered, Array, Challenge, Evidence, HeldOut, Inspection, Purpose, Secret
 from rsi.execution import Execution, ExitKind, Limits, Usage
 from rsi.prediction import decode_array, encode_array
 from rsi.protocols import Verifier
@@ -45,6 +47,8 @@ class VerifierCase:
     """What an honest training printed; grounded verifiers must not read it."""
     reference: dict[str, Array] | None = field(default=None)
     """Scores of an incumbent's first challenge, where the verifier uses them."""
+    inspected: dict[str, Inspection] = field(default_factory=dict)
+    """What verifiers that read found in honest code, by their names."""
 
 
 def training_execution() -> Execution:
@@ -70,6 +74,8 @@ def blank(case: VerifierCase, purpose: Purpose = "screen") -> Evidence:
         training=training_execution(),
         training_stdout=case.stdout,
         reference=case.reference,
+        inspected=case.inspected,
+        artifact={"model.safetensors": "0" * 64},
         held_out=case.held_out,
     )
 
@@ -88,11 +94,20 @@ def question(
         raw = np.asarray(answer(challenge), dtype="<f4").reshape(challenge.answer_shape)
         scores = case.verifier.score(challenge, raw, sealed)
         stored = {name: decode_array(encode_array(array)) for name, array in scores.items()}
-        answered = (*evidence.answered, Answered(challenge=challenge.name, scores=stored))
+        told = Answered(challenge=challenge.name, scores=stored, shape=challenge.answer_shape, **_control(challenge))
+        answered = (*evidence.answered, told)
         sealed[challenge.name] = raw
         asked.append(challenge)
         evidence = evidence.model_copy(update={"answered": answered})
     return evidence, tuple(asked)
+
+
+def _control(challenge: Challenge) -> dict[str, Any]:
+    """What the loop tells of a control that trained, and left what its seed and share made."""
+    if challenge.control is None:
+        return {}
+    left = hashlib.sha256(challenge.control.model_dump_json().encode()).hexdigest()
+    return {"control": training_execution(), "control_artifact": {"model.safetensors": left}}
 
 
 # --- the checks ------------------------------------------------------------------------------------------------

@@ -288,6 +288,10 @@ class Cell:
         with self._archive() as chunks:
             unpack(chunks, intake)
 
+    def list_inputs(self) -> Listing | None:
+        """What lies in the inputs folder, hashed; None where this machine cannot look into it."""
+        return self._view.inputs_as_they_lie() if self._view is not None else None
+
     def list_outputs(self) -> Listing | None:
         """What lies in the output folder, contents hashed as far as they could have come out."""
         limits = self.plan.shape.limits

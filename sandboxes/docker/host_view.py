@@ -19,6 +19,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from rsi.course import Listing
+from sandboxes.listing import INPUT_BYTES, list_open_folder
 from sandboxes.outputs import ForbiddenOutput, Intake, check_path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,6 +76,10 @@ class HostView:
     def take(self, intake: Intake) -> None:
         """Let the intake judge and take what lies in the outputs folder. Nobody may be writing there any more."""
         _take_in(self._outputs, "", intake)
+
+    def inputs_as_they_lie(self) -> Listing:
+        """The inputs folder, hashed in place."""
+        return list_open_folder(os.open(".", _FOLDER, dir_fd=self._inputs), INPUT_BYTES)
 
     def close(self) -> None:
         """Let go of both folders; twice is no matter."""

@@ -3,12 +3,19 @@
 import numpy as np
 from stand_in_models import english, honest
 
+from evals.budget import Budget
+from evals.causality import Causality
 from evals.classification import Classification
+from evals.floor import Floor
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
+from evals.proper_predictions import ProperPredictions
+from evals.protected_files import ProtectedFiles
 from evals.reported import Reported
-from rsi.evidence import HeldOut
+from evals.training_happened import TrainingHappened
+from rsi.evidence import HeldOut, Inspection
 from rsi.testing.verifier_conformance import VerifierCase
+from rsi.verification import Together
 
 
 def digits(examples: int = 40) -> HeldOut:
@@ -17,7 +24,49 @@ def digits(examples: int = 40) -> HeldOut:
     return HeldOut(inputs={"images": images}, targets={"labels": generator.integers(0, 10, examples)})
 
 
+def worse_in_a_control(answer):
+    """An honest model that has seen little: its answer, and noise."""
+
+    def answered(challenge):
+        raw = np.asarray(answer(challenge), dtype=np.float32)
+        noise = np.random.default_rng(2).normal(0, 20, raw.shape).astype(np.float32)
+        return raw if challenge.control is None else raw + noise
+
+    return answered
+
+
+def by_pixels(challenge):
+    return challenge.inputs["images"][:, :10]
+
+
+HELD = Inspection()
 CASES = {
+    "language-model-and-others": VerifierCase(
+        verifier=Together(
+            LanguageModel(cuts=8),
+            [ProtectedFiles(), Budget(), Floor(), ProperPredictions(), TrainingHappened()],
+        ),
+        metric="val_bpb",
+        bounds=(0.0, CLIP_BITS),
+        held_out=english(20),
+        answer=worse_in_a_control(honest),
+        reference={"loss": np.full((20, 24), 9.0, dtype=np.float32)},
+        inspected={"protected-files": HELD},
+    ),
+    "classification-and-others": VerifierCase(
+        verifier=Together(Classification(classes=10), [ProperPredictions(), TrainingHappened(margin=-9)]),
+        metric="val_nll",
+        bounds=(0.0, CLIP_NATS + 1e-6),
+        held_out=digits(),
+        answer=worse_in_a_control(by_pixels),
+    ),
+    "causality-beside-scoring": VerifierCase(
+        verifier=Together(LanguageModel(causality=False), [Causality(cuts=8)]),
+        metric="val_bpb",
+        bounds=(0.0, CLIP_BITS),
+        held_out=english(20),
+        answer=honest,
+    ),
     "language-model": VerifierCase(
         verifier=LanguageModel(cuts=8),
         metric="val_bpb",
@@ -31,7 +80,7 @@ CASES = {
         metric="val_nll",
         bounds=(0.0, CLIP_NATS + 1e-6),
         held_out=digits(),
-        answer=lambda challenge: challenge.inputs["images"][:, :10],
+        answer=by_pixels,
     ),
     "reported": VerifierCase(
         verifier=Reported(metric="val_loss"),

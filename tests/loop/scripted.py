@@ -6,9 +6,29 @@ import hashlib
 import re
 import time
 
-from rsi.execution import Job, Outcome, Watch
+import numpy as np
+
+from rsi.evidence import Array, Arrays, Challenge, Control, Evidence, Inspection, Material, Secret
+from rsi.execution import ExitKind, Job, Outcome, Watch
 from rsi.protocols import Exhausted
-from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Propose, Provenance
+from rsi.records import (
+    Brief,
+    Discard,
+    Edit,
+    EditFormat,
+    Finding,
+    Keep,
+    Measure,
+    Measurement,
+    Proposal,
+    Propose,
+    Provenance,
+    Rejected,
+    Scored,
+    Severity,
+    Verdict,
+    VerifierError,
+)
 from rsi.testing.fake_sandbox import FakeSandbox
 from rsi.testing.fake_verifier import FakeVerifier
 
@@ -141,3 +161,67 @@ class Raising:
         if evidence.reference is not None:
             raise ZeroDivisionError("scripted")
         return self.sound.verify(evidence)
+
+
+class Beside:
+    """Stands beside another verifier: reads the code, and before a keep asks what a control of half the budget left.
+
+    `# beside: reject`, `raise`, `note` in the code make its reading say so; its options make it fail otherwise.
+    """
+
+    name = "beside"
+    grounded = True
+    beside = True
+    inspects_at = "screen"
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+
+    def inspect(self, material: Material) -> Inspection:
+        text = material.code["train.py"]
+        if "# fake: beside-raise" in text:
+            raise ZeroDivisionError("scripted")
+        if self.wrong == "inspection":
+            return "nothing"  # type: ignore[return-value]
+        rejects = "its code says so" if "# fake: beside-reject" in text else ""
+        found = (Finding(severity=Severity.NOTICE, code="beside.read", message=f"{len(text)} characters"),)
+        return Inspection(findings=found, rejects=rejects, measured={"characters": float(len(text))})
+
+    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
+        if self.wrong == "hang":
+            time.sleep(5)
+        if self.wrong == "challenge":
+            return "points"  # type: ignore[return-value]
+        if evidence.purpose == "screen" or evidence.scores("half") is not None:
+            return None
+        assert evidence.held_out is not None
+        points, targets = evidence.held_out.inputs["points"], evidence.held_out.targets["targets"]
+        if self.wrong == "objects":
+            points = np.array([object()] * len(points))
+        control = Control(seed=secret.seed(), share=0.5)
+        return Challenge(name="half", inputs={"points": points}, answer_shape=targets.shape, control=control)
+
+    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
+        assert set(sealed) <= {"points", "recheck", "half"}, "it sees its own answers and the first's"
+        return {"apart": np.abs(answer - sealed["points"])}
+
+    def verify(self, evidence: Evidence) -> Verdict:
+        if self.wrong == "verdict":
+            return 0.5  # type: ignore[return-value]
+        if self.wrong == "nan":
+            return Scored.model_construct(
+                kind="scored",
+                measurements=(Measurement.model_construct(name="x", value=float("nan"), standard_error=None),),
+                findings=(),
+            )
+        inspection = evidence.inspected[self.name]
+        if inspection.rejects:
+            return Rejected(reason=inspection.rejects, findings=inspection.findings)
+        half = next((answered for answered in evidence.answered if answered.challenge == "half"), None)
+        if evidence.purpose == "keep":
+            if half is None:
+                return VerifierError(message="the control was not asked")
+            if half.control is None or half.control.kind is not ExitKind.COMPLETED:
+                return Rejected(reason="half the budget does not train")
+            assert half.control_artifact != evidence.artifact, "another seed, another artifact"
+        return Scored(measurements=(), findings=inspection.findings)

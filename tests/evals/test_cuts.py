@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_in_models import english
 
-from evals import causality
+from evals import cuts as cuts_module
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS
 from rsi.evidence import Secret
@@ -24,8 +24,8 @@ def generator(seed: int) -> np.random.Generator:
 @given(st.integers(2, 40), st.integers(1, 60), st.integers(0, 2**32))
 def test_cuts_leave_no_window_that_tells_on_another(windows, cuts, seed):
     data = english(windows).inputs["windows"]
-    drawn = causality.draw_cuts(causality.weights(np.zeros(data.shape), None), cuts, generator(seed))
-    rows = causality.replaced(data, drawn, generator(seed + 1))
+    drawn = cuts_module.draw_cuts(cuts_module.weights(np.zeros(data.shape), None), cuts, generator(seed))
+    rows = cuts_module.replaced(data, drawn, generator(seed + 1))
     wanted = max(1, min(cuts, 3 * windows // 4))
     last = data.shape[1] - 1
     whole = {window for window, position in drawn if position == last}
@@ -45,31 +45,31 @@ def test_cuts_leave_no_window_that_tells_on_another(windows, cuts, seed):
 
 def test_windows_that_all_go_on_alike_still_get_another_byte():
     data = np.full((6, 10), 255, dtype=np.uint8)
-    drawn = causality.draw_cuts(causality.weights(np.zeros(data.shape), None), 3, generator(0))
-    rows = causality.replaced(data, drawn, generator(1))
+    drawn = cuts_module.draw_cuts(cuts_module.weights(np.zeros(data.shape), None), 3, generator(0))
+    rows = cuts_module.replaced(data, drawn, generator(1))
     assert all(row[position + 1] == 0 for row, (_, position) in zip(rows, drawn, strict=True))
 
 
 def test_cuts_fall_where_the_gain_is():
     losses, reference = np.full((40, 50), 3.0), np.full((40, 50), 3.0)
     reference[:10, 7] = 13.0
-    drawn = causality.draw_cuts(causality.weights(losses, reference), 10, generator(5))
+    drawn = cuts_module.draw_cuts(cuts_module.weights(losses, reference), 10, generator(5))
     assert sum(position == 7 and window < 10 for window, position in drawn) > 5  # a quarter is spread evenly
 
 
 def test_without_a_gain_or_a_reference_all_positions_are_alike():
     losses = np.random.default_rng(0).uniform(0, 9, (5, 6))
-    assert np.ptp(causality.weights(losses, None)) == 0
-    assert np.ptp(causality.weights(losses, losses - 1)) == 0
-    assert np.ptp(causality.weights(np.zeros((5, 6)), np.ones((5, 6)))) == 0
+    assert np.ptp(cuts_module.weights(losses, None)) == 0
+    assert np.ptp(cuts_module.weights(losses, losses - 1)) == 0
+    assert np.ptp(cuts_module.weights(np.zeros((5, 6)), np.ones((5, 6)))) == 0
 
 
 @given(st.integers(0, 2**32))
 def test_weights_are_probabilities_and_none_is_nothing(seed):
     draw = np.random.default_rng(seed)
-    weights = causality.weights(draw.uniform(0, 16, (8, 9)), draw.uniform(0, 16, (8, 9)))
+    weights = cuts_module.weights(draw.uniform(0, 16, (8, 9)), draw.uniform(0, 16, (8, 9)))
     assert weights.sum() == pytest.approx(1)
-    assert weights.min() >= causality.UNIFORM_SHARE / weights.size * 0.999
+    assert weights.min() >= cuts_module.UNIFORM_SHARE / weights.size * 0.999
 
 
 def honest_losses(seed: int, change: float):
@@ -91,12 +91,12 @@ def peek(losses, share: float, seed: int):
 
 def share_found(share: float, change: float, tolerance: float) -> float:
     """How many of `SEEDS` simulated peeks have at least one cut at which the prediction moves too far."""
-    cuts, found = LanguageModel().cuts, 0
+    cuts, found = LanguageModel().causality.cuts, 0
     incumbent, candidate = honest_losses(int(share * 1e6), change)
     losses, moved = peek(candidate, share, 0)
-    weights = causality.weights(losses, incumbent)
+    weights = cuts_module.weights(losses, incumbent)
     for seed in range(SEEDS):
-        drawn = causality.draw_cuts(weights, cuts, generator(seed))
+        drawn = cuts_module.draw_cuts(weights, cuts, generator(seed))
         found += bool((moved[drawn[:, 0], drawn[:, 1]] * np.log(2) > tolerance).any())
     return found / SEEDS
 
@@ -104,13 +104,13 @@ def share_found(share: float, change: float, tolerance: float) -> float:
 @pytest.mark.parametrize("change", [0.1, 0.2])
 @pytest.mark.parametrize("share", [0.0017, 0.003, 0.01, 0.03, 0.1, 1.0])
 def test_a_peek_worth_two_hundredths_of_a_bit_is_found(share, change):
-    assert share_found(share, change, LanguageModel().tolerance) >= 0.99
+    assert share_found(share, change, LanguageModel().causality.tolerance) >= 0.99
 
 
 def test_even_cuts_would_miss_a_concentrated_peek():
     incumbent, candidate = honest_losses(1, 0.1)
     _, moved = peek(candidate, 0.0017, 0)
-    even = causality.weights(candidate, None)
-    hits = [moved[tuple(causality.draw_cuts(even, 128, generator(seed)).T)].any() for seed in range(100)]
+    even = cuts_module.weights(candidate, None)
+    hits = [moved[tuple(cuts_module.draw_cuts(even, 128, generator(seed)).T)].any() for seed in range(100)]
     assert np.mean(hits) < 0.5
     assert incumbent.shape == moved.shape
