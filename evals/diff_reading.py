@@ -30,6 +30,7 @@ class DiffReading:
 
     name = "diff-reading"
     grounded = True
+    beside = True
     inspects_at: Purpose = "screen"
 
     def __init__(self, seconds: float = READ_SECONDS) -> None:

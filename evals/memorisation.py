@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evals.memory import runs
-from evals.memory.runs import Bytes, Hashes
+from evals.memory.runs import Bytes, Hashes, Known
 from evals.memory.tensors import Tensor, readings, tensors
 from rsi import confined
 from rsi.attempts import as_ascii
@@ -41,6 +41,7 @@ class Memorisation:
 
     name = "memorisation"
     grounded = True
+    beside = True
     inspects_at: Purpose = "keep"
 
     def __init__(
@@ -88,10 +89,11 @@ class Memorisation:
             raise ValueError("held-out data is compared with what the candidate has; pass it in the material")
         measured: dict[str, float] = {}
         trained = runs.of_stretches(_training(material.training_data))
-        all_held = runs.of_rows_of(_held_out_rows(material.held_out))
+        rows = _held_out_rows(material.held_out)
+        all_held = runs.of_rows_of(rows)
         measured["held_out_in_training"] = runs.share_known(all_held, trained)
         measured["held_out_duplicates"] = _duplicates(material.held_out, material.training_data)
-        own = runs.without(all_held, trained)
+        own = runs.known(rows, runs.without(all_held, trained))
         findings = [*self._split(measured)]
         code_found, reasons = self._code(material, own, measured)
         artifact_found, further = self._artifact(material, own, trained, measured)
@@ -108,7 +110,7 @@ class Memorisation:
         )
         yield Finding(severity=severity, code="memorisation.split", message=message)
 
-    def _code(self, material: Material, own: Hashes, measured: dict[str, float]) -> tuple[list[Finding], list[str]]:
+    def _code(self, material: Material, own: Known, measured: dict[str, float]) -> tuple[list[Finding], list[str]]:
         argument = {"code": material.code, "parent": material.parent}
         added = added_lines(material.diff)
         try:
@@ -153,7 +155,7 @@ class Memorisation:
         yield Finding(severity=severity, code="memorisation.constants", message=message, pointer=place)
 
     def _artifact(
-        self, material: Material, own: Hashes, trained: Hashes, measured: dict[str, float]
+        self, material: Material, own: Known, trained: Hashes, measured: dict[str, float]
     ) -> tuple[list[Finding], list[str]]:
         findings: list[Finding] = []
         met, longest = runs.NONE, 0
@@ -191,18 +193,17 @@ class Memorisation:
 # --- data as runs -----------------------------------------------------------------------------------------------
 
 
-def _held_out_rows(held_out: HeldOut) -> Iterator[Bytes]:
-    """Every held-out array as rows; of text windows, each with the byte that follows it."""
-    inputs = {name: runs.as_rows(array) for name, array in held_out.inputs.items()}
-    targets = {name: runs.as_rows(array) for name, array in held_out.targets.items()}
-    for rows in (*inputs.values(), *targets.values()):
-        if rows is not None:
-            yield rows
-    for before in inputs.values():
-        for after in targets.values():
-            if before is not None and after is not None and before.shape == after.shape and before.shape[1] > 1:
-                if np.array_equal(before[:, 1:], after[:, :-1]):
-                    yield np.concatenate([before, after[:, -1:]], axis=1)
+def _held_out_rows(held_out: HeldOut) -> list[Bytes]:
+    """Every held-out array as rows; windows of text and what follows each byte of them as one."""
+    inputs = [rows for array in held_out.inputs.values() if (rows := runs.as_rows(array)) is not None]
+    targets = [rows for array in held_out.targets.values() if (rows := runs.as_rows(array)) is not None]
+    for index, before in enumerate(inputs):
+        for after in targets:
+            same = before.shape == after.shape and before.shape[1] > 1
+            if same and np.array_equal(before[:, 1:], after[:, :-1]):
+                joined = np.concatenate([before, after[:, -1:]], axis=1)
+                return [*inputs[:index], joined, *inputs[index + 1 :], *(rows for rows in targets if rows is not after)]
+    return [*inputs, *targets]
 
 
 def _training(files: Mapping[str, Path]) -> Iterator[Bytes]:

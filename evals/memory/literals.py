@@ -222,7 +222,7 @@ def _of_bytes(how: str, data: bytes, depth: int) -> Iterator[tuple[str, bytes]]:
     if b"\\" in data:
         yield from _tried(f"{how} escaped", lambda: codecs.escape_decode(data)[0], depth)  # type: ignore[attr-defined]
     for name, decode in _DECODERS:
-        if _may(name, data):
+        if _may(name, data) and not (name == "rot13" and depth):
             yield from _tried(f"{how} {name}", lambda decode=decode: decode(data), depth)  # type: ignore[misc]
     if len(data) <= 65536:
         if re.fullmatch(rb"[0-9a-zA-Z\s]+", data):

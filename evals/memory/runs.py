@@ -7,7 +7,8 @@ nothing and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from rsi.evidence import Array
 RUN = 24
 FEWEST_DIFFERENT = 8
 """Different bytes that a run must have to count: rows of blanks and blank pixels are everywhere."""
+PART = 32 * 1024
+"""Bytes that are looked at together; data up to this size is looked at whole."""
 MOST_TRAINING_BYTES = 64 * 1024 * 1024
 
 Bytes = NDArray[np.uint8]
@@ -67,8 +70,12 @@ def telling(data: Bytes) -> NDArray[np.bool_]:
 
 def of_rows(rows: Bytes) -> Hashes:
     """The telling runs within each row, every one once, sorted."""
-    found = [hashes(row)[telling(row)] for row in rows if len(row) >= RUN]
-    return np.unique(np.concatenate(found)) if found else NONE
+    if rows.shape[1] < RUN:
+        return NONE
+    flat = rows.reshape(-1)
+    starts = np.arange(len(flat) - RUN + 1) % rows.shape[1]
+    within = starts <= rows.shape[1] - RUN
+    return np.unique(hashes(flat)[within & telling(flat)])
 
 
 def of_rows_of(arrays: Iterable[Bytes]) -> Hashes:
@@ -93,19 +100,70 @@ def without(runs: Hashes, known: Hashes) -> Hashes:
     return np.setdiff1d(runs, known, assume_unique=True)
 
 
-def found_in(data: Bytes, runs: Hashes) -> tuple[int, Hashes]:
+@dataclass(frozen=True)
+class Known:
+    """What is looked for: the hashes of its runs, and groups of eight differences, by which most data is ruled out."""
+
+    runs: Hashes
+    groups: Hashes
+
+    def __bool__(self) -> bool:
+        return len(self.runs) > 0
+
+
+def known(rows: list[Bytes], wanted: Hashes) -> Known:
+    """What to look for: these runs, which the rows hold."""
+    groups = [_groups(np.diff(row)[start:]) for row in _stretches_with(rows, wanted) for start in range(8)]
+    found = np.unique(np.concatenate(groups)) if groups else NONE
+    return Known(wanted, found[found != 0])
+
+
+def _stretches_with(arrays: list[Bytes], wanted: Hashes) -> Iterator[Bytes]:
+    """The parts of rows that wanted runs are made of."""
+    for rows in arrays:
+        flat = rows.reshape(-1)
+        for start, stop in _stretches(_among(hashes(flat), wanted)):
+            yield flat[start : stop + RUN - 1]
+
+
+def _among(own: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
+    """Which are among sorted ones."""
+    if not len(wanted):
+        return np.zeros(len(own), dtype=bool)
+    return np.asarray(wanted[np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)] == own)
+
+
+def _stretches(hit: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(start, stop) of every stretch of hits."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], hit.astype(np.int8), [0]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _groups(steps: Bytes) -> Hashes:
+    """Neighbouring eights of differences, side by side, each as one number."""
+    return np.ascontiguousarray(steps[: len(steps) // 8 * 8]).view(np.uint64)
+
+
+def found_in(data: Bytes, sought: Known) -> tuple[int, Hashes]:
     """(bytes of the longest stretch of `data` that is made of these runs, the runs met); forwards and backwards."""
     longest, met = 0, NONE
-    if not len(runs):
+    if not sought or len(data) < RUN:
         return longest, met
     for stretch in (data, data[::-1]):
-        own = hashes(np.ascontiguousarray(stretch))
-        if not len(own):
-            continue
-        places = np.minimum(np.searchsorted(runs, own), len(runs) - 1)
-        hit = runs[places] == own
-        if hit.any():
-            met = np.union1d(met, own[hit])
-            edges = np.flatnonzero(np.diff(np.concatenate(([0], hit.astype(np.int8), [0]))))
-            longest = max(longest, int((edges[1::2] - edges[::2]).max()) + RUN - 1)
+        for part in _worth_a_look(np.ascontiguousarray(stretch), sought):
+            own = hashes(part)
+            hit = _among(own, sought.runs)
+            if hit.any():
+                met = np.union1d(met, own[hit])
+                longest = max(longest, max(stop - start for start, stop in _stretches(hit)) + RUN - 1)
     return longest, met
+
+
+def _worth_a_look(data: Bytes, sought: Known) -> Iterator[Bytes]:
+    """Of large data the parts around a known eight: every run of `RUN` bytes holds a whole one in line."""
+    if len(data) <= PART:
+        yield data
+        return
+    hits = np.flatnonzero(_among(_groups(np.diff(data)), sought.groups)) * 8
+    for part in np.unique(hits // PART):
+        yield data[max(0, part * PART - 512) : (part + 1) * PART + 512]
