@@ -132,7 +132,9 @@ class Memorisation:
                 findings.append(Finding(severity=severity, code="memorisation.code", message=message, pointer=place))
         measured["held_out_bytes_in_code"] = float(longest)
         findings += self._constants(answer["added"], added, measured)
-        reasons = [f"the code holds held-out data ({longest} bytes in one piece)"] if self._too_much(longest, met) else []
+        reasons = (
+            [f"the code holds held-out data ({longest} bytes in one piece)"] if self._too_much(longest, met) else []
+        )
         return findings, reasons
 
     def _too_much(self, longest: int, met: Hashes) -> bool:
@@ -242,7 +244,11 @@ def _information(artifact: Mapping[str, bytes]) -> float:
     total = 0.0
     for content in artifact.values():
         step = max(1, len(content) // SAMPLE)
-        sample = content[: SAMPLE // 4] + content[len(content) // 2 : len(content) // 2 + SAMPLE // 4] if step > 1 else content
+        sample = (
+            content[: SAMPLE // 4] + content[len(content) // 2 : len(content) // 2 + SAMPLE // 4]
+            if step > 1
+            else content
+        )
         total += len(content) * len(zlib.compress(sample, 1)) / max(1, len(sample))
     return total
 
@@ -253,7 +259,11 @@ def _text(tensor: Tensor, trained: Hashes) -> Iterator[Finding]:
     if array is None or array.dtype.kind not in "ui" or array.size < 512:
         return
     data = (array.reshape(-1) & 0xFF).astype(np.uint8)
-    if int(array.max()) > 255 or np.mean((data >= 32) & (data < 127) | (data == 10)) < 0.95 or len(np.unique(data)) < 24:
+    if (
+        int(array.max()) > 255
+        or np.mean((data >= 32) & (data < 127) | (data == 10)) < 0.95
+        or len(np.unique(data)) < 24
+    ):
         return
     own = np.unique(runs.hashes(data))
     share = runs.share_known(own, trained)

@@ -243,7 +243,9 @@ def _tried(how: str, decode: Callable[[], bytes], depth: int) -> Iterator[tuple[
 def _may(name: str, data: bytes) -> bool:
     """Whether it is worth trying: most text is no code of any kind."""
     if name in _PACKED:
-        return data[: len(_PACKED[name])] == _PACKED[name] or name == "raw deflate" and len(data) > 64 and data[0] > 127
+        return data[: len(_PACKED[name])] == _PACKED[name] or (
+            name == "raw deflate" and len(data) > 64 and data[0] > 127
+        )
     return re.fullmatch(_ALPHABETS[name], data) is not None
 
 

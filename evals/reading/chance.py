@@ -9,12 +9,32 @@ from evals.reading.module import COMPREHENSIONS, FUNCTIONS, Binding
 from evals.reading.names import Called
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 
-_GLOBAL = {"torch.manual_seed", "torch.random.manual_seed", "numpy.random.seed", "random.seed", "torch.cuda.manual_seed"}
+_GLOBAL = {
+    "torch.manual_seed",
+    "torch.random.manual_seed",
+    "numpy.random.seed",
+    "random.seed",
+    "torch.cuda.manual_seed",
+}
 _LOCAL = {
     *("numpy.random.default_rng", "numpy.random.RandomState", "numpy.random.PCG64", "numpy.random.Philox"),
-    *("numpy.random.MT19937", "numpy.random.SFC64", "numpy.random.SeedSequence", "random.Random", "numpy.random.PCG64DXSM"),
+    *(
+        "numpy.random.MT19937",
+        "numpy.random.SFC64",
+        "numpy.random.SeedSequence",
+        "random.Random",
+        "numpy.random.PCG64DXSM",
+    ),
 }
-_UNSEEDED = {"torch.seed", "torch.initial_seed", "random.SystemRandom", "os.urandom", "secrets", "uuid.uuid4", "os.getrandom"}
+_UNSEEDED = {
+    "torch.seed",
+    "torch.initial_seed",
+    "random.SystemRandom",
+    "os.urandom",
+    "secrets",
+    "uuid.uuid4",
+    "os.getrandom",
+}
 
 
 def rules(reader: Reader) -> Iterator[Seen]:
@@ -77,7 +97,9 @@ def follows_seed(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
             returned = [r for d in definitions if isinstance(d, FUNCTIONS) for r in reader.names.returned(d)]
             if any(follows_seed(reader, part, depth + 1) for part in returned):
                 return True
-    return any(follows_seed(reader, part, depth + 1) for part in ast.iter_child_nodes(node) if isinstance(part, ast.AST))
+    return any(
+        follows_seed(reader, part, depth + 1) for part in ast.iter_child_nodes(node) if isinstance(part, ast.AST)
+    )
 
 
 def _values(reader: Reader, binding: Binding) -> list[ast.AST]:
@@ -97,7 +119,9 @@ def seeded_draws(reader: Reader) -> int:
 
 def _is_clockwork(reader: Reader, node: ast.AST) -> bool:
     names = reader.names.of(node) if isinstance(node, (ast.Attribute, ast.Name, ast.Call)) else frozenset()
-    return any(name.startswith(("time.", "datetime.", "os.urandom", "os.getpid", "secrets.", "uuid.")) for name in names)
+    return any(
+        name.startswith(("time.", "datetime.", "os.urandom", "os.getpid", "secrets.", "uuid.")) for name in names
+    )
 
 
 def _from_loop(reader: Reader, given: ast.AST) -> bool:

@@ -35,7 +35,9 @@ _ABSOLUTE = re.compile(
     r"|code|work(?:space)?|rsi|boot|media|sbin|artifact|app|content|kaggle)(?:/[\w.*-]+)*)"
 )
 _ABOVE = re.compile(r"(?:^|[/\ufffc])\.\.(?:/|$)")
-_HELD_OUT = re.compile(r"(?:^|[/_.\ufffc-])(dev|val|valid|validation|test|holdout|held_?out|eval|targets?|answers?)(?=$|[/_.\ufffc-])")
+_HELD_OUT = re.compile(
+    r"(?:^|[/_.\ufffc-])(dev|val|valid|validation|test|holdout|held_?out|eval|targets?|answers?)(?=$|[/_.\ufffc-])"
+)
 _ALLOWED = {"RSI_SEED", "RSI_BUDGET", "RSI_DATA", "RSI_OUT"}
 _TUNING = ("OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "KMP_", "TORCH", "CUDA_", "CUBLAS_", "PYTHONHASHSEED", "VECLIB_")
 _LONGEST_PATH = 300
@@ -175,7 +177,13 @@ def _judged(  # noqa: PLR0911 - one return a case
         if place.root in ("here", "RSI_DATA"):
             return WARNING, "which is code or data, not output"
         suffix = name.rsplit(".", 1)[-1] if "." in name else ""
-        if place.root == "RSI_OUT" and suffix and "?" not in suffix and suffix != "safetensors" and "mkdir" not in _last(node):
+        if (
+            place.root == "RSI_OUT"
+            and suffix
+            and "?" not in suffix
+            and suffix != "safetensors"
+            and "mkdir" not in _last(node)
+        ):
             return WARNING, "though only .safetensors files are output"
         return (NOTICE, "a file that nobody asked for") if place.root == "cwd" else (None, "")
     if place.root in ("RSI_DATA", "here", "cwd") and _HELD_OUT.search(name.lower()):
@@ -184,7 +192,11 @@ def _judged(  # noqa: PLR0911 - one return a case
         return NOTICE, "its own source"
     if place.root in ("RSI_OUT", "cwd") or (place.root == "here" and not name.startswith("__file__/../data")):
         return NOTICE, "which an earlier training could have left"
-    if action == "look" and "?" in name + "?" and _last(node) in ("iterdir", "rglob", "glob", "walk", "listdir", "scandir"):
+    if (
+        action == "look"
+        and "?" in name + "?"
+        and _last(node) in ("iterdir", "rglob", "glob", "walk", "listdir", "scandir")
+    ):
         return NOTICE, "to see what is there"
     return None, ""
 
@@ -194,7 +206,9 @@ def _last(node: ast.Call) -> str:
 
 
 def _words(place: Place) -> str:
-    root = {"here": "the folder of the code", "cwd": "the working folder", "home": "a home folder"}.get(place.root, place.root)
+    root = {"here": "the folder of the code", "cwd": "the working folder", "home": "a home folder"}.get(
+        place.root, place.root
+    )
     return f"{root} ({place.name.replace(HOLE, '?')[:60]})" if place.name else root
 
 

@@ -73,7 +73,9 @@ class Names:
         self.folder.written = self.of
         self._known: dict[ast.AST, frozenset[str]] = {}
         self._open: set[ast.AST] = set()
-        self._defined = {node: self._path(node) for node in module.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))}
+        self._defined = {
+            node: self._path(node) for node in module.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))
+        }
         self.own = {path: node for node, path in self._defined.items()}
 
     def of(self, node: ast.AST | None) -> frozenset[str]:
@@ -157,9 +159,7 @@ class Names:
                 for method in self.folder.strings(inside[0]):
                     bases = self.of(arguments[0])
                     found += [Called(f"{b}.{method}", inside[1:], tuple(origin.keywords), node) for b in bases]
-        return [
-            Called(call.name.removesuffix(".__call__"), call.arguments, call.keywords, call.node) for call in found
-        ]
+        return [Called(call.name.removesuffix(".__call__"), call.arguments, call.keywords, call.node) for call in found]
 
     # --- resolving ----------------------------------------------------------------------------------------------
 

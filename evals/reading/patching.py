@@ -14,7 +14,18 @@ _SETTING_METHODS = {"__setattr__", "__delattr__"}
 _NAMESPACE_METHODS = {"update", "setdefault", "pop", "clear", "popitem", "__setitem__", "__delitem__", "__ior__"}
 _LIST_METHODS = {"insert", "append", "extend", "remove", "clear", "reverse", "sort"}
 _SWITCHES = ("torch.backends.", "torch.set_", "numpy.random.", "torch.autograd.")
-_THREAD_SETTINGS = ("OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_", "KMP_", "TORCH", "CUDA_", "CUBLAS_", "PYTHONHASH")
+_THREAD_SETTINGS = (
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "NUMEXPR_",
+    "VECLIB_",
+    "KMP_",
+    "TORCH",
+    "CUDA_",
+    "CUBLAS_",
+    "PYTHONHASH",
+)
 _IDENTITY = {"__class__", "__bases__", "__code__", "__defaults__", "__kwdefaults__", "__globals__", "__wrapped__"}
 
 
@@ -135,7 +146,9 @@ def _call(reader: Reader, name: str, arguments: tuple[ast.expr, ...], node: ast.
 def _is_member(reader: Reader, name: str) -> bool:
     """Whether it is something in a module rather than a module or class; those have no such methods of their own."""
     parts = name.split(".")
-    return len(parts) > 1 and parts[0] in reader.imported and parts[0] not in ("torch", "numpy") and name != "os.environ"
+    return (
+        len(parts) > 1 and parts[0] in reader.imported and parts[0] not in ("torch", "numpy") and name != "os.environ"
+    )
 
 
 def _keys(reader: Reader, arguments: tuple[ast.expr, ...]) -> list[str]:

@@ -10,7 +10,17 @@ from evals.reading.reader import Reader
 
 MOST_PLACES = 6
 _SAME_PLACE = {
-    *("resolve", "absolute", "as_posix", "with_suffix", "with_stem", "with_name", "expanduser", "__str__", "__fspath__"),
+    *(
+        "resolve",
+        "absolute",
+        "as_posix",
+        "with_suffix",
+        "with_stem",
+        "with_name",
+        "expanduser",
+        "__str__",
+        "__fspath__",
+    ),
     *("relative_to", "open", "encode"),
 }
 _SAME_PLACE_CALLS = {

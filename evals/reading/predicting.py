@@ -14,15 +14,43 @@ from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 
 _GROWING = {"append", "extend", "add", "insert", "appendleft", "setdefault", "update", "__setitem__", "put"}
 _CONTENT = frozenset(
-    """builtins.hash hashlib zlib.crc32 zlib.adler32 binascii.crc32 numpy.array_equal numpy.array_equiv torch.equal
-    numpy.unique torch.unique hmac torch.hash_tensor collections.Counter""".split()
+    [
+        "builtins.hash",
+        "hashlib",
+        "zlib.crc32",
+        "zlib.adler32",
+        "binascii.crc32",
+        "numpy.array_equal",
+        "numpy.array_equiv",
+        "torch.equal",
+        "numpy.unique",
+        "torch.unique",
+        "hmac",
+        "torch.hash_tensor",
+        "collections.Counter",
+    ]
 )
 _CONTENT_METHODS = {"tobytes", "unique", "digest", "hexdigest", "numpy_force_bytes", "__hash__", "data_ptr"}
 _STATISTICS = {"sum", "mean", "std", "var", "median", "prod", "norm", "cumsum", "dot", "argmax_all", "nansum"}
 _STATISTIC_CALLS = frozenset(f"{lib}.{name}" for lib in ("numpy", "torch", "builtins") for name in _STATISTICS)
 _CHANCE = frozenset(
-    """torch.rand torch.randn torch.randint torch.randperm torch.bernoulli torch.multinomial torch.normal torch.rand_like
-    torch.randn_like torch.randint_like numpy.random random secrets os.urandom uuid""".split()
+    [
+        "torch.rand",
+        "torch.randn",
+        "torch.randint",
+        "torch.randperm",
+        "torch.bernoulli",
+        "torch.multinomial",
+        "torch.normal",
+        "torch.rand_like",
+        "torch.randn_like",
+        "torch.randint_like",
+        "numpy.random",
+        "random",
+        "secrets",
+        "os.urandom",
+        "uuid",
+    ]
 )
 _CHANCE_METHODS = {"uniform_", "normal_", "random_", "bernoulli_", "exponential_"}
 _MANY = 100
@@ -247,7 +275,9 @@ def _is_input(reader: Reader, node: ast.AST) -> bool:
         listed = [argument.arg for argument in function.args.args]  # type: ignore[attr-defined]
         if _is_predict(reader, function) and listed[1:2] == [binding.name]:
             return True
-        method = getattr(function, "name", "") in ("forward", "__call__") and reader.module.class_of(function) is not None
+        method = (
+            getattr(function, "name", "") in ("forward", "__call__") and reader.module.class_of(function) is not None
+        )
         if method and function in reader.predicting and listed[1:2] == [binding.name]:
             return True
     return False

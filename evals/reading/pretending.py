@@ -24,8 +24,40 @@ _NUMBERS = {
 }
 _OPERATORS = {
     f"__{name}__"
-    for name in """eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv mod pow neg abs float int
-    bool hash round format repr str index getitem len contains matmul""".split()
+    for name in [
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "add",
+        "radd",
+        "sub",
+        "rsub",
+        "mul",
+        "rmul",
+        "truediv",
+        "rtruediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "neg",
+        "abs",
+        "float",
+        "int",
+        "bool",
+        "hash",
+        "round",
+        "format",
+        "repr",
+        "str",
+        "index",
+        "getitem",
+        "len",
+        "contains",
+        "matmul",
+    ]
 }
 
 
@@ -69,7 +101,9 @@ def _body(node: ast.ClassDef) -> dict[str, ast.AST]:
 
 
 def _conditional(owner: ast.ClassDef, part: ast.AST) -> bool:
-    return any(part in getattr(inner, "body", []) for inner in owner.body if isinstance(inner, (ast.If, ast.Try, ast.With)))
+    return any(
+        part in getattr(inner, "body", []) for inner in owner.body if isinstance(inner, (ast.If, ast.Try, ast.With))
+    )
 
 
 def _dictionary(reader: Reader, node: ast.AST) -> dict[str, ast.AST]:
@@ -104,7 +138,9 @@ def _members(reader: Reader, bases: list[str], members: dict[str, ast.AST], node
     numbers = [base for base in bases if base in _NUMBERS]
     if numbers and overridden and not (numbers == ["builtins.type"] and not set(overridden) & {"__eq__", "__hash__"}):
         base = numbers[0].removeprefix("builtins.")
-        message = f"makes a kind of {base} with {', '.join(overridden[:4])} of its own, which passes for one and is none"
+        message = (
+            f"makes a kind of {base} with {', '.join(overridden[:4])} of its own, which passes for one and is none"
+        )
         yield reader.seen("pretends", WARNING, f"{base} with operators", node, message)
 
 

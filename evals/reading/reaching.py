@@ -251,6 +251,9 @@ def _imports_by_name(reader: Reader) -> Iterator[Seen]:
 
 def _workers(reader: Reader) -> Iterator[Seen]:
     for call in reader.calls:
-        if call.name.endswith("utils.data.DataLoader") and reader.fold.numbers(call.keyword("num_workers")) not in ([], [0]):
+        if call.name.endswith("utils.data.DataLoader") and reader.fold.numbers(call.keyword("num_workers")) not in (
+            [],
+            [0],
+        ):
             message = "loads data in worker processes"
             yield reader.seen("process", NOTICE, "DataLoader(num_workers)", call.node, message)

@@ -21,7 +21,8 @@ INFO, NOTICE, WARNING = Severity.INFO, Severity.NOTICE, Severity.WARNING
 @dataclass(frozen=True)
 class Seen:
     """One thing that a rule saw. Rule, severity and subject tell it from others; where it stands and how it is
-    written do not, so that code that was moved or spelt otherwise is the same."""
+    written do not, so that code that was moved or spelt otherwise is the same.
+    """
 
     rule: str
     severity: Severity
@@ -126,7 +127,8 @@ class Reader:
             callers = {
                 function
                 for node in self.module.nodes
-                if isinstance(node, ast.Call) and any(self.names.own.get(name) in steps for name in self.names.of(node.func))
+                if isinstance(node, ast.Call)
+                and any(self.names.own.get(name) in steps for name in self.names.of(node.func))
                 for function in self.module.functions_around(node)
             }
             grown = not callers <= steps
@@ -215,7 +217,11 @@ class Reader:
         """Whether it reads that name from the environment."""
         if isinstance(node, ast.Call) and node.args and self.names.of(node.func) & {"os.environ.get", "os.getenv"}:
             return setting in self.fold.strings(node.args[0])
-        if isinstance(node, ast.Call) and node.args and self.names.of(node.func) & {"os.environ.pop", "os.environ.setdefault"}:
+        if (
+            isinstance(node, ast.Call)
+            and node.args
+            and self.names.of(node.func) & {"os.environ.pop", "os.environ.setdefault"}
+        ):
             return setting in self.fold.strings(node.args[0])
         if isinstance(node, ast.Subscript) and "os.environ" in self.names.of(node.value):
             return setting in self.fold.strings(node.slice)

@@ -13,12 +13,35 @@ _SHARES = (ast.Div, ast.FloorDiv)
 _LARGE_SHARE = 0.05
 _USUAL_BUDGET = 40_000
 _DAY_CLOCKS = frozenset(
-    """time.time time.time_ns time.localtime time.gmtime time.ctime time.asctime time.strftime datetime.datetime.now
-    datetime.datetime.utcnow datetime.datetime.today datetime.date.today time.clock_gettime""".split()
+    [
+        "time.time",
+        "time.time_ns",
+        "time.localtime",
+        "time.gmtime",
+        "time.ctime",
+        "time.asctime",
+        "time.strftime",
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "datetime.datetime.today",
+        "datetime.date.today",
+        "time.clock_gettime",
+    ]
 )
 _CLOCKS = frozenset(
-    """time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns time.process_time time.process_time_ns
-    time.thread_time time.thread_time_ns timeit.default_timer os.times resource.getrusage""".split()
+    [
+        "time.perf_counter",
+        "time.perf_counter_ns",
+        "time.monotonic",
+        "time.monotonic_ns",
+        "time.process_time",
+        "time.process_time_ns",
+        "time.thread_time",
+        "time.thread_time_ns",
+        "timeit.default_timer",
+        "os.times",
+        "resource.getrusage",
+    ]
 )
 _PLACE = frozenset(["os.cpu_count", "os.sched_getaffinity", "multiprocessing.cpu_count", "os.getloadavg"])
 _FILE_AGES = frozenset(["os.path.getmtime", "os.path.getctime", "os.stat"])
@@ -97,7 +120,9 @@ def _is_steps(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
         case ast.BinOp(op=ast.Div() | ast.FloorDiv()):
             return _is(reader, node.left, "RSI_BUDGET") or _is_steps(reader, node.left, depth + 1)
         case ast.Name() | ast.NamedExpr():
-            return any(_is_steps(reader, origin, depth + 1) for origin in reader.names.origins(node) if origin is not node)
+            return any(
+                _is_steps(reader, origin, depth + 1) for origin in reader.names.origins(node) if origin is not node
+            )
         case ast.Call() if reader.names.of(node.func) & {"builtins.int", "builtins.max", "builtins.round", "math.ceil"}:
             return any(_is_steps(reader, argument, depth + 1) for argument in node.args)
         case _:
@@ -111,7 +136,9 @@ def _extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, l
         if isinstance(node, _LOOPS) and reader.trains(node):
             tells: list[ast.AST] = [node.test if isinstance(node, ast.While) else node.iter]
             for part in ast.walk(node):
-                if isinstance(part, ast.If) and any(isinstance(s, (ast.Break, ast.Return, ast.Raise)) for s in ast.walk(part)):
+                if isinstance(part, ast.If) and any(
+                    isinstance(s, (ast.Break, ast.Return, ast.Raise)) for s in ast.walk(part)
+                ):
                     tells.append(part.test)
             found.append((node, tells))
     return found
@@ -130,7 +157,11 @@ def _lengths(reader: Reader) -> Iterator[Seen]:
                 message = "goes through its budget more than once"
                 yield reader.seen("budget", WARNING, "budget repeated", loop, message)
         elif within or called:
-            if isinstance(loop, (ast.For, ast.AsyncFor)) and _counts(reader, loop.iter) and not _shared(reader, loop.iter):
+            if (
+                isinstance(loop, (ast.For, ast.AsyncFor))
+                and _counts(reader, loop.iter)
+                and not _shared(reader, loop.iter)
+            ):
                 message = "takes several steps for each that the budget allows, and nothing is divided by their number"
                 yield reader.seen("budget", WARNING, "steps multiplied", loop, message)
         elif not any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(loop)):
@@ -152,7 +183,9 @@ def _shared(reader: Reader, iterated: ast.AST) -> bool:
     for node in reader.module.nodes:
         if isinstance(node, ast.BinOp) and isinstance(node.op, _SHARES) and reader.fold.numbers(node):
             for divisor in ast.walk(node.right):
-                if isinstance(divisor, ast.Name) and (divisor.id in names or set(reader.fold.numbers(divisor)) & numbers):
+                if isinstance(divisor, ast.Name) and (
+                    divisor.id in names or set(reader.fold.numbers(divisor)) & numbers
+                ):
                     return True
                 if isinstance(divisor, ast.Constant) and divisor.value in numbers:
                     return True
@@ -171,7 +204,10 @@ def _several_times(reader: Reader, iterated: ast.AST) -> bool:
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
             sides = ((part.left, part.right), (part.right, part.left))
             for one, times in sides:
-                made = isinstance(one, (ast.List, ast.Tuple, ast.Call)) and reader.names.of(one) & {"builtins.list()", "builtins.tuple()"}
+                made = isinstance(one, (ast.List, ast.Tuple, ast.Call)) and reader.names.of(one) & {
+                    "builtins.list()",
+                    "builtins.tuple()",
+                }
                 if (made or isinstance(one, (ast.List, ast.Tuple))) and _follows_budget(reader, one):
                     return any(number > 1 for number in reader.fold.numbers(times))
         if isinstance(part, ast.Call) and reader.names.of(part.func) & {"itertools.chain", "itertools.cycle"}:
@@ -294,7 +330,9 @@ def _repeated(reader: Reader) -> Iterator[Seen]:
         around = [outer for outer in reader.module.above(call) if isinstance(outer, (*_LOOPS, *COMPREHENSIONS))]
         own = reader.names.own[name]
         if own in reader.module.functions_around(call):
-            yield reader.seen("repeated-training", WARNING, "training in itself", call, "starts training again from within")
+            yield reader.seen(
+                "repeated-training", WARNING, "training in itself", call, "starts training again from within"
+            )
         elif around:
             shared = _is_shared_out(reader, call, own, around[0])
             message = "trains several times in a loop" + (", each with a share of the budget" if shared else "")
@@ -305,7 +343,9 @@ def _repeated(reader: Reader) -> Iterator[Seen]:
     if len(straight) > 1 and len({call.lineno for call in straight}) > 1:
         shared = all(any(isinstance(part, (ast.BinOp, ast.Constant)) for part in call.args) for call in straight)
         message = "trains several times" + (", as it seems in parts" if shared else "")
-        yield reader.seen("repeated-training", NOTICE if shared else WARNING, "several trainings", straight[-1], message)
+        yield reader.seen(
+            "repeated-training", NOTICE if shared else WARNING, "several trainings", straight[-1], message
+        )
     yield from _handed_on(reader, paths)
 
 
@@ -328,7 +368,9 @@ def _is_shared_out(reader: Reader, call: ast.Call, own: ast.AST, loop: ast.AST) 
     iterated = loop.iter if isinstance(loop, (ast.For, ast.AsyncFor)) else getattr(loop, "generators", [None])[0]
     iterated = iterated.iter if isinstance(iterated, ast.comprehension) else iterated
     names = {part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)} if iterated is not None else set()
-    numbers = {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)} if iterated is not None else set()
+    numbers = (
+        {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)} if iterated is not None else set()
+    )
     for part in ast.walk(own):
         if not isinstance(part, _LOOPS):
             continue
@@ -362,7 +404,9 @@ def _conditions(reader: Reader) -> Iterator[Seen]:
             if isinstance(source, (ast.Attribute, ast.Name, ast.Call))
             for name in reader.names.of(source)
         }
-        if any(name in _DAY_CLOCKS or name.startswith(("datetime.datetime.now().", "time.localtime().")) for name in told):
+        if any(
+            name in _DAY_CLOCKS or name.startswith(("datetime.datetime.now().", "time.localtime().")) for name in told
+        ):
             message = "lets the time of day decide what it does"
             yield reader.seen("clock-condition", WARNING, "time of day", node, message)
         elif told & _CLOCKS:
@@ -384,4 +428,3 @@ def _by_own_name(reader: Reader, test: ast.AST) -> Iterator[Seen]:
             if values != ["__main__"] or not isinstance(part.ops[0], ast.Eq):
                 message = "behaves otherwise when it is imported, which is how it is asked to predict"
                 yield reader.seen("probing", WARNING, "imported or not", part, message)
-

@@ -84,7 +84,7 @@ _RECORD = re.compile(
     r"|\bkept\b.{0,40}\bincumbent\b|\ball (?:checks|verifiers|tests) (?:passed|ok|green)\b"
 )
 _CONFUSABLE_GREEK = frozenset("οντικυρχϲΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
-_TOLERATED = frozenset("ΒΗΝΡΤνρτικυχ")  # noqa: RUF001 - written in formulas
+_TOLERATED = frozenset("ΒΗΝΡΤνρτικυχ")
 
 
 def rules(reader: Reader) -> Iterator[Seen]:
@@ -159,7 +159,9 @@ def _tokens(reader: Reader) -> Iterator[Seen]:
             first = token.start[0] if not block else first
             last = token.start[0]
             block.append(token.string.lstrip("#").strip())
-        elif block and (token is None or token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)):
+        elif block and (
+            token is None or token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        ):
             if token is None or token.start[0] > last:
                 yield from _comment(reader, block, first)
                 block = []
@@ -212,8 +214,14 @@ def _prints(reader: Reader) -> Iterator[Seen]:
                 message = "prints into a file"
                 yield reader.seen("printed", NOTICE, "print to file", node, message)
     for name, node in reader.mentions:
-        if name.removesuffix("()") in ("sys.stdout.close", "sys.stderr.close", "sys.stdout.detach", "sys.stderr.detach",
-                                       "sys.stdout.truncate", "sys.stdout.seek"):
+        if name.removesuffix("()") in (
+            "sys.stdout.close",
+            "sys.stderr.close",
+            "sys.stdout.detach",
+            "sys.stderr.detach",
+            "sys.stdout.truncate",
+            "sys.stdout.seek",
+        ):
             yield reader.seen("streams", WARNING, name.removesuffix("()"), node, f"closes or alters a stream ({name})")
 
 
@@ -246,7 +254,11 @@ def _floods(reader: Reader, node: ast.Call, size: int) -> Iterator[Seen]:
     large = size > _LONGEST
     for argument in node.args:
         for part in ast.walk(argument):
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) and (reader.fold.text(part.left) or reader.fold.text(part.right)):
+            if (
+                isinstance(part, ast.BinOp)
+                and isinstance(part.op, ast.Mult)
+                and (reader.fold.text(part.left) or reader.fold.text(part.right))
+            ):
                 counts = [*reader.fold.numbers(part.left), *reader.fold.numbers(part.right)]
                 large = large or any(count > _LONGEST for count in counts)
     inner: ast.AST = node
