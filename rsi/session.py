@@ -29,7 +29,7 @@ from rsi.evidence import Secret
 from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
-from rsi.preflight import require_modules, require_room
+from rsi.preflight import require_modules, require_room, require_side_by_side
 from rsi.preparation import PreparedData, prepare, read_source
 from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
@@ -92,6 +92,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         parts.require_usable(task, configuration.budget)
         description = parts.sandbox.describe()
         require_room(task, description)
+        require_side_by_side(task, description, configuration.parallel)
         require_modules(task, parts.sandbox)
         if configuration.trace:
             _require_trace(parts.sandbox)
@@ -155,6 +156,7 @@ def resume(
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
+        require_side_by_side(task, description, configuration.parallel, resumed=True)
         if configuration.trace:
             _require_trace(parts.sandbox)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)

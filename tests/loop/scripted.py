@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 
-from rsi.execution import Job, Outcome, Watch
+from rsi.execution import MIB, Job, Outcome, SandboxDescription, Watch
 from rsi.protocols import Exhausted
 from rsi.records import Brief, Discard, Edit, EditFormat, Keep, Measure, Proposal, Propose, Provenance
 from rsi.testing.fake_sandbox import FakeSandbox
@@ -79,6 +80,15 @@ class Uneven(FakeSandbox):
         told = f"{self.salt} {job.purpose} {job.environment.get('RSI_SEED')} {job.inputs.get('code/train.py')!r}"
         time.sleep(hashlib.sha256(told.encode()).digest()[0] / 255 * 0.05)
         return super().run(job, watch)
+
+
+class Cramped(FakeSandbox):
+    """The fake sandbox on a machine with as much memory as the test says."""
+
+    def describe(self) -> SandboxDescription:
+        """With the memory of FAKE_MIB."""
+        memory = int(os.environ["FAKE_MIB"]) * MIB
+        return super().describe().model_copy(update={"machine_memory_bytes": memory})
 
 
 class Careful:
