@@ -137,6 +137,7 @@ class Loop:
         while True:
             if self._stop.is_set():
                 raise Pause("interrupted by the user", 130)
+            self._heed_the_gap()
             step = next_step(self.state, self.lanes.holds, free=self.lanes.free, ended=bool(self._ended))
             if step is not None:
                 self._do(step)
@@ -342,11 +343,14 @@ class Loop:
         trials = [self.state.trials[trial] for trial in ended]
         if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        halt = audits.halt(self.state) if any(trial.started.role == "audit" for trial in trials) else None
-        if halt is not None:
-            raise Pause(halt, 1)
         if wrong := self._patience.heed(trials, self.lanes.names):
             raise Pause(wrong, 3)
+
+    def _heed_the_gap(self) -> None:
+        """Halt where dev is too far ahead of the holdout; once told, resuming is the user's word to go on."""
+        halt = audits.halt(self.state)
+        if halt is not None and halt not in self.state.paused_for:
+            raise Pause(halt, 1)
 
     def _execute(self, name: str, job: Job) -> Outcome:
         return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)

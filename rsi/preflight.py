@@ -48,8 +48,8 @@ def require_side_by_side(task: Task, description: SandboxDescription, parallel: 
         return
     most = f"--parallel {machine // each}" + (" or less" if machine // each > 1 else "")
     raise UsageError(
-        f"{parallel} trials of {task.spec.name} side by side may take {parallel} times {each / MIB:.0f} MiB of memory, and "
-        f"this machine has {machine / MIB:.0f} MiB; "
+        f"{parallel} trials of {task.spec.name} side by side may take {parallel} times {each / MIB:.0f} MiB of memory, "
+        f"and this machine has {machine / MIB:.0f} MiB; "
         + (f"resume on a larger machine, or start a new run with {most}." if resumed else f"set {most}.")
     )
 

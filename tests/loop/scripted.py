@@ -91,6 +91,18 @@ class Cramped(FakeSandbox):
         return super().describe().model_copy(update={"machine_memory_bytes": memory})
 
 
+class Fitting(FakeSandbox):
+    """The fake sandbox with a holdout of its own truth: what is learned about dev makes it worse there."""
+
+    def describe(self) -> SandboxDescription:
+        """As another image: what it prepares is another's data in the cache."""
+        return super().describe().model_copy(update={"image_digest": "fitting"})
+
+    def _prepared(self) -> dict[str, bytes]:
+        holdout = FakeSandbox(target=40.0)._prepared()
+        return super()._prepared() | {path: data for path, data in holdout.items() if path.startswith("holdout/")}
+
+
 class Careful:
     """A policy that wants two trials of each side before it decides, as statistical policies do."""
 
