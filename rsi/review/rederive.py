@@ -106,8 +106,9 @@ class Rederivation:
     def _built(self, group: plugins.Group, component: Component) -> tuple[Any, str]:
         if ".py:" in component.name and not self.trust_paths:
             return None, (
-                f"the run names {component.name!r}, a program outside this distribution, which is not loaded unasked; "
-                "without it nothing that it decided can be derived again"
+                f"the run names {component.name!r}, a program outside this distribution, which is not loaded unasked, "
+                "and without it nothing that it decided can be derived again; if you trust that file, say so with "
+                "--trust-plugins"
             )
         return plugins.load(group, component.name)(**component.options), ""
 
