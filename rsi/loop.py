@@ -271,7 +271,7 @@ class Loop:
             return
         number = experiment.proposed.experiment
         if number == 0:
-            self._require_objective()
+            self._require_measured()
         ruled = kept_by_rule(experiment)
         if ruled:
             self._close(experiment, ExperimentStatus.KEPT, ruled)
@@ -290,7 +290,8 @@ class Loop:
         else:
             self._close(experiment, ExperimentStatus.UNDECIDED, "the trials that the policy asked for gave no score")
 
-    def _require_objective(self) -> None:
+    def _require_measured(self) -> None:
+        """Neither an objective nor a guard that nobody measures decides anything."""
         measured = self.state.observations(0)[0].measurements
         metric = self.state.run.objective.metric
         if metric not in measured:
@@ -299,6 +300,13 @@ class Loop:
                 f"{metric}; mend objective.metric in task.toml and start a new run",
                 2,
             )
+        for guard in self.state.run.objective.guards:
+            if guard.metric not in measured:
+                raise Pause(
+                    f"the verifier {self.trials.verifier.name} measures {', '.join(measured)}, not the guard's "
+                    f"{guard.metric}; mend [[objective.guards]] in task.toml and start a new run",
+                    2,
+                )
 
     def _start(self, step: schedule.Starting) -> str:
         """Write down that a trial begins, and with which seed; returns its name."""

@@ -224,7 +224,8 @@ class Rederivation:
             yield from self._same_diff(body, self._code(parents[0]), code)
 
     def _checked(self, state: RunState, entry: ExperimentState) -> CheckedEdit | Refusal:
-        assert self._task is not None
+        if self._task is None:
+            raise IntegrityError("the frozen task could not be read, so its code cannot be compared")
         if entry.proposed.edit is None:
             return inspect_code(self._task.code)
         edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))

@@ -130,6 +130,16 @@ def test_the_larger_of_training_and_prediction_counts_and_one_at_a_time_is_the_t
     require_side_by_side(changed, SandboxDescription(name="x", isolates=True), 64)
 
 
+def test_a_guard_that_nobody_measures_stops_the_run_at_its_baseline(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "30")
+    with (tmp_path / "task" / "task.toml").open("a") as toml:
+        toml.write('\n[[objective.guards]]\nmetric = "memry"\nmargin = 0.1\ndirection = "minimize"\n')
+    code, record = run(tmp_path, config)
+    assert code == 2
+    assert "measures val_loss, not the guard's memry; mend [[objective.guards]]" in record.state.paused.reason
+    assert set(record.state.experiments) == {0}
+
+
 # --- imports ----------------------------------------------------------------------------------------------------------
 
 
