@@ -33,10 +33,8 @@ def require_drawable(path: Path) -> None:
     """UsageError or EnvironmentFault where no picture could be written there: told before hours of simulating."""
     if path.suffix not in FORMATS:
         raise UsageError(f"--picture {path} ends in no format that is drawn; end it in {', '.join(FORMATS)}.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--picture {path} is no file in a folder that is there; make its folder, or name another.")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise EnvironmentFault(f"--picture {path} cannot be written; name a place that you may write to.")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise EnvironmentFault(f"--picture {path} cannot be written; name a file in a folder that you may write to.")
 
 
 def draw(results: Results, path: Path) -> None:

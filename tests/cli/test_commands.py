@@ -62,7 +62,7 @@ def rsi(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["simulate", "--noise", ","], 2, "--noise names no number"),
         (["simulate", "--noise", "nan"], 2, "--noise takes numbers"),
         (["simulate", "--picture", "x.docx"], 2, "end it in .png, .svg, .pdf"),
-        (["simulate", "--picture", "nowhere/x.png"], 2, "no file in a folder that is there"),
+        (["simulate", "--picture", "nowhere/x.png"], 3, "cannot be written"),
         (["image", "remove", "debian"], 2, "not an image of this project"),
         (["attribute", "nothing"], 2, "no run"),
     ],
