@@ -116,7 +116,7 @@ def _settings(reader: Reader) -> Iterator[Seen]:
                 yield reader.seen("environment", severity, f"read {text}", node, message)
 
 
-def _accesses(reader: Reader, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
+def _accesses(reader: Reader, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:  # noqa: PLR0912 - a case a form
     """(read, write or look; the path) of what a call does to files."""
     for call in reader.names.called(node):
         first = call.argument(0) or call.keyword("file") or call.keyword("path") or call.keyword("filename")
@@ -228,7 +228,7 @@ def _leading_out(reader: Reader, node: ast.expr) -> Iterator[Seen]:
     if isinstance(node, ast.Subscript) and not (isinstance(node.value, ast.Attribute) and node.value.attr == "parents"):
         return
     outer = reader.module.parent_of.get(node)
-    if isinstance(outer, (ast.BinOp, ast.Attribute)):
+    if isinstance(outer, ast.BinOp) or (isinstance(outer, ast.Attribute) and outer.attr in ("parent", "parents")):
         return
     for place in places(reader, node):
         if place.depth < 0 and place.root != "absolute":

@@ -125,7 +125,7 @@ class Folder:
         """Those of its constants that are numbers."""
         return [value for value in self.fold(node) if isinstance(value, (int, float)) and not isinstance(value, bool)]
 
-    def text(self, node: ast.AST | None, depth: int = 0) -> str:
+    def text(self, node: ast.AST | None, depth: int = 0) -> str:  # noqa: PLR0911 - one return a form
         """The text with a hole for each part that is not known; empty where it is no text at all."""
         if node is None or depth > MOST_DEPTH:
             return ""
@@ -222,7 +222,7 @@ class Folder:
         for value, key in product(inner(node.value), inner(node.slice)):
             yield value[key]
 
-    def _call(
+    def _call(  # noqa: PLR0912 - a case a function
         self, node: ast.Call, inner: Callable[[ast.AST | None], list[Any]], env: Environment, depth: int
     ) -> Iterator[Any]:
         names = {name.removeprefix("builtins.") for name in self.written(node.func)}

@@ -1,7 +1,8 @@
 """What an expression stands for, as dotted names: `t.sleep` after `import time as t` is `time.sleep`.
 
-What the file itself defines begins with a dot (`.train`, `.GPT.forward`); a call's result ends in `()`, an item in `[]`;
-`?` is an attribute whose name is computed. An expression may stand for several things; nothing known is the empty set.
+What the file itself defines begins with a dot (`.train`, `.GPT.forward`); a call's result ends in `()`, an item in
+`[]`; `?` is an attribute whose name is computed. An expression may stand for several things; nothing known is the
+empty set.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ class Names:
         self.folder.written = self.of
         self._known: dict[ast.AST, frozenset[str]] = {}
         self._open: set[ast.AST] = set()
-        self._defined = {
+        self._defined: dict[ast.AST, str] = {
             node: self._path(node) for node in module.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))
         }
-        self.own = {path: node for node, path in self._defined.items()}
+        self.own: dict[str, ast.AST] = {path: node for node, path in self._defined.items()}
 
     def of(self, node: ast.AST | None) -> frozenset[str]:
         """What it may stand for."""
@@ -251,7 +252,7 @@ class Names:
             return
         yield canonical(f"{name}.{attribute}")
 
-    def _subscript(self, base: ast.AST, index: ast.AST) -> Iterator[str]:
+    def _subscript(self, base: ast.AST, index: ast.AST) -> Iterator[str]:  # noqa: PLR0912 - a case a kind of holder
         keys = self.folder.fold(index)
         for origin in self.origins(base):
             if isinstance(origin, ast.Dict):
@@ -304,7 +305,7 @@ class Names:
         if "operator.itemgetter" in makers:
             yield from self._subscript(node.args[0], maker.args[0])
 
-    def _result(self, call: Called) -> Iterator[str]:
+    def _result(self, call: Called) -> Iterator[str]:  # noqa: PLR0912 - a case a function
         first, second = call.argument(0), call.argument(1)
         short = call.name.removeprefix("builtins.")
         if short == "getattr" or short in _OBJECT_READS or call.name.endswith(".__getattribute__"):

@@ -162,7 +162,4 @@ def _mentions_none(function: Function, answer: ast.expr, reader: Reader) -> bool
         return False
     if reader.fold.fold(answer):
         return True
-    for source in reader.sources(answer):
-        if isinstance(source, ast.Name) and source.id in names:
-            return False
-    return True
+    return not any(isinstance(source, ast.Name) and source.id in names for source in reader.sources(answer))

@@ -79,7 +79,7 @@ def _settings_read(reader: Reader) -> Iterator[Seen]:
                     yield reader.seen(rule, WARNING, f"{setting} anew", value, message)
 
 
-def _is(reader: Reader, node: ast.AST | None, setting: str, depth: int = 0) -> bool:
+def _is(reader: Reader, node: ast.AST | None, setting: str, depth: int = 0) -> bool:  # noqa: PLR0911 - one return a form
     """Whether an expression is the setting itself, converted or under another name."""
     if node is None or depth > 8:
         return False
@@ -131,17 +131,17 @@ def _is_steps(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
 
 def _extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]]:
     """Every loop that trains, with the expressions that say how long."""
-    found = []
+    found: list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]] = []
     for node in reader.module.nodes:
         if isinstance(node, _LOOPS) and reader.trains(node):
-            tells: list[ast.AST] = [node.test if isinstance(node, ast.While) else node.iter]
-            for part in ast.walk(node):
-                if isinstance(part, ast.If) and any(
-                    isinstance(s, (ast.Break, ast.Return, ast.Raise)) for s in ast.walk(part)
-                ):
-                    tells.append(part.test)
-            found.append((node, tells))
+            first = node.test if isinstance(node, ast.While) else node.iter
+            breaks = [part.test for part in ast.walk(node) if isinstance(part, ast.If) and _leaves(part)]
+            found.append((node, [first, *breaks]))
     return found
+
+
+def _leaves(test: ast.If) -> bool:
+    return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(test))
 
 
 def _lengths(reader: Reader) -> Iterator[Seen]:
@@ -181,7 +181,11 @@ def _shared(reader: Reader, iterated: ast.AST) -> bool:
     names = {part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)} - {"range"}
     numbers = {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)}
     for node in reader.module.nodes:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, _SHARES) and reader.fold.numbers(node):
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, _SHARES)
+            and (reader.fold.numbers(node) or _is_steps(reader, node))
+        ):
             for divisor in ast.walk(node.right):
                 if isinstance(divisor, ast.Name) and (
                     divisor.id in names or set(reader.fold.numbers(divisor)) & numbers
@@ -196,10 +200,9 @@ def _several_times(reader: Reader, iterated: ast.AST) -> bool:
     """Whether what is iterated strings several rounds of the budget together."""
     for part in reader.sources(iterated):
         if isinstance(part, COMPREHENSIONS) and len(part.generators) > 1:
-            further = [generator.iter for generator in part.generators if not _follows_budget(reader, generator.iter)]
-            if any(_follows_budget(reader, generator.iter) for generator in part.generators) and any(
-                not _shared(reader, each) for each in further
-            ):
+            lasting = [generator.iter for generator in part.generators if _follows_budget(reader, generator.iter)]
+            further = [generator.iter for generator in part.generators if generator.iter not in lasting]
+            if lasting and any(not _shared(reader, each) for each in further):
                 return True
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
             sides = ((part.left, part.right), (part.right, part.left))
@@ -273,6 +276,10 @@ def _is_module_level(reader: Reader, node: ast.AST) -> bool:
 
 
 def _grows(reader: Reader, sign: ast.operator, other: ast.AST) -> bool:
+    if isinstance(other, ast.Name):
+        bound = reader.module.lookup(other.id, reader.module.scope_of.get(other, reader.module.scope))
+        if any(binding.kind == "item" for binding in bound):
+            return False  # the place within a round, not how many there are
     numbers = reader.fold.numbers(other)
     match sign:
         case ast.Mult():
