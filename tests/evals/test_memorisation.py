@@ -19,7 +19,7 @@ from rsi.evidence import Evidence, HeldOut, Inspection, Material
 from rsi.records import Rejected, Scored, Severity, VerifierError
 from rsi.testing.verifier_conformance import training_execution
 
-WORDS = ["the", "loop", "of", "a", "proposal", "holds", "each", "verdict", "and", "its", "record", "while", "others", "wait", "for", "time", "to", "be", "given", "back"]
+WORDS = "the loop of a proposal holds each verdict and its record while others wait for time to go back".split()
 
 
 def prose(seed: int, size: int) -> bytes:
@@ -173,7 +173,7 @@ def test_held_out_examples_and_labels_reject(read, literal):
 HONEST_TABLES = {
     "positions": [[round(math.sin(t / 10000 ** (d / 16)), 4) for d in range(16)] for t in range(128)],
     "byte-classes": [0 if b < 32 else 1 if b < 65 else 2 if b < 91 else 3 for b in range(256)],
-    "hadamard": [[1 - 2 * (bin(i & j).count("1") % 2) for j in range(64)] for i in range(64)],
+    "hadamard": [[1 - 2 * ((i & j).bit_count() % 2) for j in range(64)] for i in range(64)],
     "schedule": [round(1e-3 * 0.5 * (1 + math.cos(math.pi * s / 500)), 7) for s in range(500)],
     "permutation": [i * 77 % 256 for i in range(256)],
     "words": WORDS * 8,
