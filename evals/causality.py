@@ -18,13 +18,16 @@ from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierEr
 
 WINDOWS = "windows"
 CAUSALITY = "causality"
+EVEN = "causality-even"
+"""After cuts drawn by gain, of another process, cuts drawn evenly: a peek that shows no gain has nowhere to hide."""
 
 
 class Causality:
     """Asks a fresh process about windows whose continuation was replaced; the answers must not have changed.
 
     Args:
-        cuts: how many positions are asked about again, each in another window.
+        cuts: how many positions are asked about again, each in another window, drawn by gain.
+        even_cuts: how many more of another fresh process, drawn evenly; 0 for none.
         tolerance: by how many nats a log-probability may change when only later bytes change. Rounding of honest
             float32 models stays below 0.00001 (`docs/prediction-protocol.md`); a peek worth 0.02 bits per
             byte, spread evenly, moves every one by 0.014.
@@ -34,25 +37,25 @@ class Causality:
     grounded = True
     beside = True
 
-    def __init__(self, cuts: int = 192, tolerance: float = 0.001) -> None:
-        self.cuts = cuts
+    def __init__(self, cuts: int = 192, tolerance: float = 0.001, even_cuts: int = 192) -> None:
+        self.cuts = {CAUSALITY: cuts, EVEN: even_cuts} if even_cuts else {CAUSALITY: cuts}
         self.tolerance = tolerance
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """Before a keep: windows with replaced continuations, once the windows as they are have been answered."""
         scores = evidence.scores(WINDOWS)
-        asked = evidence.scores(CAUSALITY) is not None
-        if evidence.purpose == "screen" or scores is None or not scores["finite"] or asked:
+        name = next((name for name in self.cuts if evidence.scores(name) is None), None)
+        if evidence.purpose == "screen" or scores is None or not scores["finite"] or name is None:
             return None
         if evidence.held_out is None:
             raise ValueError("a challenge is made from held-out data; pass it in the evidence")
         windows = evidence.held_out.inputs["windows"]
-        generator = secret.derive(CAUSALITY).generator()
-        reference = evidence.reference["loss"] if evidence.reference else None
-        cuts = places.draw_cuts(places.weights(scores["loss"], reference), self.cuts, generator)
+        generator = secret.derive(name).generator()
+        reference = evidence.reference["loss"] if evidence.reference and name == CAUSALITY else None
+        cuts = places.draw_cuts(places.weights(scores["loss"], reference), self.cuts[name], generator)
         rows = places.replaced(windows, cuts, generator)
         return Challenge(
-            name=CAUSALITY,
+            name=name,
             inputs={"windows": rows},
             answer_shape=(*rows.shape, VOCABULARY),
             context={"cuts": cuts},
@@ -76,21 +79,27 @@ class Causality:
         """Rejected for what looked ahead; scored, without a measurement, where every answer held."""
         if evidence.purpose == "screen":
             return Scored(measurements=())
-        scores = evidence.scores(CAUSALITY)
-        if scores is None:
-            return VerifierError(message=f"The challenge {CAUSALITY!r} was not answered, so nothing can be said.")
+        held: tuple[Finding, ...] = ()
+        for name in self.cuts:
+            scores = evidence.scores(name)
+            if scores is None:
+                return VerifierError(message=f"The challenge {name!r} was not answered, so nothing can be said.")
+            verdict = self._compare(name, scores)
+            if not isinstance(verdict, Scored):
+                return verdict
+            held += verdict.findings
+        return Scored(measurements=(), findings=held)
+
+    def _compare(self, name: str, scores: Arrays) -> Verdict:
+        """The verdict on a round of cuts, from both rows as they are kept."""
         if not scores["finite"]:
             reason = "the predictions hold NaN or infinite numbers"
-            finding = Finding(severity=Severity.WARNING, code="non-finite", message=reason, pointer=CAUSALITY)
+            finding = Finding(severity=Severity.WARNING, code="non-finite", message=reason, pointer=name)
             return Rejected(reason=reason, findings=(finding,))
-        return self._compare(scores)
-
-    def _compare(self, scores: Arrays) -> Verdict:
-        """The verdict on the cuts, from both rows as they are kept."""
         apart = places.differences(scores["sealed"], scores["answered"])
         worst = int(apart.argmax())
         window, position = (int(number) for number in scores["cuts"][worst])
-        pointer = f"{CAUSALITY}:{worst}"
+        pointer = f"{name}:{worst}"
         if apart[worst] <= self.tolerance:
             message = f"predictions at {len(apart)} cuts held; the largest change was {apart[worst]:.2g} nats"
             held = Finding(severity=Severity.INFO, code="causal", message=message, pointer=pointer)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evals.causality import CAUSALITY, WINDOWS, Causality
+from evals.causality import WINDOWS, Causality
 from evals.likelihood import CLIP_BITS, VOCABULARY, all_finite, clipped_losses, standard_error
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Measurement, Rejected, Scored, Severity, Verdict, VerifierError
@@ -20,20 +20,24 @@ class LanguageModel:
 
     Args:
         metric: what the measurement is called.
-        cuts: how many positions the causality challenge asks about again, each in another window.
-        tolerance: by how many nats a log-probability may change when only later bytes change.
-        causality: whether that challenge is part of this verifier. Without it a number is worth nothing, because what
-            a model sees holds what it is asked: only for the red team, which shows just that.
+        cuts, tolerance, even_cuts: of the causality challenges, `evals.causality`.
+        causality: whether they are part of this verifier. Without them a number is worth nothing, because what a model
+            sees holds what it is asked: only for the red team, which shows just that.
     """
 
     name = "language-model"
     grounded = True
 
     def __init__(
-        self, metric: str = "val_bpb", cuts: int = 192, tolerance: float = 0.001, causality: bool = True
+        self,
+        metric: str = "val_bpb",
+        cuts: int = 192,
+        tolerance: float = 0.001,
+        even_cuts: int = 192,
+        causality: bool = True,
     ) -> None:
         self.metric = metric
-        self.causality = Causality(cuts, tolerance) if causality else None
+        self.causality = Causality(cuts, tolerance, even_cuts) if causality else None
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """First all windows; before a keep, windows with replaced continuations."""
@@ -51,7 +55,7 @@ class LanguageModel:
 
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
         """`loss` (N, T) in bits for the windows; for the cuts, both rows of log-probabilities and their distance."""
-        if challenge.name == CAUSALITY and self.causality is not None:
+        if challenge.name != WINDOWS and self.causality is not None:
             return self.causality.score(challenge, answer, sealed)
         finite, targets = all_finite(answer), challenge.context["next"]
         losses = clipped_losses(answer, targets) / math.log(2) if finite else np.full(targets.shape, CLIP_BITS)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from stand_in_models import english
 
 from evals import cuts as cuts_module
+from evals.causality import CAUSALITY, EVEN
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS
 from rsi.evidence import Secret
@@ -89,22 +90,46 @@ def peek(losses, share: float, seed: int):
     return losses - moved, moved
 
 
-def share_found(share: float, change: float, tolerance: float) -> float:
-    """How many of `SEEDS` simulated peeks have at least one cut at which the prediction moves too far."""
-    cuts, found = LanguageModel().causality.cuts, 0
-    incumbent, candidate = honest_losses(int(share * 1e6), change)
-    losses, moved = peek(candidate, share, 0)
-    weights = cuts_module.weights(losses, incumbent)
+def repair(candidate, incumbent, share: float):
+    """A peek that shows no gain: only where the incumbent is better, and no further than its level."""
+    room = np.maximum(candidate - incumbent, 0.0)
+    order = np.argsort(-room, axis=None)[: max(1, int(share * room.size))]
+    moved = np.zeros_like(room)
+    moved.flat[order] = room.flat[order]
+    moved[:, -1] = 0.0
+    return candidate - moved, moved
+
+
+def share_found(losses, incumbent, moved) -> float:
+    """In how many of `SEEDS` simulated runs at least one cut lies where the prediction moves too far."""
+    verifier, found = LanguageModel().causality, 0
+    rounds = {CAUSALITY: cuts_module.weights(losses, incumbent), EVEN: cuts_module.weights(losses, None)}
     for seed in range(SEEDS):
-        drawn = cuts_module.draw_cuts(weights, cuts, generator(seed))
-        found += bool((moved[drawn[:, 0], drawn[:, 1]] * np.log(2) > tolerance).any())
+        secret = Secret(key=f"{seed:064x}")
+        for name, weights in rounds.items():
+            drawn = cuts_module.draw_cuts(weights, verifier.cuts[name], secret.derive(name).generator())
+            if (moved[drawn[:, 0], drawn[:, 1]] * np.log(2) > verifier.tolerance).any():
+                found += 1
+                break
     return found / SEEDS
 
 
+@pytest.mark.parametrize("jump", [0.0, 0.7])
 @pytest.mark.parametrize("change", [0.1, 0.2])
 @pytest.mark.parametrize("share", [0.0017, 0.003, 0.01, 0.03, 0.1, 1.0])
-def test_a_peek_worth_two_hundredths_of_a_bit_is_found(share, change):
-    assert share_found(share, change, LanguageModel().causality.tolerance) >= 0.99
+def test_a_peek_worth_two_hundredths_of_a_bit_is_found(share, change, jump):
+    incumbent, candidate = honest_losses(int(share * 1e6), change)
+    losses, moved = peek(candidate, share, 0)
+    assert share_found(losses, incumbent + jump * incumbent / incumbent.mean(), moved) >= 0.99
+
+
+@pytest.mark.parametrize("change", [0.2, 0.4])
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.3])
+def test_a_peek_that_shows_no_gain_is_found(share, change):
+    incumbent, candidate = honest_losses(int(share * 1e6), change)
+    losses, moved = repair(candidate, incumbent, share)
+    assert moved.mean() >= WORTH
+    assert share_found(losses, incumbent, moved) >= 0.99
 
 
 def test_even_cuts_would_miss_a_concentrated_peek():

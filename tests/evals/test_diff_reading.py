@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading_cases import CODE, HONEST, IN_PREDICT, IN_TRAINING, SWAPPED, edited
+from edited_tasks import CODE, HONEST, IN_PREDICT, IN_TRAINING, SWAPPED, edited
 
 from evals.diff_reading import MOST_FINDINGS, DiffReading
 from evals.reading import child

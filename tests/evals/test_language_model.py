@@ -31,7 +31,11 @@ def test_the_standard_error_is_over_windows():
 
 def test_causality_is_asked_before_a_keep_only():
     assert [challenge.name for challenge in question(CASE, honest, "screen")[1]] == ["windows"]
-    assert [challenge.name for challenge in question(CASE, honest, "keep")[1]] == ["windows", "causality"]
+    assert [challenge.name for challenge in question(CASE, honest, "keep")[1]] == [
+        "windows",
+        "causality",
+        "causality-even",
+    ]
 
 
 def test_a_screened_trial_is_asked_the_rest_when_it_is_about_to_be_kept():
@@ -51,7 +55,7 @@ def test_cuts_depend_on_the_secret():
 def test_rounding_of_another_batch_size_passes():
     verdict = verdict_on(honest)
     assert isinstance(verdict, Scored)
-    assert [finding.code for finding in verdict.findings] == ["causal"]
+    assert [finding.code for finding in verdict.findings] == ["causal", "causal"]
 
 
 @pytest.mark.parametrize("boost", [0.01, 0.1, 1.0, 20.0])

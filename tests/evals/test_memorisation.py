@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading_cases import CODE
+from edited_tasks import CODE
 
 from evals.memorisation import Memorisation
 from evals.memory import literals, runs
