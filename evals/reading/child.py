@@ -29,7 +29,7 @@ def read(argument: dict[str, Any]) -> dict[str, Any]:
     known: Counter[tuple[str, str, str]] = Counter()
     for _, seen in _all(parent):
         known[_key(seen)] += 1
-    found = sorted(_all(code), key=lambda entry: (entry[0], entry[1].line) not in added)
+    found = sorted(_all(code), key=lambda entry: ((entry[0], entry[1].line) not in added, entry[0], *_place(entry[1])))
     counts = Counter(_key(seen) for _, seen in found)
     new: list[dict[str, Any]] = []
     for path, seen in found:
@@ -40,6 +40,11 @@ def read(argument: dict[str, Any]) -> dict[str, Any]:
             counts[key] = 0
     new += _seeds(code, parent)
     return {"new": new[:MOST_TOLD], "left_out": max(0, len(new) - MOST_TOLD)}
+
+
+def _place(seen: Seen) -> tuple[int, str, str, str, str]:
+    """In which order things are told, the same in every process."""
+    return seen.line, seen.rule, seen.severity, seen.subject, seen.message
 
 
 def _key(seen: Seen) -> tuple[str, str, str]:
@@ -78,10 +83,10 @@ def observations(path: str, text: str) -> list[Seen]:
 
 
 def _observed(reader: Reader) -> list[Seen]:
+    every = sorted((seen for family in _FAMILIES for seen in family.rules(reader)), key=_place)
     unique: dict[tuple[str, str, str, int], Seen] = {}
-    for family in _FAMILIES:
-        for seen in family.rules(reader):
-            unique.setdefault((*_key(seen), seen.line), seen)
+    for seen in every:
+        unique.setdefault((*_key(seen), seen.line), seen)
     return list(unique.values())
 
 

@@ -236,7 +236,7 @@ class Folder:
             origin = node.args[0]
             for items in inner(node.args[1]):
                 if mapped:
-                    yield [_FUNCTIONS[next(iter(mapped))](item) for item in items]
+                    yield [_FUNCTIONS[min(mapped)](item) for item in items]
                 elif isinstance(origin, ast.Lambda) and len(origin.args.args) == 1:
                     name = origin.args.args[0].arg
                     results = [self.fold(origin.body, {**env, name: item}, depth) for item in items[:MOST_ITEMS]]
@@ -244,7 +244,7 @@ class Folder:
                         yield [result[0] for result in results]
             return
         arguments = list(islice(product(*(inner(argument) for argument in node.args)), MOST_VALUES))
-        for name in names & _FUNCTIONS.keys():
+        for name in sorted(names & _FUNCTIONS.keys()):
             for given in arguments:
                 if name in ("bytes", "bytearray") and given and isinstance(given[0], int):
                     return

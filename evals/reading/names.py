@@ -47,6 +47,13 @@ _ITEM_METHODS = {"get", "pop", "setdefault", "__getitem__"}
 _OBJECT_READS = {"object.__getattribute__", "type.__getattribute__"}
 
 
+class NameSet(frozenset[str]):
+    """Names in the order of the alphabet: what is read must not depend on the hashes of one process."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__()))
+
+
 @dataclass(frozen=True)
 class Called:
     """One call as it takes effect: `partial`, `methodcaller` and literal stars undone."""
@@ -72,20 +79,20 @@ class Names:
         self.module = module
         self.folder = Folder(module)
         self.folder.written = self.of
-        self._known: dict[ast.AST, frozenset[str]] = {}
+        self._known: dict[ast.AST, NameSet] = {}
         self._open: set[ast.AST] = set()
         self._defined: dict[ast.AST, str] = {
             node: self._path(node) for node in module.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))
         }
         self.own: dict[str, ast.AST] = {path: node for node, path in self._defined.items()}
 
-    def of(self, node: ast.AST | None) -> frozenset[str]:
+    def of(self, node: ast.AST | None) -> NameSet:
         """What it may stand for."""
         if node is None or node in self._open:
-            return frozenset()
+            return NameSet()
         if node not in self._known:
             self._open.add(node)
-            found = frozenset(sorted(self._of(node))[:MOST_NAMES])
+            found = NameSet(sorted(set(self._of(node)))[:MOST_NAMES])
             self._open.discard(node)
             if self._open:
                 # Part of a circle may be missing here; only what was asked for first is sure to be whole.

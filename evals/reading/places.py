@@ -160,7 +160,7 @@ def _elements(node: ast.AST) -> list[ast.expr]:
 
 def _of_call(reader: Reader, node: ast.Call, depth: int) -> list[Place]:  # noqa: PLR0911 - one return a form
     names = reader.names.of(node.func)
-    for name in names & _ELSEWHERE.keys():
+    for name in sorted(names & _ELSEWHERE.keys()):
         return [Place(_ELSEWHERE[name])]
     if names & (_PATH_CLASSES | {"os.path.join"}) and node.args:
         found = places(reader, node.args[0], depth)

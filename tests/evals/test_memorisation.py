@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from edited_tasks import CODE
+from reading_cases import CODE
 
 from evals.memorisation import Memorisation
 from evals.memory import literals, runs
@@ -19,7 +19,22 @@ from rsi.evidence import Evidence, HeldOut, Inspection, Material
 from rsi.records import Rejected, Scored, Severity, VerifierError
 from rsi.testing.verifier_conformance import training_execution
 
-WORDS = "the loop of a proposal holds each verdict and its record while others wait for time to go back".split()
+WORDS = [
+    "the",
+    "loop",
+    "of",
+    "a",
+    "proposal",
+    "holds",
+    "each",
+    "verdict",
+    "record",
+    "while",
+    "others",
+    "wait",
+    "given",
+    "back",
+]
 
 
 def prose(seed: int, size: int) -> bytes:
