@@ -7,6 +7,8 @@ import base64
 import binascii
 import codecs
 import operator
+import posixpath
+import string
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice, product
@@ -60,6 +62,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "round": round,
     "sum": sum,
+    "max": max,
+    "min": min,
     "range": lambda *given: list(islice(range(*given), MOST_ITEMS)),
     "enumerate": lambda *given: list(enumerate(*given)),
     "zip": lambda *given: list(zip(*given, strict=False)),
@@ -77,8 +81,19 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "binascii.a2b_base64": binascii.a2b_base64,
     "codecs.decode": codecs.decode,
     "codecs.encode": codecs.encode,
+    "os.path.join": posixpath.join,
     "zlib.decompress": lambda data: zlib.decompressobj().decompress(data, MOST_CHARACTERS),
 }
+_CONSTANTS = {
+    "os.sep": "/",
+    "os.path.sep": "/",
+    "os.pardir": "..",
+    "os.path.pardir": "..",
+    "os.curdir": ".",
+    "os.path.curdir": ".",
+    "os.linesep": "\n",
+    "os.extsep": ".",
+} | {f"string.{name}": getattr(string, name) for name in ("ascii_letters", "ascii_lowercase", "digits", "printable")}
 _ENVIRONMENT_READS = {"os.environ.get", "os.getenv"}
 
 
@@ -149,7 +164,7 @@ class Folder:
 
     # --- the cases ----------------------------------------------------------------------------------------------
 
-    def _fold(self, node: ast.AST, env: Environment, depth: int) -> Iterator[Any]:  # noqa: PLR0912 - a case a form
+    def _fold(self, node: ast.AST, env: Environment, depth: int) -> Iterator[Any]:  # noqa: PLR0912, PLR0915 - a case a form
         def inner(part: ast.AST | None) -> list[Any]:
             return self.fold(part, env, depth)
 
@@ -167,6 +182,8 @@ class Folder:
                         elif binding.kind == "item":
                             for items in self.fold(binding.node, None, depth):
                                 yield from list(items)[:MOST_VALUES]
+            case ast.Attribute():
+                yield from (_CONSTANTS[name] for name in self.written(node) if name in _CONSTANTS)
             case ast.Tuple() | ast.List() | ast.Set():
                 # Nothing whose order depends on the hash of a string is made here.
                 for chosen in islice(product(*(inner(part) for part in node.elts)), MOST_VALUES):

@@ -309,6 +309,9 @@ class Names:
         if "operator.attrgetter" in makers:
             for path in self.folder.strings(maker.args[0]) or ["?"]:
                 yield from (canonical(f"{base}.{path}") for base in self.of(node.args[0]))
+        if "operator.methodcaller" in makers:
+            for method in self.folder.strings(maker.args[0]) or ["?"]:
+                yield from (canonical(f"{base}.{method}") for base in self.of(node.args[0]))
         if "operator.itemgetter" in makers:
             yield from self._subscript(node.args[0], maker.args[0])
 
@@ -402,6 +405,8 @@ def canonical(name: str) -> str:
         if held in _REACHABLE and held_by_module and (parts[0], held) not in _OWN_MEANING:
             parts = [held, *parts[index + 1 :]]
             break
+    if "__self__" in parts[1:]:
+        parts = parts[: max(1, parts.index("__self__") - 1)]  # a built-in function's is its module
     name = ".".join(parts)
     for old, new in _SAME.items():
         if name == old or name.startswith(f"{old}."):

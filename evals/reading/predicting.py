@@ -193,6 +193,9 @@ def _branches(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
             case ast.comprehension():
                 for test in node.ifs:
                     yield from _condition(reader, test, node)
+            case ast.Compare():
+                # An index, a factor or a mask decides as well as a branch does.
+                yield from _sized(reader, node)
             case _:
                 pass
 
@@ -208,12 +211,17 @@ def _condition(reader: Reader, test: ast.AST, node: ast.AST) -> Iterator[Seen]:
         message = "does something else where a sum or a mean over the inputs says so"
         yield reader.seen("fingerprint", WARNING, "statistic decides", node, message)
         return
-    for compare in (part for part in ast.walk(test) if isinstance(part, ast.Compare)):
-        sides = [compare.left, *compare.comparators]
-        if any(_size(reader, side) for side in sides):
-            severity = _weight(reader, compare, sides) if not isinstance(node, ast.While) else NOTICE
-            message = "does something else for batches of a certain size"
-            yield reader.seen("fingerprint", severity, "batch size", node, message)
+
+
+def _sized(reader: Reader, compare: ast.Compare) -> Iterator[Seen]:
+    sides = [compare.left, *compare.comparators]
+    if any(_size(reader, side) for side in sides):
+        endless = any(
+            isinstance(outer, ast.While) and compare in ast.walk(outer.test) for outer in reader.module.above(compare)
+        )
+        severity = NOTICE if endless else _weight(reader, compare, sides)
+        message = "does something else for batches of a certain size"
+        yield reader.seen("fingerprint", severity, "batch size", compare, message)
 
 
 def _weight(reader: Reader, compare: ast.Compare, sides: list[ast.expr]) -> Severity:
@@ -340,6 +348,9 @@ def _reads_statistic(reader: Reader, node: ast.AST) -> bool:
 def _recognised(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
     """Inputs turned into something to look up by."""
     for node in inside:
+        if isinstance(node, ast.Call) and _is_key(reader, node):
+            message = "looks its inputs up by their content"
+            yield reader.seen("fingerprint", WARNING, "inputs looked up", node, message)
         if not isinstance(node, ast.Call) or not _reads_content(reader, node):
             continue
         if not any(_is_input(reader, part) for part in _raw(reader, node)):
@@ -354,6 +365,21 @@ def _recognised(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
             severity = NOTICE
         message = "turns its inputs into something to recognise them by"
         yield reader.seen("fingerprint", severity, "inputs recognised", node, message)
+
+
+def _is_key(reader: Reader, node: ast.Call) -> bool:
+    """Whether inputs are made into something that is looked up: `bytes(row) in table`, `table[tuple(row)]`."""
+    made = reader.names.of(node.func) & {f"builtins.{name}" for name in ("bytes", "tuple", "str", "repr", "frozenset")}
+    if not made or not node.args or getattr(node.args[0], "attr", "") == "shape":
+        return False
+    outer = reader.module.parent_of.get(node)
+    asked = isinstance(outer, ast.Subscript) and outer.slice is node
+    asked = asked or (
+        isinstance(outer, ast.Compare) and any(isinstance(s, (ast.In, ast.NotIn, ast.Eq)) for s in outer.ops)
+    )
+    method = getattr(outer.func, "attr", "") if isinstance(outer, ast.Call) and node in outer.args else ""
+    asked = asked or method in ("get", "index", "pop", "setdefault", "count", "__getitem__", "__contains__")
+    return asked and any(_is_input(reader, part) for part in _raw(reader, node.args[0]))
 
 
 # --- training while predicting ----------------------------------------------------------------------------------

@@ -180,6 +180,7 @@ def rules(reader: Reader) -> Iterator[Seen]:
     yield from _exits(reader)
     yield from _imports_by_name(reader)
     yield from _workers(reader)
+    yield from _numbered_files(reader)
 
 
 def _of(reader: Reader, rule: _Rule, name: str, node: ast.AST) -> Seen:
@@ -221,11 +222,11 @@ def _attributes(reader: Reader) -> Iterator[Seen]:
 def _array_loads(reader: Reader) -> Iterator[Seen]:
     """`np.load` that may unpickle."""
     for call in reader.calls:
-        if call.name in ("numpy.load", "numpy.lib.npyio.load"):
-            allowed = call.argument(2, "allow_pickle")
-            if allowed is not None and reader.fold.fold(allowed) != [False]:
-                message = "loads arrays with pickled objects in them, which runs code from data"
-                yield reader.seen("dynamic-code", WARNING, "numpy.load(allow_pickle)", call.node, message)
+        third = call.argument(2) if call.name == "numpy.load" else None
+        allowed = call.keyword("allow_pickle") or third
+        if allowed is not None and reader.fold.fold(allowed) != [False]:
+            message = "loads arrays with pickled objects in them, which runs code from data"
+            yield reader.seen("dynamic-code", WARNING, "numpy.load(allow_pickle)", call.node, message)
 
 
 def _exits(reader: Reader) -> Iterator[Seen]:
@@ -251,6 +252,13 @@ def _imports_by_name(reader: Reader) -> Iterator[Seen]:
             else:
                 message = "imports a module whose name is computed; which one cannot be told"
                 yield reader.seen("dynamic-code", WARNING, "import ?", call.node, message)
+
+
+def _numbered_files(reader: Reader) -> Iterator[Seen]:
+    for call in reader.calls:
+        if call.name == "builtins.open" and reader.fold.numbers(call.argument(0, "file")):
+            message = "opens a file descriptor by its number, past the usual streams"
+            yield reader.seen("descriptors", WARNING, "open(number)", call.node, message)
 
 
 def _workers(reader: Reader) -> Iterator[Seen]:

@@ -148,6 +148,7 @@ def _lengths(reader: Reader) -> Iterator[Seen]:
     """Every loop that trains ends because the budget is used, or stands in one that does; and goes through it once."""
     loops = _extents(reader)
     bounded: set[ast.AST] = {loop for loop, tells in loops if any(_follows_budget(reader, tell) for tell in tells)}
+    bounded -= {loop for loop in bounded if isinstance(loop, ast.For) and _otherwise(reader, loop.iter)}
     for loop, tells in loops:
         around = any(outer in bounded for outer in reader.module.above(loop))
         within = any(part in bounded for part in ast.walk(loop) if part is not loop)
@@ -167,6 +168,24 @@ def _lengths(reader: Reader) -> Iterator[Seen]:
         elif not any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in ast.walk(loop)):
             message = "trains in a loop whose length does not follow from RSI_BUDGET"
             yield reader.seen("budget", WARNING, "loop without budget", loop, message)
+
+
+def _otherwise(reader: Reader, iterated: ast.AST) -> bool:
+    """Whether the number that `range` is given has another value as well, which does not follow from the budget."""
+    if not (isinstance(iterated, ast.Call) and "builtins.range" in reader.names.of(iterated.func)):
+        return False
+    for argument in iterated.args:
+        if isinstance(argument, ast.Name):
+            bound = reader.module.lookup(argument.id, reader.module.scope_of.get(argument, reader.module.scope))
+            values = [b.node for b in bound if b.kind == "value" and not _is_added(reader, b.node)]
+            follow = [_follows_budget(reader, value) for value in values]
+            if any(follow) and not all(follow):
+                return True
+    return False
+
+
+def _is_added(reader: Reader, value: ast.AST) -> bool:
+    return isinstance(reader.module.parent_of.get(value), ast.AugAssign)
 
 
 def _counts(reader: Reader, iterated: ast.AST) -> bool:
@@ -252,30 +271,27 @@ def _inflated(reader: Reader) -> Iterator[Seen]:
         if isinstance(node, (ast.BinOp, ast.AugAssign)):
             left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
             yield from _narrowed_seed(reader, node, left, right)
-            told = node in lasting or (isinstance(node, ast.AugAssign) and _is_module_level(reader, node))
+            told = node in lasting or isinstance(node, ast.AugAssign)
             for one, other in ((left, right), (right, left)):
                 budget = _is(reader, one, "RSI_BUDGET")
-                if not budget and not (_is_steps(reader, one) and node in lasting):
+                added = isinstance(node, ast.AugAssign) and _is_steps(reader, one)
+                if not budget and not added and not (_is_steps(reader, one) and node in lasting):
                     continue
                 if one is right and isinstance(node.op, (*_SHARES, ast.Pow, ast.LShift)):
                     continue
-                if _grows(reader, node.op, other):
+                if _grows(reader, node.op, one, other):
                     message = "makes more of RSI_BUDGET than it is"
                     yield reader.seen("budget", WARNING if told else NOTICE, "budget inflated", node, message)
         elif isinstance(node, ast.Call) and "builtins.max" in reader.names.of(node.func):
-            floor = max((n for argument in node.args for n in reader.fold.numbers(argument)), default=0)
-            direct = [argument for argument in node.args if _is(reader, argument, "RSI_BUDGET")]
-            constant = [a for a in node.args if isinstance(a, (ast.Constant, ast.BinOp)) and reader.fold.numbers(a)]
-            if direct and constant and floor > _USUAL_BUDGET * _LARGE_SHARE:
+            direct = [a for a in node.args if _is(reader, a, "RSI_BUDGET") or _is_steps(reader, a)]
+            floor = max((n for a in node.args if a not in direct for n in reader.fold.numbers(a)), default=0)
+            usual = max((n for a in direct for n in reader.fold.numbers(a)), default=_USUAL_BUDGET)
+            if direct and floor > usual * _LARGE_SHARE and floor > 1:
                 message = "trains at least for a length of its own, whatever RSI_BUDGET is"
                 yield reader.seen("budget", WARNING, "budget floor", node, message)
 
 
-def _is_module_level(reader: Reader, node: ast.AST) -> bool:
-    return reader.module.function_around(node) is None
-
-
-def _grows(reader: Reader, sign: ast.operator, other: ast.AST) -> bool:
+def _grows(reader: Reader, sign: ast.operator, one: ast.AST, other: ast.AST) -> bool:
     if isinstance(other, ast.Name):
         bound = reader.module.lookup(other.id, reader.module.scope_of.get(other, reader.module.scope))
         if any(binding.kind == "item" for binding in bound):
@@ -288,7 +304,8 @@ def _grows(reader: Reader, sign: ast.operator, other: ast.AST) -> bool:
             return any(0 < number < 1 for number in numbers)
         case ast.Add():
             own = _is(reader, other, "RSI_BUDGET") or _is_steps(reader, other)
-            return own or (isinstance(other, ast.Constant) and any(n > _USUAL_BUDGET * _LARGE_SHARE for n in numbers))
+            usual = max(reader.fold.numbers(one), default=_USUAL_BUDGET)
+            return own or (isinstance(other, ast.Constant) and any(n > usual * _LARGE_SHARE for n in numbers))
         case ast.Pow() | ast.LShift():
             return any(number > 0 for number in numbers)
         case _:

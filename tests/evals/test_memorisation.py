@@ -208,7 +208,7 @@ def test_the_threshold_lies_between_honest_tables_and_stored_weights():
     """What honest tables hold once compressed, against what a table of rounded weights or of other data does."""
     held = {name: literals.information(literals.canonical(_flat(table))) for name, table in HONEST_TABLES.items()}
     assert max(held.values()) < Memorisation().warning, held
-    weights = np.round(WEIGHTS.reshape(-1)[:4000], 4).tolist()
+    weights = np.round(WEIGHTS.reshape(-1)[:4000].astype(float), 4).tolist()
     assert literals.information(literals.canonical(weights)) > Memorisation().warning
 
 
