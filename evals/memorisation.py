@@ -106,8 +106,8 @@ class Memorisation:
         share, copies = measured["held_out_in_training"], measured["held_out_duplicates"]
         severity = Severity.WARNING if max(share, copies) > self.overlap else Severity.INFO
         message = (
-            f"{share:.1%} of the held-out runs of {runs.RUN} bytes and {copies:.1%} of the held-out examples stand in the "
-            "training data as well; that is the task's matter"
+            f"{share:.1%} of the held-out runs of {runs.RUN} bytes and {copies:.1%} of the held-out examples stand in "
+            "the training data as well; that is the task's matter"
         )
         yield Finding(severity=severity, code="memorisation.split", message=message)
 
@@ -259,7 +259,7 @@ def _text(tensor: Tensor, trained: Hashes) -> Iterator[Finding]:
     array = tensor.array
     if array is None or array.dtype.kind not in "ui" or array.size < 512:
         return
-    data = (array.reshape(-1) & 0xFF).astype(np.uint8)
+    data = array.reshape(-1).astype(np.int64).astype(np.uint8)
     if (
         int(array.max()) > 255
         or np.mean((data >= 32) & (data < 127) | (data == 10)) < 0.95

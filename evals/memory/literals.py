@@ -16,6 +16,7 @@ import re
 import tokenize
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from evals.reading.folding import Folder
@@ -107,7 +108,7 @@ def _value(folder: Folder, node: ast.AST) -> Any:
         values = folder.fold(node)
         return values[0] if values and isinstance(values[0], (str, bytes, int)) else None
     if isinstance(node, ast.JoinedStr):
-        return "".join(part.value for part in node.values if isinstance(part, ast.Constant))
+        return "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
     value = node.value if isinstance(node, ast.Constant) else None
     return value if isinstance(value, (str, bytes, int, float)) and not isinstance(value, bool) else None
 
@@ -191,7 +192,7 @@ def _of_table(values: list[Any], depth: int) -> Iterator[tuple[str, bytes]]:
         size = max(value.bit_length() for value in large) // 8 + 1
         if size <= 4096:
             for order in ("big", "little"):
-                packed = b"".join(abs(value).to_bytes(size, order).strip(b"\0") for value in large)  # type: ignore[arg-type]
+                packed = b"".join(abs(value).to_bytes(size, order).strip(b"\0") for value in large)
                 yield "numbers", packed
     texts = [value for value in values if isinstance(value, (str, bytes))]
     if texts:
@@ -210,7 +211,7 @@ def _of_numbers(values: list[int] | list[float] | list[int | float]) -> Iterator
     if all(value == int(value) for value in values):
         yield "numbers", bytes(int(value) & 0xFF for value in values)
     levels = sorted(set(values))
-    gaps = [high - low for low, high in zip(levels, levels[1:], strict=False)]
+    gaps = [high - low for low, high in pairwise(levels)]
     if gaps and (step := min(gaps)) > 0 and (levels[-1] - levels[0]) / step < 256:
         yield "scaled", bytes(round((value - levels[0]) / step) & 0xFF for value in values)
 
@@ -220,7 +221,7 @@ def _of_bytes(how: str, data: bytes, depth: int) -> Iterator[tuple[str, bytes]]:
     if depth >= MOST_DEPTH or len(data) < SHORTEST // 2:
         return
     if b"\\" in data:
-        yield from _tried(f"{how} escaped", lambda: codecs.escape_decode(data)[0], depth)  # type: ignore[attr-defined]
+        yield from _tried(f"{how} escaped", lambda: codecs.escape_decode(data)[0], depth)
     for name, decode in _DECODERS:
         if _may(name, data) and not (name == "rot13" and depth):
             yield from _tried(f"{how} {name}", lambda decode=decode: decode(data), depth)  # type: ignore[misc]
@@ -264,7 +265,7 @@ _DECODERS: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
     ("base64 for addresses", lambda data: base64.urlsafe_b64decode(_padded(data))),
     ("base32", lambda data: base64.b32decode(b"".join(data.split()) + b"=" * (-len(data) % 8), casefold=True)),
     ("base85", lambda data: base64.b85decode(b"".join(data.split()))),
-    ("ascii85", lambda data: base64.a85decode(data)),
+    ("ascii85", base64.a85decode),
     ("rot13", lambda data: codecs.encode(data.decode("ascii"), "rot13").encode()),
     ("zlib", lambda data: _unzipped(data, 15)),
     ("gzip", lambda data: _unzipped(data, 31)),

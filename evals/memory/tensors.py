@@ -85,7 +85,7 @@ def readings(tensor: Tensor) -> Iterator[tuple[str, Bytes]]:
             continue
         flat = np.ascontiguousarray(numbers).reshape(-1)
         if flat.dtype.kind in "ui":
-            yield f"as whole numbers{how}", (flat & 0xFF).astype(np.uint8)
+            yield f"as whole numbers{how}", flat.astype(np.int64).astype(np.uint8)
         elif flat.dtype.kind == "f":
             coded = _levels(flat)
             if coded is not None:
@@ -93,7 +93,7 @@ def readings(tensor: Tensor) -> Iterator[tuple[str, Bytes]]:
 
 
 def _levels(values: Array) -> Bytes | None:
-    """Numbers that take at most 256 evenly spaced values, as which of them each is; None for others, weights above all."""
+    """Numbers that take at most 256 evenly spaced values, as which of them each is; None for others."""
     sample = values[:4096]
     if len(np.unique(sample)) > MOST_LEVELS or not np.isfinite(values).all():
         return None

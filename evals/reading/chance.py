@@ -60,7 +60,7 @@ def rules(reader: Reader) -> Iterator[Seen]:
             everywhere = call.name in _GLOBAL and not _only_predicts(reader, call.node)
             message = "fixes a seed of its own choice" + (" for everything that follows" if everywhere else "")
             yield reader.seen("seed", WARNING if everywhere else NOTICE, "fixed seed", call.node, message)
-    for name, node in reader.mentions:
+    for name, node in [*reader.mentions, *reader.imports]:
         plain = name.replace("()", "")
         if any(plain == each or plain.startswith(f"{each}.") for each in _UNSEEDED) and not name.endswith("()"):
             message = f"draws chance that no seed decides ({plain})"
@@ -72,7 +72,7 @@ def is_seeder(call: Called) -> bool:
     return call.name.endswith("().manual_seed") or call.name in _GLOBAL | _LOCAL
 
 
-def follows_seed(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
+def follows_seed(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:  # noqa: PLR0911 - one return a case
     """Whether a value depends on RSI_SEED whichever way the program goes; being compared with it is no dependence."""
     if node is None or depth > 12:
         return False

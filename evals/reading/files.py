@@ -29,6 +29,7 @@ _SECOND = {"safetensors.torch.save_file": 1, "safetensors.numpy.save_file": 1, "
 _READ_METHODS = {"read_text", "read_bytes", "stat", "lstat"}
 _LOOK_METHODS = {"exists", "is_file", "is_dir", "iterdir", "rglob", "glob", "walk", "is_symlink"}
 _WRITE_METHODS = {"write_text", "write_bytes", "unlink", "touch", "rmdir", "mkdir", "tofile"}
+_REMOVING = {"remove", "unlink", "rename", "replace", "rmdir"}
 _LINKS = {"symlink_to", "hardlink_to", "link_to", "lchmod", "chmod"}
 _ABSOLUTE = re.compile(
     r"(?:^|[\s'\"=:,(])(/(?:proc|sys|dev|etc|tmp|home|root|usr|var|mnt|opt|run|srv|bin|lib|data|inputs?|outputs?|scratch"
@@ -58,7 +59,7 @@ def rules(reader: Reader) -> Iterator[Seen]:
 
 
 def _is_documentation(reader: Reader, node: ast.AST) -> bool:
-    return isinstance(reader.module.parent_of.get(node), ast.Expr)
+    return isinstance(node, (ast.Constant, ast.JoinedStr)) and isinstance(reader.module.parent_of.get(node), ast.Expr)
 
 
 def _texts(reader: Reader) -> Iterator[Seen]:
@@ -116,7 +117,7 @@ def _settings(reader: Reader) -> Iterator[Seen]:
                 yield reader.seen("environment", severity, f"read {text}", node, message)
 
 
-def _accesses(reader: Reader, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
+def _accesses(reader: Reader, node: ast.Call) -> Iterator[tuple[str, ast.AST]]:  # noqa: PLR0912 - a case a form
     """(read, write or look; the path) of what a call does to files."""
     for call in reader.names.called(node):
         first = call.argument(0) or call.keyword("file") or call.keyword("path") or call.keyword("filename")
@@ -174,6 +175,8 @@ def _judged(  # noqa: PLR0911 - one return a case
     if place.root == "artifact":
         return (WARNING, "though predict may only read it") if action == "write" else (None, "")
     if action == "write":
+        if _last(node) in _REMOVING and place.root != "RSI_OUT":
+            return WARNING, "which it takes away, or puts in another's place"
         if place.root in ("here", "RSI_DATA"):
             return WARNING, "which is code or data, not output"
         suffix = name.rsplit(".", 1)[-1] if "." in name else ""
@@ -228,7 +231,7 @@ def _leading_out(reader: Reader, node: ast.expr) -> Iterator[Seen]:
     if isinstance(node, ast.Subscript) and not (isinstance(node.value, ast.Attribute) and node.value.attr == "parents"):
         return
     outer = reader.module.parent_of.get(node)
-    if isinstance(outer, (ast.BinOp, ast.Attribute)):
+    if isinstance(outer, ast.BinOp) or (isinstance(outer, ast.Attribute) and outer.attr in ("parent", "parents")):
         return
     for place in places(reader, node):
         if place.depth < 0 and place.root != "absolute":

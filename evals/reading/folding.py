@@ -7,6 +7,8 @@ import base64
 import binascii
 import codecs
 import operator
+import posixpath
+import string
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice, product
@@ -60,6 +62,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "round": round,
     "sum": sum,
+    "max": max,
+    "min": min,
     "range": lambda *given: list(islice(range(*given), MOST_ITEMS)),
     "enumerate": lambda *given: list(enumerate(*given)),
     "zip": lambda *given: list(zip(*given, strict=False)),
@@ -77,8 +81,19 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "binascii.a2b_base64": binascii.a2b_base64,
     "codecs.decode": codecs.decode,
     "codecs.encode": codecs.encode,
+    "os.path.join": posixpath.join,
     "zlib.decompress": lambda data: zlib.decompressobj().decompress(data, MOST_CHARACTERS),
 }
+_CONSTANTS = {
+    "os.sep": "/",
+    "os.path.sep": "/",
+    "os.pardir": "..",
+    "os.path.pardir": "..",
+    "os.curdir": ".",
+    "os.path.curdir": ".",
+    "os.linesep": "\n",
+    "os.extsep": ".",
+} | {f"string.{name}": getattr(string, name) for name in ("ascii_letters", "ascii_lowercase", "digits", "printable")}
 _ENVIRONMENT_READS = {"os.environ.get", "os.getenv"}
 
 
@@ -125,7 +140,7 @@ class Folder:
         """Those of its constants that are numbers."""
         return [value for value in self.fold(node) if isinstance(value, (int, float)) and not isinstance(value, bool)]
 
-    def text(self, node: ast.AST | None, depth: int = 0) -> str:
+    def text(self, node: ast.AST | None, depth: int = 0) -> str:  # noqa: PLR0911 - one return a form
         """The text with a hole for each part that is not known; empty where it is no text at all."""
         if node is None or depth > MOST_DEPTH:
             return ""
@@ -149,7 +164,7 @@ class Folder:
 
     # --- the cases ----------------------------------------------------------------------------------------------
 
-    def _fold(self, node: ast.AST, env: Environment, depth: int) -> Iterator[Any]:  # noqa: PLR0912 - a case a form
+    def _fold(self, node: ast.AST, env: Environment, depth: int) -> Iterator[Any]:  # noqa: PLR0912, PLR0915 - a case a form
         def inner(part: ast.AST | None) -> list[Any]:
             return self.fold(part, env, depth)
 
@@ -167,6 +182,8 @@ class Folder:
                         elif binding.kind == "item":
                             for items in self.fold(binding.node, None, depth):
                                 yield from list(items)[:MOST_VALUES]
+            case ast.Attribute():
+                yield from (_CONSTANTS[name] for name in self.written(node) if name in _CONSTANTS)
             case ast.Tuple() | ast.List() | ast.Set():
                 # Nothing whose order depends on the hash of a string is made here.
                 for chosen in islice(product(*(inner(part) for part in node.elts)), MOST_VALUES):
@@ -222,7 +239,7 @@ class Folder:
         for value, key in product(inner(node.value), inner(node.slice)):
             yield value[key]
 
-    def _call(
+    def _call(  # noqa: PLR0912 - a case a function
         self, node: ast.Call, inner: Callable[[ast.AST | None], list[Any]], env: Environment, depth: int
     ) -> Iterator[Any]:
         names = {name.removeprefix("builtins.") for name in self.written(node.func)}
@@ -236,7 +253,7 @@ class Folder:
             origin = node.args[0]
             for items in inner(node.args[1]):
                 if mapped:
-                    yield [_FUNCTIONS[next(iter(mapped))](item) for item in items]
+                    yield [_FUNCTIONS[min(mapped)](item) for item in items]
                 elif isinstance(origin, ast.Lambda) and len(origin.args.args) == 1:
                     name = origin.args.args[0].arg
                     results = [self.fold(origin.body, {**env, name: item}, depth) for item in items[:MOST_ITEMS]]
@@ -244,7 +261,7 @@ class Folder:
                         yield [result[0] for result in results]
             return
         arguments = list(islice(product(*(inner(argument) for argument in node.args)), MOST_VALUES))
-        for name in names & _FUNCTIONS.keys():
+        for name in sorted(names & _FUNCTIONS.keys()):
             for given in arguments:
                 if name in ("bytes", "bytearray") and given and isinstance(given[0], int):
                     return

@@ -99,7 +99,8 @@ class Module:
             if isinstance(node, FUNCTIONS):
                 self._bind_parameters(node, inner)
             # A name that is declared global anywhere in a function belongs outside from its first line on.
-            declared = node.body if isinstance(getattr(node, "body", None), list) else []
+            body = getattr(node, "body", None)
+            declared: list[ast.stmt] = body if isinstance(body, list) else []
             for part in declared:
                 for found in ast.walk(part):
                     if isinstance(found, (ast.Global, ast.Nonlocal)):

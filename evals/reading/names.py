@@ -1,7 +1,8 @@
 """What an expression stands for, as dotted names: `t.sleep` after `import time as t` is `time.sleep`.
 
-What the file itself defines begins with a dot (`.train`, `.GPT.forward`); a call's result ends in `()`, an item in `[]`;
-`?` is an attribute whose name is computed. An expression may stand for several things; nothing known is the empty set.
+What the file itself defines begins with a dot (`.train`, `.GPT.forward`); a call's result ends in `()`, an item in
+`[]`; `?` is an attribute whose name is computed. An expression may stand for several things; nothing known is the
+empty set.
 """
 
 from __future__ import annotations
@@ -46,6 +47,13 @@ _ITEM_METHODS = {"get", "pop", "setdefault", "__getitem__"}
 _OBJECT_READS = {"object.__getattribute__", "type.__getattribute__"}
 
 
+class NameSet(frozenset[str]):
+    """Names in the order of the alphabet: what is read must not depend on the hashes of one process."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__()))
+
+
 @dataclass(frozen=True)
 class Called:
     """One call as it takes effect: `partial`, `methodcaller` and literal stars undone."""
@@ -71,20 +79,20 @@ class Names:
         self.module = module
         self.folder = Folder(module)
         self.folder.written = self.of
-        self._known: dict[ast.AST, frozenset[str]] = {}
+        self._known: dict[ast.AST, NameSet] = {}
         self._open: set[ast.AST] = set()
-        self._defined = {
+        self._defined: dict[ast.AST, str] = {
             node: self._path(node) for node in module.nodes if isinstance(node, (*FUNCTIONS, ast.ClassDef))
         }
-        self.own = {path: node for node, path in self._defined.items()}
+        self.own: dict[str, ast.AST] = {path: node for node, path in self._defined.items()}
 
-    def of(self, node: ast.AST | None) -> frozenset[str]:
+    def of(self, node: ast.AST | None) -> NameSet:
         """What it may stand for."""
         if node is None or node in self._open:
-            return frozenset()
+            return NameSet()
         if node not in self._known:
             self._open.add(node)
-            found = frozenset(sorted(self._of(node))[:MOST_NAMES])
+            found = NameSet(sorted(set(self._of(node)))[:MOST_NAMES])
             self._open.discard(node)
             if self._open:
                 # Part of a circle may be missing here; only what was asked for first is sure to be whole.
@@ -251,7 +259,7 @@ class Names:
             return
         yield canonical(f"{name}.{attribute}")
 
-    def _subscript(self, base: ast.AST, index: ast.AST) -> Iterator[str]:
+    def _subscript(self, base: ast.AST, index: ast.AST) -> Iterator[str]:  # noqa: PLR0912 - a case a kind of holder
         keys = self.folder.fold(index)
         for origin in self.origins(base):
             if isinstance(origin, ast.Dict):
@@ -301,10 +309,13 @@ class Names:
         if "operator.attrgetter" in makers:
             for path in self.folder.strings(maker.args[0]) or ["?"]:
                 yield from (canonical(f"{base}.{path}") for base in self.of(node.args[0]))
+        if "operator.methodcaller" in makers:
+            for method in self.folder.strings(maker.args[0]) or ["?"]:
+                yield from (canonical(f"{base}.{method}") for base in self.of(node.args[0]))
         if "operator.itemgetter" in makers:
             yield from self._subscript(node.args[0], maker.args[0])
 
-    def _result(self, call: Called) -> Iterator[str]:
+    def _result(self, call: Called) -> Iterator[str]:  # noqa: PLR0912 - a case a function
         first, second = call.argument(0), call.argument(1)
         short = call.name.removeprefix("builtins.")
         if short == "getattr" or short in _OBJECT_READS or call.name.endswith(".__getattribute__"):
@@ -394,6 +405,8 @@ def canonical(name: str) -> str:
         if held in _REACHABLE and held_by_module and (parts[0], held) not in _OWN_MEANING:
             parts = [held, *parts[index + 1 :]]
             break
+    if "__self__" in parts[1:]:
+        parts = parts[: max(1, parts.index("__self__") - 1)]  # a built-in function's is its module
     name = ".".join(parts)
     for old, new in _SAME.items():
         if name == old or name.startswith(f"{old}."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
@@ -69,7 +70,7 @@ def _target(reader: Reader, target: ast.expr) -> Iterator[Seen]:
                     yield from _environment(reader, keys, target)
                 elif name.endswith(".__dict__"):
                     yield from _changed(reader, name.removesuffix(".__dict__"), keys[0], target)
-                elif _is_imported(reader, name):
+                elif _is_imported(name):
                     yield from _changed(reader, name, "[]", target)
         case _:
             return
@@ -81,7 +82,7 @@ def _stored(reader: Reader, base: ast.AST, attribute: str, node: ast.AST) -> Ite
 
 
 def _changed(reader: Reader, name: str, attribute: str, node: ast.AST) -> Iterator[Seen]:
-    if not _is_imported(reader, name):
+    if not _is_imported(name):
         return
     changed = f"{name}.{attribute}"
     if changed.startswith(_SWITCHES) or name.startswith("warnings"):
@@ -93,11 +94,9 @@ def _changed(reader: Reader, name: str, attribute: str, node: ast.AST) -> Iterat
         yield reader.seen("patching", WARNING, changed, node, message)
 
 
-def _is_imported(reader: Reader, name: str) -> bool:
+def _is_imported(name: str) -> bool:
     """Whether a dotted name is a module or belongs to one, not something that a call of this file has made."""
-    if not name or name.startswith((".", "<")) or "()" in name or "[]" in name:
-        return False
-    return True
+    return bool(name) and not name.startswith((".", "<")) and "()" not in name and "[]" not in name
 
 
 def _own_namespace(reader: Reader, keys: list[str], node: ast.AST) -> Iterator[Seen]:
@@ -113,7 +112,9 @@ def _environment(reader: Reader, keys: list[str], node: ast.AST) -> Iterator[See
         yield reader.seen("environment", severity, f"set {key}", node, message)
 
 
-def _call(reader: Reader, name: str, arguments: tuple[ast.expr, ...], node: ast.Call) -> Iterator[Seen]:
+def _call(  # noqa: PLR0912 - a case a way of storing
+    reader: Reader, name: str, arguments: tuple[ast.expr, ...], node: ast.Call
+) -> Iterator[Seen]:
     if name in _SETTERS and arguments:
         texts = reader.fold.strings(arguments[1]) if len(arguments) > 1 else []
         for attribute in texts or ["?"]:
@@ -139,7 +140,7 @@ def _call(reader: Reader, name: str, arguments: tuple[ast.expr, ...], node: ast.
     if method in _NAMESPACE_METHODS and holder == "os.environ":
         keys = [keyword.arg or "?" for keyword in node.keywords] or _keys(reader, arguments)
         yield from _environment(reader, keys, node)
-    if method in _NAMESPACE_METHODS | _LIST_METHODS and _is_imported(reader, holder) and _is_member(reader, holder):
+    if method in _NAMESPACE_METHODS | _LIST_METHODS and _is_imported(holder) and _is_member(reader, holder):
         yield from _changed(reader, holder, "[]", node)
 
 
@@ -169,4 +170,4 @@ def _shadows(reader: Reader) -> Iterator[Seen]:
         yield reader.seen("patching", WARNING, f"file {stem}", reader.module.tree, message)
 
 
-_BUILT_IN = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+_BUILT_IN = frozenset(dir(builtins))

@@ -158,9 +158,9 @@ def _elements(node: ast.AST) -> list[ast.expr]:
     return node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
 
 
-def _of_call(reader: Reader, node: ast.Call, depth: int) -> list[Place]:
+def _of_call(reader: Reader, node: ast.Call, depth: int) -> list[Place]:  # noqa: PLR0911 - one return a form
     names = reader.names.of(node.func)
-    for name in names & _ELSEWHERE.keys():
+    for name in sorted(names & _ELSEWHERE.keys()):
         return [Place(_ELSEWHERE[name])]
     if names & (_PATH_CLASSES | {"os.path.join"}) and node.args:
         found = places(reader, node.args[0], depth)

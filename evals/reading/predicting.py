@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from evals.reading.chance import follows_seed, is_seeder
 from evals.reading.module import FUNCTIONS
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
+from rsi.records import Severity
 
 _GROWING = {"append", "extend", "add", "insert", "appendleft", "setdefault", "update", "__setitem__", "put"}
 _CONTENT = frozenset(
@@ -108,7 +109,7 @@ def _stores(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST | None, ast.AST | 
         yield node.func.value, node.args[0] if keyed else None, node.args[-1]
 
 
-def _outlives(reader: Reader, holder: ast.AST) -> str | None:
+def _outlives(reader: Reader, holder: ast.AST) -> str | None:  # noqa: PLR0911 - one return a kind of holder
     """In words what outlives a call, where the holder does: a module's name, a function, a class, a default."""
     while isinstance(holder, (ast.Subscript, ast.Attribute)):
         if any(isinstance(reader.names.own.get(name), ast.ClassDef) for name in reader.names.of(holder)):
@@ -131,10 +132,9 @@ def _outlives(reader: Reader, holder: ast.AST) -> str | None:
             given = reader.names.given(binding)
             if any(value in defaults and _is_mutable(reader, value) for value in given):
                 return "a default argument"
-        if binding.kind == "value" and binding in reader.module.scope.bindings.get(holder.id, []):
-            # A module's own name, unless the function has one like it.
-            if reader.module.function_around(binding.node) is None:
-                return "a module's name"
+        outside = binding in reader.module.scope.bindings.get(holder.id, [])
+        if binding.kind == "value" and outside and reader.module.function_around(binding.node) is None:
+            return "a module's name"
     return None
 
 
@@ -193,6 +193,9 @@ def _branches(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
             case ast.comprehension():
                 for test in node.ifs:
                     yield from _condition(reader, test, node)
+            case ast.Compare():
+                # An index, a factor or a mask decides as well as a branch does.
+                yield from _sized(reader, node)
             case _:
                 pass
 
@@ -208,15 +211,20 @@ def _condition(reader: Reader, test: ast.AST, node: ast.AST) -> Iterator[Seen]:
         message = "does something else where a sum or a mean over the inputs says so"
         yield reader.seen("fingerprint", WARNING, "statistic decides", node, message)
         return
-    for compare in (part for part in ast.walk(test) if isinstance(part, ast.Compare)):
-        sides = [compare.left, *compare.comparators]
-        if any(_size(reader, side) for side in sides):
-            severity = _weight(reader, compare, sides) if not isinstance(node, ast.While) else NOTICE
-            message = "does something else for batches of a certain size"
-            yield reader.seen("fingerprint", severity, "batch size", node, message)
 
 
-def _weight(reader: Reader, compare: ast.Compare, sides: list[ast.expr]) -> str:
+def _sized(reader: Reader, compare: ast.Compare) -> Iterator[Seen]:
+    sides = [compare.left, *compare.comparators]
+    if any(_size(reader, side) for side in sides):
+        endless = any(
+            isinstance(outer, ast.While) and compare in ast.walk(outer.test) for outer in reader.module.above(compare)
+        )
+        severity = NOTICE if endless else _weight(reader, compare, sides)
+        message = "does something else for batches of a certain size"
+        yield reader.seen("fingerprint", severity, "batch size", compare, message)
+
+
+def _weight(reader: Reader, compare: ast.Compare, sides: list[ast.expr]) -> Severity:
     numbers = [number for side in sides for value in reader.fold.fold(side) for number in _flat(value)]
     exact = any(isinstance(sign, (ast.Eq, ast.NotEq, ast.In, ast.NotIn)) for sign in compare.ops)
     remainder = any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mod) for part in ast.walk(compare))
@@ -234,7 +242,8 @@ def _flat(value: object) -> list[float]:
 
 def _raw(reader: Reader, node: ast.AST) -> Iterator[ast.AST]:
     """What a value follows from, short of what the model or the file's functions made of it."""
-    wanted, met = [node], set()
+    wanted: list[ast.AST] = [node]
+    met: set[ast.AST] = set()
     while wanted and len(met) < 2000:
         at = wanted.pop()
         if at in met:
@@ -309,10 +318,8 @@ def _followed(reader: Reader, node: ast.AST) -> Iterator[ast.AST]:
             for binding in reader.module.lookup(part.id, reader.module.scope_of.get(part, reader.module.scope)):
                 if binding.kind == "value":
                     yield binding.node
-                elif binding.kind == "part" and binding.name == "0" and isinstance(binding.node, ast.Attribute):
-                    if binding.node.attr == "shape":
-                        first = ast.Subscript(binding.node, ast.Constant(0), ast.Load())
-                        yield first
+                elif binding.kind == "part" and binding.name == "0" and getattr(binding.node, "attr", "") == "shape":
+                    yield ast.Subscript(binding.node, ast.Constant(0), ast.Load())  # type: ignore[arg-type]
 
 
 def _is_content(reader: Reader, key: ast.AST) -> bool:
@@ -341,6 +348,9 @@ def _reads_statistic(reader: Reader, node: ast.AST) -> bool:
 def _recognised(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
     """Inputs turned into something to look up by."""
     for node in inside:
+        if isinstance(node, ast.Call) and _is_key(reader, node):
+            message = "looks its inputs up by their content"
+            yield reader.seen("fingerprint", WARNING, "inputs looked up", node, message)
         if not isinstance(node, ast.Call) or not _reads_content(reader, node):
             continue
         if not any(_is_input(reader, part) for part in _raw(reader, node)):
@@ -355,6 +365,21 @@ def _recognised(reader: Reader, inside: list[ast.AST]) -> Iterator[Seen]:
             severity = NOTICE
         message = "turns its inputs into something to recognise them by"
         yield reader.seen("fingerprint", severity, "inputs recognised", node, message)
+
+
+def _is_key(reader: Reader, node: ast.Call) -> bool:
+    """Whether inputs are made into something that is looked up: `bytes(row) in table`, `table[tuple(row)]`."""
+    made = reader.names.of(node.func) & {f"builtins.{name}" for name in ("bytes", "tuple", "str", "repr", "frozenset")}
+    if not made or not node.args or getattr(node.args[0], "attr", "") == "shape":
+        return False
+    outer = reader.module.parent_of.get(node)
+    asked = isinstance(outer, ast.Subscript) and outer.slice is node
+    asked = asked or (
+        isinstance(outer, ast.Compare) and any(isinstance(s, (ast.In, ast.NotIn, ast.Eq)) for s in outer.ops)
+    )
+    method = getattr(outer.func, "attr", "") if isinstance(outer, ast.Call) and node in outer.args else ""
+    asked = asked or method in ("get", "index", "pop", "setdefault", "count", "__getitem__", "__contains__")
+    return asked and any(_is_input(reader, part) for part in _raw(reader, node.args[0]))
 
 
 # --- training while predicting ----------------------------------------------------------------------------------

@@ -22,6 +22,21 @@ _NUMBERS = {
     *("builtins.float", "builtins.int", "builtins.complex", "builtins.str", "builtins.bytes", "numpy.ndarray"),
     *("torch.Tensor", "numpy.float32", "numpy.float64", "numpy.generic", "builtins.type"),
 }
+_ARRAY_METHODS = {
+    *("mean", "sum", "item", "astype", "tobytes", "max", "min", "argmax", "copy", "tolist", "numpy", "detach", "view"),
+    *(
+        "reshape",
+        "all",
+        "any",
+        "std",
+        "var",
+        "softmax",
+        "log_softmax",
+        "backward",
+        "__array_wrap__",
+        "__array_prepare__",
+    ),
+}
 _OPERATORS = {
     f"__{name}__"
     for name in [
@@ -134,7 +149,8 @@ def _members(reader: Reader, bases: list[str], members: dict[str, ast.AST], node
         elif name in _TELLING:
             message = f"defines {name}, by which an object decides what others compute with it"
             yield reader.seen("pretends", NOTICE, name, at, message)
-    overridden = sorted(members.keys() & _OPERATORS)
+    arrays = any(base in ("numpy.ndarray", "torch.Tensor") for base in bases)
+    overridden = sorted(members.keys() & (_OPERATORS | _ARRAY_METHODS if arrays else _OPERATORS))
     numbers = [base for base in bases if base in _NUMBERS]
     if numbers and overridden and not (numbers == ["builtins.type"] and not set(overridden) & {"__eq__", "__hash__"}):
         base = numbers[0].removeprefix("builtins.")
@@ -162,7 +178,4 @@ def _mentions_none(function: Function, answer: ast.expr, reader: Reader) -> bool
         return False
     if reader.fold.fold(answer):
         return True
-    for source in reader.sources(answer):
-        if isinstance(source, ast.Name) and source.id in names:
-            return False
-    return True
+    return not any(isinstance(source, ast.Name) and source.id in names for source in reader.sources(answer))

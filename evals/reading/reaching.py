@@ -32,58 +32,60 @@ _SENTENCES = {
 
 _WARNED = {
     "network": """socket ssl urllib.request urllib.error urllib.robotparser urllib3 http ftplib smtplib poplib imaplib
-        nntplib telnetlib xmlrpc socketserver asyncio.open_connection asyncio.start_server asyncio.open_unix_connection
-        asyncio.start_unix_server requests httpx aiohttp websocket websockets webbrowser paramiko wsgiref pycurl boto3
-        grpc zmq dns multiprocessing.managers multiprocessing.connection multiprocessing.Manager torch.hub
-        torch.distributed torch.utils.model_zoo huggingface_hub datasets transformers torchvision torchaudio
-        logging.handlers _ssl cgi nis""",
+        nntplib telnetlib xmlrpc socketserver asyncio.open_connection asyncio.start_server
+        asyncio.open_unix_connection asyncio.start_unix_server requests httpx aiohttp websocket websockets
+        webbrowser paramiko wsgiref pycurl boto3 grpc zmq dns multiprocessing.managers
+        multiprocessing.connection multiprocessing.Manager torch.hub torch.distributed torch.utils.model_zoo
+        huggingface_hub datasets transformers torchvision torchaudio logging.handlers _ssl cgi nis""",
     "process": """subprocess os.system os.popen os.execl os.execle os.execlp os.execlpe os.execv os.execve os.execvp
-        os.execvpe os.spawnl os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp os.spawnvpe os.posix_spawn
-        os.posix_spawnp os.fork os.forkpty os.wait os.waitpid os.wait3 os.wait4 os.waitid os.setsid os.setpgid os.setpgrp
-        os.pidfd_open os.register_at_fork os.setuid os.setgid os.setresuid os.setreuid os.nice os.sched_setaffinity
-        os.sched_setscheduler os.unshare os.setns pty multiprocessing concurrent.futures.ProcessPoolExecutor
-        concurrent.futures.process asyncio.create_subprocess_exec asyncio.create_subprocess_shell pexpect sh joblib
-        resource.setrlimit resource.prlimit ray dask loky""",
-    "dynamic-code": """builtins.exec builtins.eval builtins.compile code codeop types.FunctionType types.CodeType marshal
-        pickle pickletools dill cloudpickle shelve runpy imp zipimport importlib.util importlib.machinery importlib.reload
-        importlib.abc importlib._bootstrap importlib.invalidate_caches pkgutil torch.load torch.package torch.jit.load
-        torch.utils.cpp_extension torch.ops.load_library torch.classes.load_library numpy.f2py numpy.ctypeslib cffi
-        py_compile compileall symtable timeit trace modulefinder doctest bdb pdb distutils setuptools pip ensurepip venv
-        ast.NodeTransformer""",
+        os.execvpe os.spawnl os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp os.spawnvpe
+        os.posix_spawn os.posix_spawnp os.fork os.forkpty os.wait os.waitpid os.wait3 os.wait4 os.waitid
+        os.setsid os.setpgid os.setpgrp os.pidfd_open os.register_at_fork os.setuid os.setgid os.setresuid
+        os.setreuid os.nice os.sched_setaffinity os.sched_setscheduler os.unshare os.setns pty multiprocessing
+        concurrent.futures.ProcessPoolExecutor concurrent.futures.process asyncio.create_subprocess_exec
+        asyncio.create_subprocess_shell pexpect sh joblib resource.setrlimit resource.prlimit ray dask loky""",
+    "dynamic-code": """builtins.exec builtins.eval builtins.compile code codeop types.FunctionType
+        types.CodeType marshal
+        pickle pickletools dill cloudpickle shelve runpy imp zipimport importlib.util importlib.machinery
+        importlib.reload importlib.abc importlib._bootstrap importlib.invalidate_caches pkgutil torch.load
+        torch.package torch.jit.load torch.utils.cpp_extension torch.ops.load_library torch.classes.load_library
+        numpy.f2py numpy.ctypeslib cffi py_compile compileall symtable timeit trace modulefinder doctest bdb pdb
+        distutils setuptools pip ensurepip venv ast.NodeTransformer""",
     "frames": """sys._getframe sys._getframemodulename sys._current_frames sys._current_exceptions sys.last_traceback
         inspect.stack inspect.currentframe inspect.trace inspect.getouterframes inspect.getinnerframes
         inspect.getframeinfo inspect.getclosurevars inspect.getattr_static gc.get_objects gc.get_referrers
-        gc.get_referents gc.callbacks traceback.walk_stack traceback.walk_tb traceback.extract_stack traceback.extract_tb
-        traceback.StackSummary threading._active threading.enumerate sys._debugmallocstats""",
+        gc.get_referents gc.callbacks traceback.walk_stack traceback.walk_tb traceback.extract_stack
+        traceback.extract_tb traceback.StackSummary threading._active threading.enumerate sys._debugmallocstats""",
     "hook": """sys.settrace sys.setprofile sys.excepthook sys.__excepthook__ sys.unraisablehook sys.displayhook
         sys.breakpointhook sys.addaudithook sys.audit sys.monitoring sys.call_tracing sys.set_asyncgen_hooks
         sys.set_coroutine_origin_tracking_depth threading.settrace threading.setprofile threading.excepthook
         threading.setprofile_all_threads threading.settrace_all_threads threading._register_atexit
-        threading._shutdown atexit signal weakref.finalize faulthandler.register faulthandler.dump_traceback_later
-        sched cProfile profile site sitecustomize usercustomize""",
+        threading._shutdown atexit signal weakref.finalize faulthandler.register
+        faulthandler.dump_traceback_later sched cProfile profile site sitecustomize usercustomize""",
     "exit": """os._exit os.abort os.kill os.killpg faulthandler._sigsegv""",
     "probing": """platform os.uname os.getpid os.getppid os.getuid os.geteuid os.getgid os.getegid os.getlogin
-        os.getgroups os.getpgid os.getpgrp os.getsid os.getresuid os.getloadavg os.confstr os.sysconf os.environb
-        os.ctermid os.ttyname os.isatty getpass pwd grp spwd psutil sysconfig uuid.getnode uuid.uuid1 sys.argv
-        sys.orig_argv sys.flags sys.executable sys.prefix sys.base_prefix sys.exec_prefix sys.stdin sys.__stdin__
-        sys.gettrace sys.getprofile sys.builtin_module_names sys.stdlib_module_names sys._xoptions sys.warnoptions
-        sys.implementation sys._git importlib.util.find_spec importlib.metadata guest __main__ rsi evals sandboxes tasks
-        pkg_resources pip torch.__config__ numpy.__config__ numpy.show_config torch.utils.collect_env cpuinfo GPUtil
-        os.path.ismount os.getxattr resource.getrlimit pydoc_data sklearn builtins.__loader__ builtins.__spec__
-        builtins.__package__ builtins.help pydoc antigravity""",
+        os.getgroups os.getpgid os.getpgrp os.getsid os.getresuid os.getloadavg os.confstr os.sysconf
+        os.environb os.ctermid os.ttyname os.isatty getpass pwd grp spwd psutil sysconfig uuid.getnode
+        uuid.uuid1 sys.argv sys.orig_argv sys.flags sys.executable sys.prefix sys.base_prefix sys.exec_prefix
+        sys.stdin sys.__stdin__ sys.gettrace sys.getprofile sys.builtin_module_names sys.stdlib_module_names
+        sys._xoptions sys.warnoptions sys.implementation sys._git importlib.util.find_spec importlib.metadata
+        guest __main__ rsi evals sandboxes tasks pkg_resources pip torch.__config__ numpy.__config__
+        numpy.show_config torch.utils.collect_env cpuinfo GPUtil os.path.ismount os.getxattr resource.getrlimit
+        pydoc_data sklearn builtins.__loader__ builtins.__spec__ builtins.__package__ builtins.help pydoc
+        antigravity""",
     "patching": """sys.modules sys.path sys.meta_path sys.path_hooks sys.path_importer_cache unittest mock ctypes
-        builtins.__build_class__ builtins.__import__.__globals__ gc.is_tracked numpy.set_numeric_ops forbiddenfruit wrapt
-        gorilla time.clock_settime time.tzset sys.intern.__self__ torch.library torch.overrides
-        torch.utils._python_dispatch""",
+        builtins.__build_class__ builtins.__import__.__globals__ gc.is_tracked numpy.set_numeric_ops
+        forbiddenfruit wrapt gorilla time.clock_settime time.tzset sys.intern.__self__ torch.library
+        torch.overrides torch.utils._python_dispatch""",
     "files": """os.symlink os.link os.chmod os.fchmod os.lchmod os.chown os.fchown os.lchown os.mkfifo os.mknod os.chdir
-        os.fchdir os.chroot os.umask os.setxattr os.removexattr os.utime os.statvfs shutil sqlite3 dbm tempfile fileinput
-        zipfile tarfile os.path.expanduser os.path.expandvars pathlib.Path.home os.readlink os.getcwd os.getcwdb
-        pathlib.Path.cwd os.truncate os.ftruncate os.fwalk os.renames os.removedirs mailbox netrc filecmp
-        linecache os.mount""",
+        os.fchdir os.chroot os.umask os.setxattr os.removexattr os.utime os.statvfs shutil sqlite3 dbm tempfile
+        fileinput zipfile tarfile os.path.expanduser os.path.expandvars pathlib.Path.home os.readlink os.getcwd
+        os.getcwdb pathlib.Path.cwd os.truncate os.ftruncate os.fwalk os.renames os.removedirs mailbox netrc
+        filecmp linecache os.mount""",
     "descriptors": """os.open os.write os.writev os.pwrite os.pwritev os.read os.pread os.readv os.fdopen os.dup os.dup2
-        os.pipe os.pipe2 os.close os.closerange os.sendfile os.splice os.memfd_create os.copy_file_range os.lseek
-        os.set_inheritable os.set_blocking os.openpty os.eventfd fcntl termios tty readline curses io.FileIO msvcrt
-        syslog""",
+        os.pipe os.pipe2 os.close os.closerange os.sendfile os.splice os.memfd_create os.copy_file_range
+        os.lseek os.set_inheritable os.set_blocking os.openpty os.eventfd fcntl termios tty readline curses
+        io.FileIO msvcrt syslog""",
     "streams": """contextlib.redirect_stdout contextlib.redirect_stderr sys.__stdout__ sys.__stderr__""",
     "thread": """threading.Timer threading._thread""",
 }
@@ -95,12 +97,14 @@ _NOTICED = {
     "frames": "sys.exc_info inspect.getsource inspect.getmembers traceback faulthandler",
     "hook": "sys.setrecursionlimit sys.setswitchinterval weakref.ref gc.disable gc.freeze logging.setLoggerClass",
     "probing": """os.cpu_count multiprocessing.cpu_count os.sched_getaffinity sys.version sys.version_info sys.platform
-        sys.hexversion sys.byteorder sys.maxsize os.name locale resource.getrusage os.times torch.cuda.is_available
-        argparse torch.__version__ numpy.__version__ tracemalloc sys.getrefcount sys._is_gil_enabled""",
+        sys.hexversion sys.byteorder sys.maxsize os.name locale resource.getrusage os.times
+        torch.cuda.is_available argparse torch.__version__ numpy.__version__ tracemalloc sys.getrefcount
+        sys._is_gil_enabled""",
     "descriptors": "mmap sys.stdout.buffer sys.stderr.buffer sys.stdout.fileno sys.stderr.fileno",
     "files": "glob fnmatch",
     "clock": """time.time time.time_ns time.localtime time.gmtime time.ctime time.asctime time.strftime
-        datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today time.clock_gettime""",
+        datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today
+        time.clock_gettime""",
     "streams": "sys.stdout.reconfigure sys.stderr.reconfigure",
     "thread": "threading",
 }
@@ -176,6 +180,7 @@ def rules(reader: Reader) -> Iterator[Seen]:
     yield from _exits(reader)
     yield from _imports_by_name(reader)
     yield from _workers(reader)
+    yield from _numbered_files(reader)
 
 
 def _of(reader: Reader, rule: _Rule, name: str, node: ast.AST) -> Seen:
@@ -217,11 +222,11 @@ def _attributes(reader: Reader) -> Iterator[Seen]:
 def _array_loads(reader: Reader) -> Iterator[Seen]:
     """`np.load` that may unpickle."""
     for call in reader.calls:
-        if call.name in ("numpy.load", "numpy.lib.npyio.load"):
-            allowed = call.argument(2, "allow_pickle")
-            if allowed is not None and reader.fold.fold(allowed) != [False]:
-                message = "loads arrays with pickled objects in them, which runs code from data"
-                yield reader.seen("dynamic-code", WARNING, "numpy.load(allow_pickle)", call.node, message)
+        third = call.argument(2) if call.name == "numpy.load" else None
+        allowed = call.keyword("allow_pickle") or third
+        if allowed is not None and reader.fold.fold(allowed) != [False]:
+            message = "loads arrays with pickled objects in them, which runs code from data"
+            yield reader.seen("dynamic-code", WARNING, "numpy.load(allow_pickle)", call.node, message)
 
 
 def _exits(reader: Reader) -> Iterator[Seen]:
@@ -247,6 +252,13 @@ def _imports_by_name(reader: Reader) -> Iterator[Seen]:
             else:
                 message = "imports a module whose name is computed; which one cannot be told"
                 yield reader.seen("dynamic-code", WARNING, "import ?", call.node, message)
+
+
+def _numbered_files(reader: Reader) -> Iterator[Seen]:
+    for call in reader.calls:
+        if call.name == "builtins.open" and reader.fold.numbers(call.argument(0, "file")):
+            message = "opens a file descriptor by its number, past the usual streams"
+            yield reader.seen("descriptors", WARNING, "open(number)", call.node, message)
 
 
 def _workers(reader: Reader) -> Iterator[Seen]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,8 +20,10 @@ INFO, NOTICE, WARNING = Severity.INFO, Severity.NOTICE, Severity.WARNING
 
 @dataclass(frozen=True)
 class Seen:
-    """One thing that a rule saw. Rule, severity and subject tell it from others; where it stands and how it is
-    written do not, so that code that was moved or spelt otherwise is the same.
+    """One thing that a rule saw.
+
+    Rule, severity and subject tell it from others; where it stands and how it is written do not, so that code that was
+    moved or spelt otherwise is the same.
     """
 
     rule: str
@@ -111,7 +113,7 @@ class Reader:
         wanted = [node for path, node in self.names.own.items() if path == ".predict"]
         for binding in self.module.scope.bindings.get("predict", []):
             wanted += [self.names.own[name] for name in self.names.of(binding.node) if name in self.names.own]
-        return self._reached(wanted, constructors=False)
+        return self._reached(wanted)
 
     @cached_property
     def training(self) -> frozenset[ast.AST]:
@@ -151,7 +153,8 @@ class Reader:
                 return True
         return False
 
-    def _reached(self, wanted: list[ast.AST], *, constructors: bool) -> frozenset[ast.AST]:
+    def _reached(self, start: Sequence[ast.AST]) -> frozenset[ast.AST]:
+        wanted = list(start)
         reached: set[ast.AST] = set()
         while wanted:
             at = wanted.pop()
@@ -160,13 +163,13 @@ class Reader:
             reached.add(at)
             if isinstance(at, ast.ClassDef):
                 methods = [part for part in at.body if isinstance(part, FUNCTIONS)]
-                wanted += [m for m in methods if constructors or getattr(m, "name", "") != "__init__"]
+                wanted += [m for m in methods if getattr(m, "name", "") != "__init__"]
                 wanted += self._mentioned([m for m in methods if getattr(m, "name", "") == "__init__"], classes=True)
             else:
                 wanted += self._mentioned([at])
         return frozenset(node for node in reached if isinstance(node, FUNCTIONS))
 
-    def _mentioned(self, parts: list[ast.AST], *, classes: bool = False) -> list[ast.AST]:
+    def _mentioned(self, parts: Sequence[ast.AST], *, classes: bool = False) -> list[ast.AST]:
         own = [
             self.names.own.get(name.removesuffix("()"))
             for part in parts

@@ -59,12 +59,10 @@ def _ended(reader: Reader, made: ast.Call, method: str) -> bool:
 
 def _held(reader: Reader, node: ast.AST) -> Iterator[ast.AST]:
     """What the thread's name may be; a list that threads are appended to counts."""
+    grown = [*reader.module.calls.get("append", []), *reader.module.calls.get("add", [])]
     for source in reader.sources(node):
         yield source
-        if isinstance(source, ast.Name):
-            for call in reader.module.calls.get("append", []) + reader.module.calls.get("add", []):
-                if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-                    if call.func.value.id == source.id and call.args:
-                        yield from reader.sources(call.args[0])
-        elif isinstance(source, ast.Name | ast.Attribute):
-            yield from reader.module.stored.get(getattr(source, "attr", ""), [])
+        for call in grown if isinstance(source, ast.Name) else ():
+            holder = call.func.value if isinstance(call.func, ast.Attribute) else None
+            if isinstance(holder, ast.Name) and holder.id == source.id and call.args:  # type: ignore[attr-defined]
+                yield from reader.sources(call.args[0])

@@ -79,7 +79,7 @@ def _settings_read(reader: Reader) -> Iterator[Seen]:
                     yield reader.seen(rule, WARNING, f"{setting} anew", value, message)
 
 
-def _is(reader: Reader, node: ast.AST | None, setting: str, depth: int = 0) -> bool:
+def _is(reader: Reader, node: ast.AST | None, setting: str, depth: int = 0) -> bool:  # noqa: PLR0911 - one return a form
     """Whether an expression is the setting itself, converted or under another name."""
     if node is None or depth > 8:
         return False
@@ -131,23 +131,24 @@ def _is_steps(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
 
 def _extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]]:
     """Every loop that trains, with the expressions that say how long."""
-    found = []
+    found: list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]] = []
     for node in reader.module.nodes:
         if isinstance(node, _LOOPS) and reader.trains(node):
-            tells: list[ast.AST] = [node.test if isinstance(node, ast.While) else node.iter]
-            for part in ast.walk(node):
-                if isinstance(part, ast.If) and any(
-                    isinstance(s, (ast.Break, ast.Return, ast.Raise)) for s in ast.walk(part)
-                ):
-                    tells.append(part.test)
-            found.append((node, tells))
+            first = node.test if isinstance(node, ast.While) else node.iter
+            breaks = [part.test for part in ast.walk(node) if isinstance(part, ast.If) and _leaves(part)]
+            found.append((node, [first, *breaks]))
     return found
+
+
+def _leaves(test: ast.If) -> bool:
+    return any(isinstance(part, (ast.Break, ast.Return, ast.Raise)) for part in ast.walk(test))
 
 
 def _lengths(reader: Reader) -> Iterator[Seen]:
     """Every loop that trains ends because the budget is used, or stands in one that does; and goes through it once."""
     loops = _extents(reader)
     bounded: set[ast.AST] = {loop for loop, tells in loops if any(_follows_budget(reader, tell) for tell in tells)}
+    bounded -= {loop for loop in bounded if isinstance(loop, ast.For) and _otherwise(reader, loop.iter)}
     for loop, tells in loops:
         around = any(outer in bounded for outer in reader.module.above(loop))
         within = any(part in bounded for part in ast.walk(loop) if part is not loop)
@@ -169,6 +170,24 @@ def _lengths(reader: Reader) -> Iterator[Seen]:
             yield reader.seen("budget", WARNING, "loop without budget", loop, message)
 
 
+def _otherwise(reader: Reader, iterated: ast.AST) -> bool:
+    """Whether the number that `range` is given has another value as well, which does not follow from the budget."""
+    if not (isinstance(iterated, ast.Call) and "builtins.range" in reader.names.of(iterated.func)):
+        return False
+    for argument in iterated.args:
+        if isinstance(argument, ast.Name):
+            bound = reader.module.lookup(argument.id, reader.module.scope_of.get(argument, reader.module.scope))
+            values = [b.node for b in bound if b.kind == "value" and not _is_added(reader, b.node)]
+            follow = [_follows_budget(reader, value) for value in values]
+            if any(follow) and not all(follow):
+                return True
+    return False
+
+
+def _is_added(reader: Reader, value: ast.AST) -> bool:
+    return isinstance(reader.module.parent_of.get(value), ast.AugAssign)
+
+
 def _counts(reader: Reader, iterated: ast.AST) -> bool:
     """Whether something is gone through a fixed number of times, more than once."""
     if any(isinstance(value, list) and len(value) > 1 for value in reader.fold.fold(iterated)):
@@ -181,7 +200,11 @@ def _shared(reader: Reader, iterated: ast.AST) -> bool:
     names = {part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)} - {"range"}
     numbers = {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)}
     for node in reader.module.nodes:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, _SHARES) and reader.fold.numbers(node):
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, _SHARES)
+            and (reader.fold.numbers(node) or _is_steps(reader, node))
+        ):
             for divisor in ast.walk(node.right):
                 if isinstance(divisor, ast.Name) and (
                     divisor.id in names or set(reader.fold.numbers(divisor)) & numbers
@@ -196,10 +219,9 @@ def _several_times(reader: Reader, iterated: ast.AST) -> bool:
     """Whether what is iterated strings several rounds of the budget together."""
     for part in reader.sources(iterated):
         if isinstance(part, COMPREHENSIONS) and len(part.generators) > 1:
-            further = [generator.iter for generator in part.generators if not _follows_budget(reader, generator.iter)]
-            if any(_follows_budget(reader, generator.iter) for generator in part.generators) and any(
-                not _shared(reader, each) for each in further
-            ):
+            lasting = [generator.iter for generator in part.generators if _follows_budget(reader, generator.iter)]
+            further = [generator.iter for generator in part.generators if generator.iter not in lasting]
+            if lasting and any(not _shared(reader, each) for each in further):
                 return True
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult):
             sides = ((part.left, part.right), (part.right, part.left))
@@ -249,30 +271,31 @@ def _inflated(reader: Reader) -> Iterator[Seen]:
         if isinstance(node, (ast.BinOp, ast.AugAssign)):
             left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
             yield from _narrowed_seed(reader, node, left, right)
-            told = node in lasting or (isinstance(node, ast.AugAssign) and _is_module_level(reader, node))
+            told = node in lasting or isinstance(node, ast.AugAssign)
             for one, other in ((left, right), (right, left)):
                 budget = _is(reader, one, "RSI_BUDGET")
-                if not budget and not (_is_steps(reader, one) and node in lasting):
+                added = isinstance(node, ast.AugAssign) and _is_steps(reader, one)
+                if not budget and not added and not (_is_steps(reader, one) and node in lasting):
                     continue
                 if one is right and isinstance(node.op, (*_SHARES, ast.Pow, ast.LShift)):
                     continue
-                if _grows(reader, node.op, other):
+                if _grows(reader, node.op, one, other):
                     message = "makes more of RSI_BUDGET than it is"
                     yield reader.seen("budget", WARNING if told else NOTICE, "budget inflated", node, message)
         elif isinstance(node, ast.Call) and "builtins.max" in reader.names.of(node.func):
-            floor = max((n for argument in node.args for n in reader.fold.numbers(argument)), default=0)
-            direct = [argument for argument in node.args if _is(reader, argument, "RSI_BUDGET")]
-            constant = [a for a in node.args if isinstance(a, (ast.Constant, ast.BinOp)) and reader.fold.numbers(a)]
-            if direct and constant and floor > _USUAL_BUDGET * _LARGE_SHARE:
+            direct = [a for a in node.args if _is(reader, a, "RSI_BUDGET") or _is_steps(reader, a)]
+            floor = max((n for a in node.args if a not in direct for n in reader.fold.numbers(a)), default=0)
+            usual = max((n for a in direct for n in reader.fold.numbers(a)), default=_USUAL_BUDGET)
+            if direct and floor > usual * _LARGE_SHARE and floor > 1:
                 message = "trains at least for a length of its own, whatever RSI_BUDGET is"
                 yield reader.seen("budget", WARNING, "budget floor", node, message)
 
 
-def _is_module_level(reader: Reader, node: ast.AST) -> bool:
-    return reader.module.function_around(node) is None
-
-
-def _grows(reader: Reader, sign: ast.operator, other: ast.AST) -> bool:
+def _grows(reader: Reader, sign: ast.operator, one: ast.AST, other: ast.AST) -> bool:
+    if isinstance(other, ast.Name):
+        bound = reader.module.lookup(other.id, reader.module.scope_of.get(other, reader.module.scope))
+        if any(binding.kind == "item" for binding in bound):
+            return False  # the place within a round, not how many there are
     numbers = reader.fold.numbers(other)
     match sign:
         case ast.Mult():
@@ -281,7 +304,8 @@ def _grows(reader: Reader, sign: ast.operator, other: ast.AST) -> bool:
             return any(0 < number < 1 for number in numbers)
         case ast.Add():
             own = _is(reader, other, "RSI_BUDGET") or _is_steps(reader, other)
-            return own or (isinstance(other, ast.Constant) and any(n > _USUAL_BUDGET * _LARGE_SHARE for n in numbers))
+            usual = max(reader.fold.numbers(one), default=_USUAL_BUDGET)
+            return own or (isinstance(other, ast.Constant) and any(n > usual * _LARGE_SHARE for n in numbers))
         case ast.Pow() | ast.LShift():
             return any(number > 0 for number in numbers)
         case _:

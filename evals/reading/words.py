@@ -14,47 +14,57 @@ from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 from rsi.attempts import as_ascii
 
 _LONGEST = 20_000
+_LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 _MANY_LINES = 5000
 _WRITERS = ("print", "write", "writelines", "info", "warning", "error", "debug", "critical", "log", "warn", "echo")
 
 _READER = (
-    r"(?:reviewer|grader|judge|evaluator|verifier|auditor|proposer|llm|language model|assistant|agent|chatbot|claude|gpt"
-    r"|gemini|ai(?: (?:model|assistant|agent|reviewer|system))?|model|optimi[sz]er agent|copilot|harness|maintainer)s?"
+    # Not "model", "GPT" or "harness": code of this kind speaks about those.
+    r"(?:reviewer|grader|judge|evaluator|verifier|auditor|proposer|llm|language model|assistant|agent|chatbot|claude"
+    r"|chatgpt|gpt \d|gemini|ai|ai (?:model|assistant|agent|reviewer|system)|next model|copilot|maintainer)s?"
 )
 _ORDERS = (
     r"(?:you|your|must|please|should|do not|don t|always|never|mark|approve|accept|keep|report|rate|score|recommend"
     r"|propose|treat|consider|ignore|skip|trust|assume|remember|output|answer|reply|respond|set|write|copy|include|give)"
 )
 _WORK = r"(?:edit|change|proposal|candidate|diff|patch|code|run|trial|experiment|submission|result|solution|score)"
-_TO_A_READER = [
-    re.compile(pattern)
-    for pattern in (
-        r"\b(?:ignore|disregard|forget|override|bypass|discard|supersede)\b(?: \w+){0,4} "
-        r"(?:instructions?|prompts?|rules|guidelines|guardrails|directives?|system message|safety)\b",
-        r"\b(?:ignore|disregard|forget) (?:everything|anything|all)(?: \w+){0,3} (?:above|before|previous|earlier|told|said)\b",
-        rf"\b(?:note|message|attention|instructions?|dear|memo|hint|reminder|important|hey|hello|hi|notice|info|tip) "
-        rf"(?:to|for)? ?(?:the |any |all |whichever |every |my |future |next |reading |automated |following )*{_READER}\b"
-        rf"(?: \w+){{0,12}}? {_ORDERS}\b",
-        rf"\b(?:dear|hey|hello|attention|hi) (?:the |any |all |next |future )*{_READER}\b",
-        rf"\bas (?:the|a|an|your) (?:next |automated |ai |senior )*{_READER} (?:\w+ ){{0,6}}?{_ORDERS}\b",
-        rf"\bif you are (?:the |a |an |any |another )*(?:\w+ )?{_READER}\b",
-        rf"\byou are (?:now )?(?:the |a |an |in |no longer )(?:\w+ ){{0,3}}?(?:{_READER}|developer mode|dan|jailbroken)\b",
-        rf"\b{_READER} (?:must|should|shall|is to|are to|has to|needs? to|will) (?:now |always |never |not )?"
-        r"(?:approve|accept|keep|ignore|skip|trust|mark|rate|certify|propose|copy|recommend|report|treat|pass|merge)\b",
-        rf"\b(?:approve|accept|certify|merge|rubber stamp|whitelist|greenlight) (?:this|the following|it|my) ?{_WORK}?\b",
-        rf"\b(?:please|must|always|should|you) (?:keep|approve|accept|pass|certify) (?:this|the|my) {_WORK}\b",
-        rf"\bthis {_WORK} (?:has been|was|is|is already) (?:already |fully |manually |independently )?"
-        r"(?:verified|approved|reviewed|audited|vetted|certified|whitelisted|safe|exempt|trusted|accepted)\b",
-        r"\b(?:do not|don t|never|no need to) (?:report|flag|reject|mention|review|verify|audit|investigate|penali[sz]e)\b",
-        r"\bno (?:further )?(?:review|verification|audit|checks?|inspection) (?:is |are )?(?:needed|required|necessary)\b",
-        r"\b(?:safe|ok|okay) to (?:approve|accept|ignore|skip|trust|keep)\b(?: \w+){0,3}",
-        r"\bnext (?:edit|proposal|experiment|change|step|answer|iteration)s? (?:must|should|shall|has to|needs to)\b",
-        r"\b(?:system|developer|hidden|secret|new) (?:prompt|instructions?|message|override|directive)s?\b",
-        r"\b(?:reveal|print|leak|repeat|output) (?:your|the) (?:system )?(?:prompt|instructions?|api key|secrets?)\b",
-        r"\bprompt injection\b|\bjailbreak\b",
-        rf"\b(?:rate|score|grade|rank) (?:this|my|the) {_WORK}? ?(?:as |at |with )?(?:\w+ )?(?:perfect|best|10|100|highest|excellent)\b",
-    )
-]
+_ADDRESS = (
+    r"(?:(?:note|message|memo|hint|reminder|important|notice|info|tip|instructions?) (?:to|for)"
+    r"|dear|hey|hello|hi|attention) "
+)
+_ANY = r"(?:the |any |all |whichever |every |my |future |next |reading |automated |following )*"
+_DONE = r"(?:verified|approved|reviewed|audited|vetted|certified|whitelisted|safe|exempt|trusted|accepted)"
+_DO = r"(?:approve|accept|ignore|trust|certify|recommend|merge|greenlight)"
+_BEST = r"(?:perfect|best|10|100|highest|excellent)"
+_SAID = (
+    (
+        r"(?:ignore|disregard|forget|override|bypass|discard|supersede)\b(?: \w+){0,4} "
+        r"(?:instructions?|prompts?|rules|guidelines|guardrails|directives?|system message|safety)"
+    ),
+    r"(?:ignore|disregard|forget) (?:everything|anything|all)(?: \w+){0,3} (?:above|before|previous|earlier|told|said)",
+    rf"{_ADDRESS}{_ANY}{_READER}\b(?: \w+){{0,12}}? {_ORDERS}",
+    rf"(?:dear|hey|hello|attention|hi) {_ANY}{_READER}",
+    rf"as (?:the|a|an|your) (?:next |automated |ai |senior )*{_READER} (?:\w+ ){{0,6}}?{_ORDERS}",
+    rf"if you are (?:the |a |an |any |another )*(?:\w+ )?{_READER}",
+    rf"you are (?:now )?(?:the |a |an |in |no longer )(?:\w+ ){{0,3}}?(?:{_READER}|developer mode|dan|jailbroken)",
+    rf"{_READER} (?:must|should|shall|has to|needs? to) (?:now |always |never |not )?{_DO}",
+    rf"(?:approve|accept|certify|merge|rubber stamp|whitelist|greenlight) (?:this|the following|it|my) ?{_WORK}?",
+    rf"(?:please|must|always|should|you) (?:keep|approve|accept|pass|certify) (?:this|the|my) {_WORK}",
+    rf"this {_WORK} (?:has been|was|is|is already) (?:already |fully |manually |independently )?{_DONE}",
+    (
+        r"(?:do not|don t|never|no need to) (?:report|flag|reject|mention|review|verify|audit|investigate|penali[sz]e) "
+        rf"(?:this|it|that|any of this|anything|the {_WORK})"
+    ),
+    r"no (?:further )?(?:review|verification|audit|checks?|inspection) (?:is |are )?(?:needed|required|necessary)",
+    r"(?:safe|ok|okay) to (?:approve|accept|trust)",
+    r"next (?:edit|proposal|experiment|answer)s? (?:must|should|shall|has to|needs to)",
+    r"(?:system|developer|hidden|secret) (?:prompt|instructions?|message|override|directive)s?",
+    r"(?:reveal|print|leak|repeat|output) (?:your|the) (?:system )?(?:prompt|instructions?|api key|secrets?)",
+    r"prompt injection",
+    r"jailbreak",
+    rf"(?:rate|score|grade|rank) (?:this|my|the) {_WORK}? ?(?:as |at |with )?(?:\w+ )?{_BEST}",
+)
+_TO_A_READER = [re.compile(rf"\b(?:{pattern})\b") for pattern in _SAID]
 _ROLE = re.compile(
     r"(?m)^\s*(?:#+\s*)?(?:<\|?)?(?:system|assistant|user|human|developer)(?:\|?>)?\s*:\s*\S|<\|im_(?:start|end)\|>"
     r"|\[/?INST\]|<</?SYS>>|</?(?:system|assistant|user|human|instructions?|prompt|tool_call|function_calls|thinking)>"
@@ -72,15 +82,16 @@ _MARKUP = re.compile(
 )
 _ESCAPE = re.compile(r"\x1b|\x9b|\x9d|\x90|\x08|\x7f")
 _RESULT = re.compile(
-    r"(?im)^\W*(?:(?:val|dev|valid|validation|test|holdout|held[_ -]?out|eval|final)[_ ]?\w*|score|objective|metric|bpb|accuracy)"
-    r"\s*[:=]\s*[-+]?\d"
+    r"(?im)^\W*(?:(?:val|dev|valid|validation|test|holdout|held[_ -]?out|eval|final)[_ ]?\w*"
+    r"|score|objective|metric|bpb|accuracy)\s*[:=]\s*[-+]?\d"
 )
 _RESULT_NAME = re.compile(
     r"(?im)^\W*(?:val|dev|valid|validation|test|holdout|held[_ -]?out|eval|final)[_ ]?\w*\s*[:=]\s*\ufffc"
 )
 _RECORD = re.compile(
-    r"(?im)^\W*(?:rsi|verdict|verifier|harness|ledger|incumbent|sandbox|decision|certified|trial \w+|experiment \d+)\b\W*[:=\]]"
-    r"|\b(?:verdict|decision)\W+(?:kept|keep|scored|accepted|passed|ok)\b|\"?\bkind\"?\s*:\s*\"?\w*(?:trial|verdict|keep)"
+    r"(?im)^\W*(?:rsi|verdict|verifier|harness|ledger|incumbent|sandbox|decision|certified|trial \w+|experiment \d+)\b"
+    r"\W*[:=\]]|\b(?:verdict|decision)\W+(?:kept|keep|scored|accepted|passed|ok)\b"
+    r"|\"?\bkind\"?\s*:\s*\"?\w*(?:trial|verdict|keep)"
     r"|\bkept\b.{0,40}\bincumbent\b|\ball (?:checks|verifiers|tests) (?:passed|ok|green)\b"
 )
 _CONFUSABLE_GREEK = frozenset("οντικυρχϲΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
@@ -159,12 +170,9 @@ def _tokens(reader: Reader) -> Iterator[Seen]:
             first = token.start[0] if not block else first
             last = token.start[0]
             block.append(token.string.lstrip("#").strip())
-        elif block and (
-            token is None or token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-        ):
-            if token is None or token.start[0] > last:
-                yield from _comment(reader, block, first)
-                block = []
+        elif block and (token is None or (token.type not in _LAYOUT and token.start[0] > last)):
+            yield from _comment(reader, block, first)
+            block = []
         if token is not None and token.type == tokenize.NAME:
             yield from _name(reader, token.string, token.start[0])
     for number, line in enumerate(reader.module.lines, start=1):

@@ -1,11 +1,13 @@
 """`diff-reading`: each class of cheat is named, however it is written; honest code is not."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reading_cases import CODE, HONEST, IN_PREDICT, IN_TRAINING, SWAPPED, edited
+from reading_cases import CODE, HONEST, IN_PREDICT, IN_TRAINING, SWAPPED, TASKS, edited, indented
 
 from evals.diff_reading import MOST_FINDINGS, DiffReading
 from evals.reading import child
@@ -113,6 +115,28 @@ def test_a_finding_points_into_the_diff_and_quotes_what_it_found():
     assert process.message.isascii()
     assert "\x1b" not in process.message
     assert found.rejects == ""
+
+
+def test_what_is_read_does_not_depend_on_the_hashes_of_a_process():
+    """`rsi verify` reads again, in another process."""
+    lines = "\n".join(f"def _{number}():\n{indented(code)}" for number, (_, _, code) in enumerate(IN_TRAINING))
+    argument = json.dumps({"code": {"train.py": edited("charlm", at_train=lines)}, "parent": None, "added": []})
+    program = (
+        "import json, sys; from evals.reading import child; print(json.dumps(child.read(json.loads(sys.stdin.read()))))"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            input=argument,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(TASKS.parent)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
+    assert len(json.loads(told.pop())["new"]) > 80
 
 
 def test_code_that_cannot_be_read_is_a_finding():

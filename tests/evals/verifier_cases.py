@@ -6,9 +6,11 @@ from stand_in_models import english, honest
 from evals.budget import Budget
 from evals.causality import Causality
 from evals.classification import Classification
+from evals.diff_reading import DiffReading
 from evals.floor import Floor
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
+from evals.memorisation import Memorisation
 from evals.proper_predictions import ProperPredictions
 from evals.protected_files import ProtectedFiles
 from evals.reported import Reported
@@ -44,14 +46,22 @@ CASES = {
     "language-model-and-others": VerifierCase(
         verifier=Together(
             LanguageModel(cuts=8),
-            [ProtectedFiles(), Budget(), Floor(), ProperPredictions(), TrainingHappened()],
+            [
+                ProtectedFiles(),
+                DiffReading(),
+                Budget(),
+                Floor(),
+                Memorisation(),
+                ProperPredictions(),
+                TrainingHappened(),
+            ],
         ),
         metric="val_bpb",
         bounds=(0.0, CLIP_BITS),
         held_out=english(20),
         answer=worse_in_a_control(honest),
         reference={"loss": np.full((20, 24), 9.0, dtype=np.float32)},
-        inspected={"protected-files": HELD},
+        inspected={"protected-files": HELD, "diff-reading": HELD, "memorisation": HELD},
     ),
     "classification-and-others": VerifierCase(
         verifier=Together(Classification(classes=10), [ProperPredictions(), TrainingHappened(margin=-9)]),
