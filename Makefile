@@ -3,12 +3,13 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
+REDTEAM_FLAGS ?=
 BIN = .venv/bin
 # RSI_SKIP_DOCKER=1 leaves out the tests that need a container engine; pytest's last line counts them as deselected.
 NOT_LONG = not long$(if $(RSI_SKIP_DOCKER), and not docker)
 LONG = long$(if $(RSI_SKIP_DOCKER), and not docker)
 
-.PHONY: help setup setup-for-tests demo test test-long lint format lock
+.PHONY: help setup setup-for-tests demo test test-long redteam lint format lock
 
 help: ## These lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +28,9 @@ test: setup-for-tests lint ## Linters, types, import rules, and every test but t
 
 test-long: setup-for-tests ## The tests that take minutes
 	@$(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)
+
+redteam: setup-for-tests ## Attack the score in every way of the corpus, and see that honest edits pass
+	@$(BIN)/rsi redteam $(REDTEAM_FLAGS)
 
 lint:
 	@$(BIN)/ruff check

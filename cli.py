@@ -105,12 +105,14 @@ def _check_shadowing() -> None:
 
 def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
+    from evals.redteam.commands import redteam
     from sandboxes.commands import image_app, sandbox_app
     from tasks.commands import task_app
 
     app.add_typer(task_app, name="task")
     app.add_typer(image_app, name="image")
     app.add_typer(sandbox_app, name="sandbox")
+    app.command()(redteam)
 
 
 def _version(wanted: bool) -> None:

@@ -31,6 +31,41 @@ class Interval(Record):
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
+class Rate(Record):
+    """How often something happened, with its Clopper-Pearson interval."""
+
+    count: int
+    of: int
+    rate: float | None
+    """None where it could not have happened."""
+    low: float
+    high: float
+    confidence: float
+    method: str = "Clopper-Pearson"
+
+
+def rate(count: int, of: int, confidence: float = 0.95) -> Rate:
+    """The rate and its exact interval (Clopper and Pearson, Biometrika 26, 1934).
+
+    ValueError for a count that is not between 0 and `of`, or a confidence that is not between 0 and 1.
+    """
+    from scipy.special import betaincinv  # noqa: PLC0415 - a tenth of the time that scipy.stats takes to import
+
+    if not 0 <= count <= of:
+        raise ValueError(f"{count} of {of} is no rate")
+    if not 0 < confidence < 1:
+        raise ValueError("the confidence lies between 0 and 1")
+    tail = (1 - confidence) / 2
+    return Rate(
+        count=count,
+        of=of,
+        rate=count / of if of else None,
+        low=float(betaincinv(count, of - count + 1, tail)) if count else 0.0,
+        high=float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0,
+        confidence=confidence,
+    )
+
+
 def difference(
     candidate: Sequence[float],
     baseline: Sequence[float],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -183,8 +185,19 @@ def _all(study: Study, jobs: Sequence[tuple[float, Component, int]], workers: in
     if count == 1:
         yield from (one_run(study, job) for job in jobs)
         return
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(count, get_context("spawn"), _end_with, (os.getpid(),)) as pool:
         yield from pool.map(partial(one_run, study), jobs, chunksize=4)
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed would go on to the end of its jobs: nobody waits for them, so it ends too."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 # --- averages -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import random
 from rsi.claims.input import check_share
 from rsi.errors import IntegrityError, UsageError
 from rsi.records import Record
+from rsi.statistics import rate
 
 
 class KeptRate(Record):
@@ -31,17 +32,8 @@ def slips_in(seed: int, probability: float) -> bool:
 
 def kept_rate(kept: int, decided: int, confidence: float = 0.95) -> KeptRate:
     """The rate and its exact interval (Clopper and Pearson, Biometrika 26, 1934)."""
-    from scipy.special import betaincinv  # noqa: PLC0415 - a tenth of the time that scipy.stats takes to import
-
     check_share(confidence, "The confidence")
     if not 0 <= kept <= decided:
         raise IntegrityError(f"{kept} null edits of {decided} cannot have been kept; check the record.")
-    tail = (1 - confidence) / 2
-    return KeptRate(
-        kept=kept,
-        decided=decided,
-        rate=kept / decided if decided else None,
-        low=float(betaincinv(kept, decided - kept + 1, tail)) if kept else 0.0,
-        high=float(betaincinv(kept + 1, decided - kept, 1 - tail)) if kept < decided else 1.0,
-        confidence=confidence,
-    )
+    found = rate(kept, decided, confidence)
+    return KeptRate(kept=kept, decided=decided, rate=found.rate, low=found.low, high=found.high, confidence=confidence)

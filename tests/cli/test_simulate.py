@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_commands import rsi
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = ("simulate", "--policy", "greedy,oracle", "--noise", "1", "--runs", "2", "--trials", "40", "--workers", "1")
 
@@ -44,3 +50,25 @@ def test_a_picture_that_cannot_be_written_is_the_environments_fault(tmp_path: Pa
     done = rsi(tmp_path, *SMALL, "--picture", "nowhere/policies.png")
     assert done.returncode == 3
     assert "policies.png" in done.stderr
+
+
+def test_a_killed_simulation_leaves_no_worker_behind(tmp_path: Path) -> None:
+    arguments = ("simulate", "--policy", "greedy", "--noise", "1", "--runs", "400", "--workers", "2")
+    with subprocess.Popen([sys.executable, "-m", "cli", *arguments], stdout=subprocess.DEVNULL, cwd=ROOT) as parent:
+        deadline = time.monotonic() + 60
+        while not (children := list(_children(parent.pid))) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert children
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+def _children(process: int) -> Iterator[int]:
+    """The workers of a process: Python's helper that tracks shared resources ends by itself."""
+    for path in Path(f"/proc/{process}/task/{process}").glob("children"):
+        for child in path.read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                yield int(child)
