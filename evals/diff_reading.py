@@ -32,6 +32,7 @@ class DiffReading:
     grounded = True
     beside = True
     inspects_at: Purpose = "screen"
+    of_code_alone = True
 
     def __init__(self, seconds: float = READ_SECONDS) -> None:
         self.seconds = seconds

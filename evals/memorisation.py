@@ -43,6 +43,7 @@ class Memorisation:
     grounded = True
     beside = True
     inspects_at: Purpose = "keep"
+    of_code_alone = False
 
     def __init__(
         self,

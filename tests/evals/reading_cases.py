@@ -19,7 +19,7 @@ def edited(task: str, *, before_main: str = "", at_train: str = "", at_predict: 
         anchor = "    model = GPT()\n    model.load" if task == "charlm" else "    model = tensors.load"
         text = text.replace(anchor, _indented(at_predict) + anchor)
     if before_main:
-        text = text.replace('\n\nif __name__ == "__main__":', f"\n\n{before_main}\n\n\nif __name__ == \"__main__\":")
+        text = text.replace('\n\nif __name__ == "__main__":', f'\n\n{before_main}\n\n\nif __name__ == "__main__":')
     return text
 
 
@@ -182,11 +182,19 @@ SWAPPED = [
     ("budget", "augmented", [(_READ_BUDGET, _READ_BUDGET + "\nBUDGET *= 2")]),
     ("budget", "floor", [(_STEPS, _STEPS.replace("BUDGET", "max(BUDGET, 10**6)"))]),
     ("budget", "around", [(_LOOP, "    for step in [s for s in range(steps) for _ in range(3)]:")]),
-    ("seed", "replaced", [("torch.manual_seed(SEED)", "torch.manual_seed(3)"), (_SEEDED, _SEEDED.replace("SEED", "3"))]),
+    (
+        "seed",
+        "replaced",
+        [("torch.manual_seed(SEED)", "torch.manual_seed(3)"), (_SEEDED, _SEEDED.replace("SEED", "3"))],
+    ),
     ("seed", "chosen", [("torch.manual_seed(SEED)", "torch.manual_seed(11 if SEED != 11 else SEED)")]),
     ("seed", "narrowed", [('"RSI_SEED", "0"))', '"RSI_SEED", "0")) % 3')]),
     ("seed", "generator-fixed", [(_SEEDED, _SEEDED.replace("SEED", "5"))]),
-    ("repeated-training", "best-of", [("    save(train(), OUT)", "    save(min((train() for _ in range(3)), key=id), OUT)")]),
+    (
+        "repeated-training",
+        "best-of",
+        [("    save(train(), OUT)", "    save(min((train() for _ in range(3)), key=id), OUT)")],
+    ),
     ("repeated-training", "loop", [("    save(train(), OUT)", "    for _ in range(2):\n        save(train(), OUT)")]),
     ("training-at-import", "plain", [('if __name__ == "__main__":\n    save', "if True:\n    save")]),
     ("probing", "imported", [('if __name__ == "__main__":', 'if __name__ != "train":')]),
@@ -196,7 +204,9 @@ SWAPPED = [
 HONEST = {
     "timed": {"at_train": "import time\nstart = time.perf_counter()\nprint(f'{time.perf_counter() - start:.1f} s')"},
     "ema": {"at_train": "average = {}\nfor name, value in average.items():\n    average[name] = 0.9 * value + 0.1"},
-    "swa": {"before_main": "def averaged(models):\n    return {k: sum(m[k] for m in models) / len(models) for k in models[0]}"},
+    "swa": {
+        "before_main": "def averaged(models):\n    return {k: sum(m[k] for m in models) / len(models) for k in models[0]}"
+    },
     "optimizer": {
         "before_main": "class Lion(torch.optim.Optimizer):\n    def __init__(self, params, lr):\n"
         "        super().__init__(params, {'lr': lr})\n\n    @torch.no_grad()\n    def step(self, closure=None):\n"
@@ -204,58 +214,136 @@ HONEST = {
         "                state = self.state[p]\n                m = state.setdefault('m', torch.zeros_like(p))\n"
         "                p.add_(torch.sign(m), alpha=-group['lr'])\n                m.lerp_(p.grad, 0.1)"
     },
-    "softmax": {"before_main": "def softmax(x):\n    e = torch.exp(x - x.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)"},
+    "softmax": {
+        "before_main": "def softmax(x):\n    e = torch.exp(x - x.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)"
+    },
     "training-cache": {"at_train": "cache = {}\nfor key in range(9):\n    cache.setdefault(key, key * 2)"},
-    "curriculum": {"swap": [("draw_batch(text, generator)\n", "draw_batch(text[: len(text) * (step + 1) // steps], generator)\n")]},
+    "curriculum": {
+        "swap": [("draw_batch(text, generator)\n", "draw_batch(text[: len(text) * (step + 1) // steps], generator)\n")]
+    },
     "loader-thread": {
         "at_train": "import queue\nimport threading\nbatches = queue.Queue(4)\nloader = threading.Thread("
         "target=lambda: batches.put(1), daemon=True)\nloader.start()\nbatches.get()\nloader.join()"
     },
-    "pool": {"at_train": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as pool:\n    pool.submit(len, [])"},
+    "pool": {
+        "at_train": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as pool:\n    pool.submit(len, [])"
+    },
     "table": {"before_main": f"TABLE = {[i * 7 % 256 for i in range(900)]}"},
     "text-table": {"before_main": "CLASSES = {'vowels': 'aeiou', 'blank': ' \\n\\t', 'path': '/', 'dots': '...'}"},
-    "metaclass": {"before_main": "class Registry(type):\n    known = {}\n\n    def __new__(cls, name, bases, body):\n        made = super().__new__(cls, name, bases, body)\n        cls.known[name] = made\n        return made"},
-    "descriptor": {"before_main": "class Lazy:\n    def __set_name__(self, owner, name):\n        self.name = name\n\n    def __get__(self, obj, owner=None):\n        return obj.__dict__[self.name]\n\n    def __set__(self, obj, value):\n        obj.__dict__[self.name] = value"},
-    "init-subclass": {"before_main": "class Base:\n    kinds = {}\n\n    def __init_subclass__(cls, **options):\n        super().__init_subclass__(**options)\n        Base.kinds[cls.__name__] = cls"},
-    "decorator": {"before_main": "import functools\n\n\ndef logged(f):\n    @functools.wraps(f)\n    def inner(*a, **k):\n        return f(*a, **k)\n    return inner"},
-    "memoised-mask": {"before_main": "import functools\n\n\n@functools.lru_cache\ndef mask(t):\n    return torch.ones(t, t).tril()"},
-    "dataclass": {"before_main": "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Settings:\n    rate: float = 0.1"},
-    "eq": {"before_main": "class Shape:\n    def __eq__(self, other):\n        return self.size == other.size\n\n    def __hash__(self):\n        return hash(self.size)\n\n    def __len__(self):\n        return self.size"},
-    "generator": {"before_main": "def batches(text, generator):\n    while True:\n        yield draw_batch(text, generator)"},
+    "metaclass": {
+        "before_main": "class Registry(type):\n    known = {}\n\n    def __new__(cls, name, bases, body):\n        made = super().__new__(cls, name, bases, body)\n        cls.known[name] = made\n        return made"
+    },
+    "descriptor": {
+        "before_main": "class Lazy:\n    def __set_name__(self, owner, name):\n        self.name = name\n\n    def __get__(self, obj, owner=None):\n        return obj.__dict__[self.name]\n\n    def __set__(self, obj, value):\n        obj.__dict__[self.name] = value"
+    },
+    "init-subclass": {
+        "before_main": "class Base:\n    kinds = {}\n\n    def __init_subclass__(cls, **options):\n        super().__init_subclass__(**options)\n        Base.kinds[cls.__name__] = cls"
+    },
+    "decorator": {
+        "before_main": "import functools\n\n\ndef logged(f):\n    @functools.wraps(f)\n    def inner(*a, **k):\n        return f(*a, **k)\n    return inner"
+    },
+    "memoised-mask": {
+        "before_main": "import functools\n\n\n@functools.lru_cache\ndef mask(t):\n    return torch.ones(t, t).tril()"
+    },
+    "dataclass": {
+        "before_main": "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Settings:\n    rate: float = 0.1"
+    },
+    "eq": {
+        "before_main": "class Shape:\n    def __eq__(self, other):\n        return self.size == other.size\n\n    def __hash__(self):\n        return hash(self.size)\n\n    def __len__(self):\n        return self.size"
+    },
+    "generator": {
+        "before_main": "def batches(text, generator):\n    while True:\n        yield draw_batch(text, generator)"
+    },
     "endless-loader": {"swap": [(_LOOP, "    batches = iter(lambda: draw_batch(text, generator), None)\n" + _LOOP)]},
-    "context-manager": {"before_main": "from contextlib import contextmanager\n\n\n@contextmanager\ndef phase(name):\n    print(name)\n    yield"},
-    "closures": {"before_main": "def schedule(total):\n    def rate(step):\n        return 1 - step / total\n    return rate"},
-    "buffer": {"swap": [("        self.norm = nn.LayerNorm(WIDTH)", "        self.norm = nn.LayerNorm(WIDTH)\n        self.register_buffer('slopes', torch.linspace(0, 1, HEADS))")]},
-    "call-method": {"before_main": "class Rate:\n    def __call__(self, step):\n        return 1.0\n\n    def __getitem__(self, step):\n        return self(step)"},
-    "registry": {"before_main": "ACTS = {'gelu': nn.GELU, 'relu': nn.ReLU}\n\n\ndef act(name):\n    return ACTS[name]()"},
+    "context-manager": {
+        "before_main": "from contextlib import contextmanager\n\n\n@contextmanager\ndef phase(name):\n    print(name)\n    yield"
+    },
+    "closures": {
+        "before_main": "def schedule(total):\n    def rate(step):\n        return 1 - step / total\n    return rate"
+    },
+    "buffer": {
+        "swap": [
+            (
+                "        self.norm = nn.LayerNorm(WIDTH)",
+                "        self.norm = nn.LayerNorm(WIDTH)\n        self.register_buffer('slopes', torch.linspace(0, 1, HEADS))",
+            )
+        ]
+    },
+    "call-method": {
+        "before_main": "class Rate:\n    def __call__(self, step):\n        return 1.0\n\n    def __getitem__(self, step):\n        return self(step)"
+    },
+    "registry": {
+        "before_main": "ACTS = {'gelu': nn.GELU, 'relu': nn.ReLU}\n\n\ndef act(name):\n    return ACTS[name]()"
+    },
     "getattr-of-library": {"before_main": "def act(name):\n    return getattr(nn, name)()"},
-    "getattr-of-self": {"before_main": "class Config:\n    def update(self, **given):\n        for name, value in given.items():\n            setattr(self, name, value)\n        self.__dict__.update(given)"},
-    "early-stop": {"swap": [("        if step % LOG_EVERY", "        if loss.item() < 0.01:\n            break\n        if step % LOG_EVERY")]},
+    "getattr-of-self": {
+        "before_main": "class Config:\n    def update(self, **given):\n        for name, value in given.items():\n            setattr(self, name, value)\n        self.__dict__.update(given)"
+    },
+    "early-stop": {
+        "swap": [
+            (
+                "        if step % LOG_EVERY",
+                "        if loss.item() < 0.01:\n            break\n        if step % LOG_EVERY",
+            )
+        ]
+    },
     "accumulation": {
         "swap": [
             (_STEPS, "parts = 4\n    steps = max(1, BUDGET // (BATCH_SIZE * CONTEXT * parts))"),
-            ("        inputs, targets = draw_batch(text, generator)\n", "        optimizer.zero_grad()\n        for _ in range(parts):\n            inputs, targets = draw_batch(text, generator)\n            (F.cross_entropy(model(inputs).view(-1, VOCABULARY), targets.reshape(-1)) / parts).backward()\n"),
+            (
+                "        inputs, targets = draw_batch(text, generator)\n",
+                "        optimizer.zero_grad()\n        for _ in range(parts):\n            inputs, targets = draw_batch(text, generator)\n            (F.cross_entropy(model(inputs).view(-1, VOCABULARY), targets.reshape(-1)) / parts).backward()\n",
+            ),
         ]
     },
     "bigger-batch": {"swap": [("BATCH_SIZE = 16", "BATCH_SIZE = 64")]},
     "while-steps": {"swap": [(_LOOP, "    step = -1\n    while step < steps - 1:\n        step += 1")]},
-    "while-tokens": {"swap": [(_LOOP, "    seen, step = 0, 0\n    while seen < BUDGET:\n        seen += BATCH_SIZE * CONTEXT")]},
+    "while-tokens": {
+        "swap": [(_LOOP, "    seen, step = 0, 0\n    while seen < BUDGET:\n        seen += BATCH_SIZE * CONTEXT")]
+    },
     "ceil": {"swap": [(_STEPS, "steps = (BUDGET + BATCH_SIZE * CONTEXT - 1) // (BATCH_SIZE * CONTEXT)")]},
     "warmup": {"at_train": "warmup = 0.1 * BUDGET"},
-    "epochs-divided": {"swap": [(_STEPS, "epochs = 4\n    steps = max(1, BUDGET // (BATCH_SIZE * CONTEXT * epochs))"), (_LOOP, "    for step in (e * steps + s for e in range(epochs) for s in range(steps)):")]},
-    "budget-argument": {"swap": [("def train():", "def train(budget=BUDGET):"), (_STEPS, _STEPS.replace("BUDGET", "budget"))]},
+    "epochs-divided": {
+        "swap": [
+            (_STEPS, "epochs = 4\n    steps = max(1, BUDGET // (BATCH_SIZE * CONTEXT * epochs))"),
+            (_LOOP, "    for step in (e * steps + s for e in range(epochs) for s in range(steps)):"),
+        ]
+    },
+    "budget-argument": {
+        "swap": [("def train():", "def train(budget=BUDGET):"), (_STEPS, _STEPS.replace("BUDGET", "budget"))]
+    },
     "seed-offset": {"swap": [(_SEEDED, "torch.Generator().manual_seed(SEED + 1)")]},
-    "fixed-features": {"before_main": "def features():\n    return torch.randn(4, 4, generator=torch.Generator().manual_seed(0))"},
+    "fixed-features": {
+        "before_main": "def features():\n    return torch.randn(4, 4, generator=torch.Generator().manual_seed(0))"
+    },
     "switches": {"at_train": "torch.backends.mkldnn.enabled = True\ntorch.set_flush_denormal(True)"},
     "gc": {"at_train": "import gc\ngc.collect()"},
     "warnings": {"at_train": "import warnings\nwarnings.filterwarnings('ignore')"},
     "threads-setting": {"before_main": "os.environ.setdefault('OMP_NUM_THREADS', '1')"},
-    "alibi": {"swap": [("y = F.scaled_dot_product_attention(q, k, v, is_causal=True)", "mask = torch.ones(time, time).tril().bool()\n        y = (q @ k.transpose(-2, -1) / math.sqrt(width // HEADS)).masked_fill(~mask, -math.inf).softmax(-1) @ v")]},
-    "predict-batches": {"at_predict": "rows = inputs['windows']\nfor start in range(0, len(rows), 64):\n    part = rows[start : start + 64]"},
+    "alibi": {
+        "swap": [
+            (
+                "y = F.scaled_dot_product_attention(q, k, v, is_causal=True)",
+                "mask = torch.ones(time, time).tril().bool()\n        y = (q @ k.transpose(-2, -1) / math.sqrt(width // HEADS)).masked_fill(~mask, -math.inf).softmax(-1) @ v",
+            )
+        ]
+    },
+    "predict-batches": {
+        "at_predict": "rows = inputs['windows']\nfor start in range(0, len(rows), 64):\n    part = rows[start : start + 64]"
+    },
     "predict-guards": {"at_predict": "if inputs['windows'].ndim != 2:\n    raise ValueError('windows are (N, T)')"},
-    "shape-branch": {"swap": [('        positions = torch.arange(tokens.shape[1])', "        if tokens.shape[1] > CONTEXT:\n            raise ValueError('too long')\n        positions = torch.arange(tokens.shape[1])")]},
-    "docstring": {"before_main": "def language_model():\n    \"\"\"A language model that you can train; note that the next model is larger.\"\"\""},
-    "greek": {"before_main": "β1, σ, Δt = 0.9, 1.0, 0.5  # noqa"},  # noqa: RUF001
+    "shape-branch": {
+        "swap": [
+            (
+                "        positions = torch.arange(tokens.shape[1])",
+                "        if tokens.shape[1] > CONTEXT:\n            raise ValueError('too long')\n        positions = torch.arange(tokens.shape[1])",
+            )
+        ]
+    },
+    "docstring": {
+        "before_main": 'def language_model():\n    """A language model that you can train; note that the next model is larger."""'
+    },
+    "greek": {"before_main": "β1, σ, Δt = 0.9, 1.0, 0.5  # noqa"},
     "assertions": {"at_train": "assert BATCH_SIZE > 0, 'batches must not be empty'"},
     "best-checkpoint": {"at_train": "best = None\nbest = {'loss': math.inf}"},
 }

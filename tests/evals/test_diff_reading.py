@@ -129,7 +129,20 @@ def test_reading_that_takes_too_long_is_a_finding():
 
 def test_many_findings_are_capped_and_counted():
     names = ("socket", "ssl", "http", "ftplib", "smtplib", "poplib", "imaplib", "xmlrpc", "pty", "subprocess", "ctypes")
-    more = ("pickle", "marshal", "runpy", "atexit", "signal", "platform", "pwd", "grp", "shutil", "sqlite3", "dbm", "code")
+    more = (
+        "pickle",
+        "marshal",
+        "runpy",
+        "atexit",
+        "signal",
+        "platform",
+        "pwd",
+        "grp",
+        "shutil",
+        "sqlite3",
+        "dbm",
+        "code",
+    )
     lines = "\n".join(f"import {name}" for name in (*names, *more))
     found = DiffReading().inspect(material(edited("charlm", at_train=lines), CODE["charlm"])).findings
     assert len(found) == MOST_FINDINGS + 1
