@@ -23,6 +23,7 @@ class ProtectedFiles:
     grounded = True
     beside = True
     inspects_at: Purpose = "screen"
+    of_code_alone = False
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
         """Nothing is asked: what was given is on record."""

@@ -136,6 +136,8 @@ class Inspects(Protocol):
 
     name: str
     inspects_at: Purpose
+    of_code_alone: bool
+    """Whether nothing but code, parent, protected files and diff is read; then `rsi verify` reads again."""
     """`screen`: of every trial; `keep`: before a keep only."""
 
     def inspect(self, material: Material) -> Inspection:

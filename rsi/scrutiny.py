@@ -7,7 +7,7 @@ by a program's text; it is only quoted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rsi.attempts import Attempt, AttemptKind, Coverage, Grade, most_telling_first, severity
 from rsi.execution import Execution, ExitKind
@@ -110,7 +110,7 @@ def _finding(group: tuple[Attempt, ...], added: dict[tuple[str, int], int]) -> F
         severity=rank,
         code=f"attempt.{first.kind.value}",
         message=f"{sentence} ({seen})",
-        pointer=_pointer(first, added),
+        pointer=pointer(first.file.removeprefix("code/"), first.line, added),
     )
 
 
@@ -127,13 +127,13 @@ def _how(attempts: list[Attempt]) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
-def _pointer(attempt: Attempt, added: dict[tuple[str, int], int]) -> str:
-    if not attempt.file:
+def pointer(path: str, line: int, added: Mapping[tuple[str, int], int]) -> str:
+    """`diff:12 (train.py:31)` where the diff added that line, else `train.py:31`; nothing where no file is known."""
+    if not path:
         return ""
-    path = attempt.file.removeprefix("code/")
-    line = added.get((path, attempt.line))
-    place = f"{path}:{attempt.line}"
-    return place if line is None else f"diff:{line} ({place})"
+    place = f"{path}:{line}"
+    in_diff = added.get((path, line))
+    return place if in_diff is None else f"diff:{in_diff} ({place})"
 
 
 def _doubt(coverage: Coverage, kind: ExitKind) -> Finding | None:

@@ -23,6 +23,7 @@ from rsi.derive import compare, derive_verdict, execution_findings, gather, hist
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
+from rsi.evidence import Material
 from rsi.ledger import Event
 from rsi.proposing import again, null, removal
 from rsi.records import (
@@ -43,7 +44,7 @@ from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import STAGES, failure_reason, stage_execution
-from rsi.verification import fault, verifier_of
+from rsi.verification import fault, inspect, inspectors, verifier_of
 from rsi.workspace import Workspace
 
 Claim = tuple[str, str]
@@ -288,6 +289,37 @@ class Rederivation:
                 f"its findings are not those of what was attempted{f': it lacks {lacking}' if lacking else ''}",
             )
 
+    def inspected(self, state: RunState, body: e.TrialInspected) -> Iterator[Claim]:
+        """What is read in code alone is read again; what needs data or weights is taken as recorded."""
+        parts = inspectors(self._verifier, "keep") if self._verifier is not None else ()
+        inspector = next((part for part in parts if part.name == body.verifier), None)
+        if inspector is None:
+            if self._verifier is not None:
+                yield "inspection", f"no verifier {body.verifier!r} that reads takes part in the run"
+            return
+        if not inspector.of_code_alone or not self._same_parser:
+            self.notes["What verifiers read in data or weights is taken as recorded."] = None
+            return
+        entry = state.experiments[state.trials[body.trial].started.experiment]
+        if state.trials[body.trial].started.without or entry.committed is None:
+            return
+        number, trained = entry.proposed.experiment, state.trials[body.trial].trained
+        assert self._task is not None
+        assert trained is not None
+        material = Material(
+            code=self._code(state.commit_of(number)),
+            parent=self._code(state.commit_of(entry.proposed.parent)) if number else None,
+            protected={path: self._task.protected[path] for path in self._task.spec.code.protected},
+            diff=self.blobs.get(entry.committed.diff).decode() if entry.committed.diff else "",
+            artifact={},
+            training=trained.execution,
+            training_data={},
+            held_out=None,
+        )
+        self.counts["inspections"] += 1
+        if inspect(inspector, material) != body.inspection:
+            yield "inspection", f"{body.verifier} finds something else in the code than is recorded"
+
     def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
         """Our words on a failure are a function of its execution."""
         trial = state.trials[body.trial]
@@ -429,6 +461,7 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,
     e.TrialTrained: Rederivation.trained,
+    e.TrialInspected: Rederivation.inspected,
     e.TrialControlled: Rederivation.scrutinised,
     e.TrialAnswered: Rederivation.scrutinised,
     e.TrialFailed: Rederivation.failed,

@@ -65,6 +65,8 @@ class Counts(Record):
     confirmations: int = 0
     milestones: int = 0
     ablations: int = 0
+    inspections: int = 0
+    """Of code alone, by verifiers that read it."""
     dropped: int = 0
     """Blobs whose absence is on record."""
     anchors: int = 0

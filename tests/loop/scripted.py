@@ -173,6 +173,7 @@ class Beside:
     grounded = True
     beside = True
     inspects_at = "screen"
+    of_code_alone = True
 
     def __init__(self, wrong: str = "") -> None:
         self.wrong = wrong

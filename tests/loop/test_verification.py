@@ -16,6 +16,7 @@ from rsi.records import Rejected, Scored, VerifierError
 from rsi.review.verify import verify
 from rsi.session import start
 from rsi.task import load_task
+from rsi.testing.altering import Events, alter, find
 from rsi.testing.fake_sandbox import write_fake_task
 from rsi.verification import Together, chosen
 
@@ -179,3 +180,14 @@ def test_the_digest_of_a_task_without_further_verifiers_is_what_it_was(tmp_path:
     assert "verifiers" in task.spec.model_dump_json()
     more = task.model_copy(update={"spec": task.spec.model_copy(update={"verifiers": (task.spec.verifier,)})})
     assert task.digest() != more.digest()
+
+
+def test_a_reading_that_was_altered_does_not_derive_again(tmp_path: Path) -> None:
+    record = with_another(tmp_path, "30")
+
+    def silenced(events: Events) -> None:
+        events[find(events, "trial.inspected")]["body"]["inspection"]["findings"] = []
+
+    alter(record.folder, silenced)
+    kinds = {problem.kind for problem in verify(record.folder, trust_paths=True).problems}
+    assert "inspection" in kinds

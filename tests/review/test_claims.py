@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from altering import load, store
 from conftest import written
 from rich.console import Console
 
@@ -44,6 +43,7 @@ from rsi.review.worth import attribution_words
 from rsi.runs import ReadRun
 from rsi.state import RunState, fold
 from rsi.statistics import Interval
+from rsi.testing.altering import load, store
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "loop"))
 from composing import SCRIPTED

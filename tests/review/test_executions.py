@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from altering import load, store
 from conftest import make_run, written
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +17,7 @@ from rsi.review.executions import executions_of, lines, short_size
 from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.verify import verify
 from rsi.runs import ReadRun
+from rsi.testing.altering import load, store
 
 CRASHED = 4
 

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 import pytest
-from altering import load, store
 from conftest import make_run, written
 from rich.console import Console
 
@@ -25,6 +24,7 @@ from rsi.review.show import show_run
 from rsi.review.summary import summarise
 from rsi.review.underway import Underway, in_words
 from rsi.runs import ReadRun
+from rsi.testing.altering import load, store
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m[bold red]loud[/] [link=file:///]x[/link] :skull: \u202egnp\u200b $\\frac{1$ <b>"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")

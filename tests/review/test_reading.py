@@ -9,7 +9,6 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from altering import load, store
 from conftest import make_run, written
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +33,7 @@ from rsi.review.summary import _union as union
 from rsi.review.wording import count, decimals, duration, one_line
 from rsi.runs import ReadRun
 from rsi.statistics import difference
+from rsi.testing.altering import load, store
 from rsi.workspace import Workspace
 
 # --- the summary ----------------------------------------------------------------------------------------------------

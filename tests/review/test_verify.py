@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from altering import Events, alter, find, load, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -20,6 +19,7 @@ from rsi.errors import UsageError
 from rsi.redaction import Redactor
 from rsi.review import verify as verifying
 from rsi.review.verify import VerifyReport, verify
+from rsi.testing.altering import Events, alter, find, load, store
 from rsi.workspace import Workspace
 
 MISSING = "ab" * 32

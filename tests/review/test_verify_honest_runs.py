@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from altering import load
 from conftest import make_run
 
 from rsi.configuration import Budget
@@ -14,6 +13,7 @@ from rsi.ledger import Event
 from rsi.review.verify import VerifyReport, verify
 from rsi.session import resume
 from rsi.state import RunState
+from rsi.testing.altering import load
 
 PATIENT = """
 from rsi.records import Discard, Keep, Measure, Propose

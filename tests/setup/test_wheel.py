@@ -77,6 +77,13 @@ def test_the_image_of_the_wheel_is_the_image_of_the_checkout(installed: Path, tm
     assert python(installed, tmp_path, "-c", code).stdout == here.stdout
 
 
+def test_the_corpus_of_the_wheel_is_the_corpus_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    code = "from evals.redteam.corpus import load_corpus; print([case.id for case in load_corpus()])"
+    here = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "charlm/attacks/attention-mask-off" in here.stdout
+    assert python(installed, tmp_path, "-c", code).stdout == here.stdout
+
+
 def test_modules_of_another_distribution_are_found_out(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "__init__.py").write_text("")

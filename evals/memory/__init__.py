@@ -1,0 +1,1 @@
+"""What `memorisation` rests on: runs of bytes told apart by hashes, literals decoded, tensors read as bytes."""
