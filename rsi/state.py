@@ -221,6 +221,8 @@ class RunState:
         """What was left when the last experiment closed: what a proposer is told, the same after any crash."""
         self.confirmation: e.ConfirmationFinished | None = None
         self.paused: e.RunPaused | None = None
+        self.paused_for: set[str] = set()
+        """The reasons of every pause by now: one that was told and resumed from is not told again."""
         self.finished: e.RunFinished | None = None
         self.dropped: set[str] = set()
         self.head = ""
@@ -373,6 +375,7 @@ class RunState:
                 self._session_start = ""
                 if isinstance(body, e.RunPaused):
                     self.paused = body
+                    self.paused_for.add(body.reason)
                 else:
                     self.finished = body
             case e.RunResumed():
