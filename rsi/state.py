@@ -70,6 +70,10 @@ class TrialState(Record):
         asked: tuple[e.Executed, ...] = (*self.controlled, *self.answered)
         return trained + tuple(finding for body in asked for finding in body.findings)
 
+    def settled(self) -> tuple[e.TrialControlled, ...]:
+        """Controls that no answer follows: they left nothing, or nothing is asked of them."""
+        return tuple(body for body in self.controlled if not (body.left and body.asked))
+
     def runs(self) -> tuple[e.Executed, ...]:
         """What was executed for it, in order: its training, then each control before the answer for which it stood."""
         own = (self.trained,) if self.trained is not None and self.started.weights_of is None else ()
