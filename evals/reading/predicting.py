@@ -31,8 +31,8 @@ _CONTENT = frozenset(
         "collections.Counter",
     ]
 )
-_CONTENT_METHODS = {"tobytes", "unique", "digest", "hexdigest", "numpy_force_bytes", "__hash__", "data_ptr"}
-_STATISTICS = {"sum", "mean", "std", "var", "median", "prod", "norm", "cumsum", "dot", "argmax_all", "nansum"}
+_CONTENT_METHODS = {"tobytes", "unique", "digest", "hexdigest", "__hash__", "data_ptr"}
+_STATISTICS = {"sum", "mean", "std", "var", "median", "prod", "norm", "cumsum", "dot", "nansum"}
 _STATISTIC_CALLS = frozenset(f"{lib}.{name}" for lib in ("numpy", "torch", "builtins") for name in _STATISTICS)
 _CHANCE = frozenset(
     [

@@ -34,6 +34,7 @@ IN_TRAINING = [
     ("patching", "clock-by-setattr", "import time as t\nsetattr(t, 'per' + 'f_counter', lambda: 0.0)"),
     ("patching", "by-vars", "import time\nvars(time)['time'] = lambda: 0.0"),
     ("patching", "by-dict-update", "import time\ntime.__dict__.update(time=lambda: 0.0)"),
+    ("patching", "own-built-in", "globals().update(sum=max)"),
     ("patching", "imported-class", "nn.Linear.forward = lambda self, x: x"),
     ("patching", "through-another-name", "target = F\ntarget.cross_entropy = lambda *a: 0"),
     ("patching", "in-a-loop", "for place in (np, math):\n    place.exp = abs"),
