@@ -126,6 +126,7 @@ IN_TRAINING = [
     ("thread", "left-alone", "import threading\nthreading.Thread(target=print).start()"),
     ("thread", "timer", "from threading import Timer\nTimer(9, print)"),
     ("thread", "joined-with-a-limit", "import threading\nt = threading.Thread(target=print)\nt.join(0.1)"),
+    ("thread", "trains", "import threading\nt = threading.Thread(target=train)\nt.start()\nt.join()"),
     ("thread", "pool", "from concurrent.futures import ThreadPoolExecutor\np = ThreadPoolExecutor()"),
     ("seed", "fixed", "np.random.seed(7)"),
     ("seed", "unseeded", "np.random.default_rng()"),
