@@ -1,5 +1,5 @@
 # `make demo` and `make test` are each enough on a bare Debian or Ubuntu with Python 3.11+, git and make.
-# What they set up stays: .venv, the sandbox image, and a Docker engine where none answered (it goes on running).
+# What they set up stays: .venv, the sandbox image, strace, and a Docker engine where none answered (it goes on).
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
@@ -14,7 +14,7 @@ LONG = long$(if $(RSI_SKIP_DOCKER), and not docker)
 help: ## These lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: ## The virtual environment, a container engine, the sandbox image
+setup: ## The virtual environment, a container engine, the sandbox image, strace
 	@$(PYTHON) tools/setup.py
 
 setup-for-tests:

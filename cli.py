@@ -151,8 +151,8 @@ def run(
     hours: Hours = None,
     trials: Trials = None,
     certify: Certify = True,
-    alpha: Alpha = 0.05,
-    certify_share: CertifyShare = 0.15,
+    alpha: Alpha = flags.DEFAULT_ALPHA,
+    certify_share: CertifyShare = flags.DEFAULT_CERTIFY_SHARE,
     null_edits: NullEdits = 0.0,
     holdout_questions: HoldoutQuestions = 20,
     confirm: Confirm = 0,
@@ -511,16 +511,18 @@ def simulate(
     from simulated.table import table
 
     names = [name for name in policy.split(",") if name] or [*plugins.names("policies"), studies.ORACLE]
+    if picture is not None:
+        from simulated.picture import draw, require_drawable
+
+        require_drawable(picture)
     study = studies.of_words(names, noise, surface or [], runs=runs, trials=trials, seed=seed)
     results = studies.compare(study, workers, _progress() if sys.stderr.isatty() else None)
-    if picture is not None:
-        from simulated.picture import draw
-
-        draw(results, picture)
     if as_json:
         print_json(results)
     else:
         console().print(table(results))
+    if picture is not None:
+        draw(results, picture)
 
 
 def _progress() -> Callable[[int, int], None]:

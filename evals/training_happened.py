@@ -51,15 +51,16 @@ class TrainingHappened:
             return None
         if evidence.held_out is None:
             raise ValueError("a challenge is made from held-out data; pass it in the evidence")
-        rows = slice(None) if name == CONTROL else slice(1)  # of the second only the artifact is of interest
-        inputs = {key: array[rows] for key, array in evidence.held_out.inputs.items()}
+        control = Control(seed=secret.derive(name).seed(), share=self.share)
+        if name == ANOTHER:  # only what it leaves is of interest
+            return Challenge(name=name, inputs={}, answer_shape=(), control=control)
         (targets,) = evidence.held_out.targets.values()
         return Challenge(
             name=name,
-            inputs=inputs,
-            answer_shape=(len(targets[rows]), *evidence.answered[0].shape[1:]),
-            context={"targets": targets[rows]},
-            control=Control(seed=secret.derive(name).seed(), share=self.share),
+            inputs=dict(evidence.held_out.inputs),
+            answer_shape=evidence.answered[0].shape,
+            context={"targets": targets},
+            control=control,
         )
 
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
@@ -70,7 +71,7 @@ class TrainingHappened:
             gain = np.zeros(len(targets))
         else:
             rows = (len(targets), -1)
-            before = clipped_losses(own[: len(targets)], targets).reshape(rows)
+            before = clipped_losses(own, targets).reshape(rows)
             gain = (clipped_losses(answer, targets).reshape(rows) - before).mean(axis=1)
         return {"gain": gain.astype(np.float32), "finite": np.array(finite, dtype=np.uint8)}
 
@@ -95,7 +96,7 @@ class TrainingHappened:
             return "no-control", f"the same code with {share} does not train: it {_ended(ended)}"
         if control.control_artifact and control.control_artifact == evidence.artifact:
             return "untrained", "another seed and a small share of the budget leave the very same artifact"
-        if not all(a.scores["finite"] for a in evidence.answered if a.challenge in (CONTROL, ANOTHER)):
+        if not control.scores["finite"]:
             return "no-control", f"with {share} the same code predicts no numbers"
         gain = control.scores["gain"].astype(np.float64)
         if gain.mean() > self.margin * (standard_error(gain) or 0.0):

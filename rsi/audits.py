@@ -36,22 +36,26 @@ def plan(state: RunState) -> HoldoutPlan:
     return usual_plan(state.run.objective.noise * 2**0.5, max(1, state.run.configuration.holdout_questions))
 
 
-def questions(state: RunState) -> tuple[Question, ...]:
-    """Every incumbent that was audited, in order."""
-    found = []
+def chart(state: RunState) -> tuple[GapPoint, ...]:
+    """What may be shown of the audits, in order."""
+    return tuple(point for _, point in by_experiment(state))
+
+
+def by_experiment(state: RunState) -> tuple[tuple[int, GapPoint], ...]:
+    """What may be shown of each incumbent that was audited, in order."""
+    asked = tuple(_questions(state))
+    points = gap_points(plan(state), [question for _, question in asked]) if asked else ()
+    return tuple((experiment, point) for (experiment, _), point in zip(asked, points, strict=True))
+
+
+def _questions(state: RunState) -> Iterator[tuple[int, Question]]:
     baseline = _values(state, 0)
     for experiment in state.audits:
         values = _values(state, experiment)
         if experiment != 0 and values is not None and baseline is not None:
             dev, holdout = (state.run.objective.gain(new, old) for new, old in zip(values, baseline, strict=True))
             spent = state.position(state.audits[experiment])
-            found.append(Question(trials_spent=spent, dev_gain=dev, holdout_gain=holdout))
-    return tuple(found)
-
-
-def chart(state: RunState) -> tuple[GapPoint, ...]:
-    """What may be shown of them."""
-    return gap_points(plan(state), questions(state)) if state.audits else ()
+            yield experiment, Question(trials_spent=spent, dev_gain=dev, holdout_gain=holdout)
 
 
 def halt(state: RunState) -> str | None:

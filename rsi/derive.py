@@ -73,11 +73,11 @@ def gather(
 
 
 def _unanswered(entry: TrialState, purpose: Purpose, before: str) -> Iterator[Answered]:
-    """Challenges whose control left nothing that could have been asked: the verifier is told of the control alone."""
-    for body in entry.controlled:
+    """Challenges that end with their control: the verifier is told of that alone."""
+    for body in entry.settled():
         due = body.challenge != before and (purpose == "keep" or body.purpose == "screen")
-        if due and not body.left:
-            yield Answered(challenge=body.challenge, scores={}, control=body.execution)
+        if due:
+            yield Answered(challenge=body.challenge, scores={}, control=body.execution, control_artifact=body.left)
 
 
 def _other_artifacts(state: RunState, entry: TrialState) -> tuple[dict[str, str], ...]:

@@ -232,6 +232,8 @@ class TrialControlled(Record):
     course: Digest | None = None
     left: dict[str, str] = {}
     """Path → sha256 of what it left; empty where it did not complete."""
+    asked: bool = True
+    """Whether it is asked something; false where what it left is all that its verifier wants to know."""
     findings: tuple[Finding, ...] = ()
     attempts: Digest | None = None
     """Both as in `TrialTrained`."""

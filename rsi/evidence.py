@@ -86,7 +86,10 @@ class Challenge(ArrayRecord):
     context: dict[str, Array] = {}
     """What scoring the answer needs and B must not see."""
     control: Control | None = None
-    """Train so first, and ask of what that leaves; None: ask of the trial's own artifact."""
+    """Train so first, and ask of what that leaves; None: ask of the trial's own artifact.
+
+    With no inputs nothing is asked: that, and what, the control left is the answer.
+    """
 
     def digest(self) -> str:
         """sha256 over names, dtypes, shapes and bytes of the inputs and the context, and the answer's shape."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rsi.task import TaskSpec
 
 DEFAULT_POLICY = "expected-gain"
+DEFAULT_ALPHA = 0.05
+DEFAULT_CERTIFY_SHARE = 0.15
 
 _TESTS = "What the run may claim"
 _MODELS = "Language models (--proposer llm)"
@@ -121,7 +123,7 @@ def budget(
 
     for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
         if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be more than 0.")
+            raise UsageError(f"{flag} must be a number more than 0.")
     if all(value is None for value in (experiments, hours, trials, cost, tokens, calls)):
         return None
     return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
@@ -136,6 +138,10 @@ def claims(
 
     check_share(alpha, "--alpha")
     check_share(certify_share, "--certify-share")
+    if not certify and (alpha, certify_share) != (DEFAULT_ALPHA, DEFAULT_CERTIFY_SHARE):
+        raise UsageError(
+            "--alpha and --certify-share are about milestones, and --no-certify has none; drop one of them."
+        )
     if not 0 <= null_edits <= 0.5:
         raise UsageError(f"--null-edits is {null_edits:g}; set it between 0, for none, and 0.5.")
     return {
@@ -159,6 +165,12 @@ def proposer(
         options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
     elif model or api_base:
         raise UsageError("--model and --api-base go with --proposer llm.")
+    else:
+        from rsi.proposers.llm.settings import Settings
+
+        for option, value in settings.items():
+            if value != Settings.model_fields[option].default:
+                raise UsageError(f"--{option.replace('_', '-')} goes with --proposer llm.")
     return Component(name=name, options=options)
 
 

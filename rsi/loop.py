@@ -137,6 +137,7 @@ class Loop:
         while True:
             if self._stop.is_set():
                 raise Pause("interrupted by the user", 130)
+            self._heed_the_gap()
             step = next_step(self.state, self.lanes.holds, free=self.lanes.free, ended=bool(self._ended))
             if step is not None:
                 self._do(step)
@@ -270,7 +271,7 @@ class Loop:
             return
         number = experiment.proposed.experiment
         if number == 0:
-            self._require_objective()
+            self._require_measured()
         ruled = kept_by_rule(experiment)
         if ruled:
             self._close(experiment, ExperimentStatus.KEPT, ruled)
@@ -289,7 +290,8 @@ class Loop:
         else:
             self._close(experiment, ExperimentStatus.UNDECIDED, "the trials that the policy asked for gave no score")
 
-    def _require_objective(self) -> None:
+    def _require_measured(self) -> None:
+        """Neither an objective nor a guard that nobody measures decides anything."""
         measured = self.state.observations(0)[0].measurements
         metric = self.state.run.objective.metric
         if metric not in measured:
@@ -298,6 +300,13 @@ class Loop:
                 f"{metric}; mend objective.metric in task.toml and start a new run",
                 2,
             )
+        for guard in self.state.run.objective.guards:
+            if guard.metric not in measured:
+                raise Pause(
+                    f"the verifier {self.trials.verifier.name} measures {', '.join(measured)}, not the guard's "
+                    f"{guard.metric}; mend [[objective.guards]] in task.toml and start a new run",
+                    2,
+                )
 
     def _start(self, step: schedule.Starting) -> str:
         """Write down that a trial begins, and with which seed; returns its name."""
@@ -343,11 +352,14 @@ class Loop:
         trials = [self.state.trials[trial] for trial in ended]
         if any(trial.failed is not None and trial.failed.kind is ExitKind.INTERRUPTED for trial in trials):
             raise Pause("interrupted by the user", 130)
-        halt = audits.halt(self.state) if any(trial.started.role == "audit" for trial in trials) else None
-        if halt is not None:
-            raise Pause(halt, 1)
         if wrong := self._patience.heed(trials, self.lanes.names):
             raise Pause(wrong, 3)
+
+    def _heed_the_gap(self) -> None:
+        """Halt where dev is too far ahead of the holdout; once told, resuming is the user's word to go on."""
+        halt = audits.halt(self.state)
+        if halt is not None and halt not in self.state.paused_for:
+            raise Pause(halt, 1)
 
     def _execute(self, name: str, job: Job) -> Outcome:
         return self.sandbox.run(job, self.watch(name) if self.watch and job.purpose == "train" else None)

@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 from rsi.errors import UsageError
 
+MOST_NAMED = 20
+"""Of the names that are known, where none is near."""
+
 Group = Literal["proposers", "sandboxes", "verifiers", "policies", "tasks"]
 
 
@@ -29,7 +32,8 @@ def nearest(wanted: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known are {', '.join(known)}." if known else "none is known."
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"known are {', '.join(known[:MOST_NAMED])}{more}." if known else "none is known."
 
 
 def load(group: Group, name: str) -> Any:

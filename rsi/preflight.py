@@ -37,6 +37,23 @@ def require_room(task: Task, description: SandboxDescription) -> None:
             )
 
 
+def require_side_by_side(task: Task, description: SandboxDescription, parallel: int, *, resumed: bool = False) -> None:
+    """UsageError where so many trials at once may take more memory than the machine has.
+
+    The engine would start them all the same, and the kernel end some of them: a loss that says nothing about the code.
+    """
+    limits, machine = task.spec.limits, description.machine_memory_bytes
+    each = max(limits.train.memory_bytes, limits.predict.memory_bytes)
+    if not machine or parallel * each <= machine:
+        return
+    most = f"--parallel {machine // each}" + (" or less" if machine // each > 1 else "")
+    raise UsageError(
+        f"{parallel} trials of {task.spec.name} side by side may take {parallel} times {each / MIB:.0f} MiB of memory, "
+        f"and this machine has {machine / MIB:.0f} MiB; "
+        + (f"resume on a larger machine, or start a new run with {most}." if resumed else f"set {most}.")
+    )
+
+
 def _asked(task: Task, description: SandboxDescription) -> Iterator[tuple[str, str, float, float]]:
     sections: dict[str, Limits] = dict(task.spec.limits)
     for name, limits in sections.items():

@@ -168,7 +168,9 @@ def read(folder: Path) -> ReadRun:
     if report.problem is not None:
         raise IntegrityError(f"{report.problem.sentence} `rsi verify {folder}` says more.")
     entries = list(read_events(folder / LEDGER))
-    return ReadRun(folder, entries, fold(entries), Blobs(folder / "blobs", Redactor.none()))
+    state = fold(entries)
+    _ = state.run  # a ledger that no run.started event begins is no run, whatever is asked of it
+    return ReadRun(folder, entries, state, Blobs(folder / "blobs", Redactor.none()))
 
 
 def task_blob_digest(task: Task) -> str:

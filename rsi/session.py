@@ -29,7 +29,7 @@ from rsi.evidence import Secret
 from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.ledger import Event
 from rsi.loop import Loop
-from rsi.preflight import require_modules, require_room
+from rsi.preflight import require_modules, require_room, require_side_by_side
 from rsi.preparation import PreparedData, prepare, read_source
 from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
@@ -90,9 +90,10 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
     with ExitStack() as stack:
         task = load_task(configuration.task)
         parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
-        parts.require_usable(task, configuration.budget)
+        parts.require_usable(task, configuration.budget, configuration.budget)
         description = parts.sandbox.describe()
         require_room(task, description)
+        require_side_by_side(task, description, configuration.parallel)
         require_modules(task, parts.sandbox)
         if configuration.trace:
             _require_trace(parts.sandbox)
@@ -152,10 +153,11 @@ def resume(
         recorded = before.model_copy(update={"image_digest": image} if image else {})
         parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
-        parts.require_usable(task, more or state.budget)
+        parts.require_usable(task, more or state.budget, budget)
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
+        require_side_by_side(task, description, configuration.parallel, resumed=True)
         if configuration.trace:
             _require_trace(parts.sandbox)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, state.run.run, say)
@@ -207,9 +209,17 @@ class _Parts:
         self.sandbox: Sandbox = build("sandboxes", sandbox)
         stack.callback(self.sandbox.close)
 
-    def require_usable(self, task: Task, budget: Budget) -> None:
-        """What only language models need: instructions, keys, prices, a sandbox that keeps their code in."""
+    def require_usable(self, task: Task, budget: Budget, asked: Budget | None) -> None:
+        """What only language models need: instructions, keys, prices, a sandbox that keeps their code in.
+
+        What the user `asked` for now may limit calls only where there are some.
+        """
         if not isinstance(self.proposer, AsksModels):
+            if asked is not None and (asked.cost_usd or asked.tokens or asked.calls):
+                raise UsageError(
+                    f"--max-cost, --max-tokens and --max-calls limit language models, and the proposer "
+                    f"{self.configuration.proposer.name} asks none; leave them out."
+                )
             return
         if not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
             raise UsageError(

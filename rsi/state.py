@@ -70,6 +70,10 @@ class TrialState(Record):
         asked: tuple[e.Executed, ...] = (*self.controlled, *self.answered)
         return trained + tuple(finding for body in asked for finding in body.findings)
 
+    def settled(self) -> tuple[e.TrialControlled, ...]:
+        """Controls that no answer follows: they left nothing, or nothing is asked of them."""
+        return tuple(body for body in self.controlled if not (body.left and body.asked))
+
     def runs(self) -> tuple[e.Executed, ...]:
         """What was executed for it, in order: its training, then each control before the answer for which it stood."""
         own = (self.trained,) if self.trained is not None and self.started.weights_of is None else ()
@@ -221,6 +225,8 @@ class RunState:
         """What was left when the last experiment closed: what a proposer is told, the same after any crash."""
         self.confirmation: e.ConfirmationFinished | None = None
         self.paused: e.RunPaused | None = None
+        self.paused_for: set[str] = set()
+        """The reasons of every pause by now: one that was told and resumed from is not told again."""
         self.finished: e.RunFinished | None = None
         self.dropped: set[str] = set()
         self.head = ""
@@ -373,6 +379,7 @@ class RunState:
                 self._session_start = ""
                 if isinstance(body, e.RunPaused):
                     self.paused = body
+                    self.paused_for.add(body.reason)
                 else:
                     self.finished = body
             case e.RunResumed():

@@ -175,7 +175,7 @@ class TrialRunner:
                 weights = self._record_control(trial, purpose, challenge, outcome)
                 if weights is None and self._failed(trial, "control"):
                     return
-            if weights is not None:
+            if weights is not None and challenge.inputs:
                 outcome = yield self._predict_job(trial, code, challenge, weights)
                 verdict = self._record_answer(trial, purpose, challenge, outcome)
                 if self._failed(trial, "predict"):
@@ -212,7 +212,7 @@ class TrialRunner:
         if any(answered.malformed for answered in state.answered):
             return None
         challenge = self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
-        asked = {body.challenge for body in state.answered} | {c.challenge for c in state.controlled if not c.left}
+        asked = {body.challenge for body in state.answered} | {control.challenge for control in state.settled()}
         if challenge is not None and challenge.name in asked:
             raise ValueError(f"it asks {challenge.name!r} a second time")
         return challenge
@@ -276,6 +276,7 @@ class TrialRunner:
                 purpose=purpose,
                 challenge=challenge.name,
                 control=challenge.control,
+                asked=bool(challenge.inputs),
                 left={path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
                 **self._recorded(trial, outcome, execution),
             )

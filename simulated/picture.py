@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsi.durable import disk_faults
+from rsi.errors import EnvironmentFault, UsageError
 from simulated.study import ORACLE, Results
 
 if TYPE_CHECKING:
@@ -22,6 +24,17 @@ PANELS = {
     "trials_per_decision": "trials a decision",
 }
 _COLOURS = ("#0969da", "#cf222e", "#1a7f37", "#8250df", "#bf8700", "#57606a")
+
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def require_drawable(path: Path) -> None:
+    """UsageError or EnvironmentFault where no picture could be written there: told before hours of simulating."""
+    if path.suffix not in FORMATS:
+        raise UsageError(f"--picture {path} ends in no format that is drawn; end it in {', '.join(FORMATS)}.")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise EnvironmentFault(f"--picture {path} cannot be written; name a file in a folder that you may write to.")
 
 
 def draw(results: Results, path: Path) -> None:

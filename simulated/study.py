@@ -109,6 +109,8 @@ def of_words(
             raise UsageError(f"--surface takes FIELD=NUMBER, not {word!r}; fields are {known}.")
         truth[field] = _number("--surface", number)
     noise = tuple(_number("--noise", word) for word in levels.split(",") if word)
+    if not noise:
+        raise UsageError("--noise names no number; give some by commas, as in --noise 1,2.")
     try:
         return Study(
             policies=tuple(Component(name=name) for name in policies),
@@ -120,7 +122,8 @@ def of_words(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1])
+        field = ".".join(str(part) for part in first["loc"][:1])
+        where = {"levels": "--noise"}.get(field, field)
         told = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
         raise UsageError(f"That cannot be simulated: {told}; see `rsi simulate --help`.") from None
 

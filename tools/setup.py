@@ -1,4 +1,4 @@
-"""Sets a bare machine up: the virtual environment, a container engine, the sandbox image.
+"""Sets a bare machine up: the virtual environment, a container engine, the sandbox image, strace for traced runs.
 
 Standard library only, because it runs before anything is installed. What is there already is left as it is, so that a
 second call takes about a second. With `--engine-answers` it only tells, by its exit status, whether an engine does;
@@ -164,6 +164,23 @@ def start_obstacle(state: engine.State) -> str:
     return ""
 
 
+def ensure_tracer() -> None:
+    """strace, where this user can install it: for `rsi run --trace` and its tests, and nothing else needs it.
+
+    So a set-up never fails for it, and asks for it once for each environment: a machine that no mirror answers shall
+    not wait for one at every call.
+    """
+    asked = VENV / "strace-asked-for"
+    if shutil.which("strace") or asked.exists() or not may_apt():
+        return
+    say("Installing strace, for `rsi run --trace` …")
+    try:
+        apt_install("strace")
+    except SetupFault:
+        asked.touch()
+        say("strace could not be installed; all but `rsi run --trace` works without it.")
+
+
 def ensure_image() -> None:
     """Have the sandbox image; the builder prints its own progress."""
     done = subprocess.run([str(VENV / "bin" / "python"), "-m", "sandboxes.image"], cwd=ROOT, check=False)
@@ -181,6 +198,7 @@ def main(arguments: list[str]) -> int:
             venv.result()
             missing = engine_start.result()
         if not missing:
+            ensure_tracer()
             ensure_image()
     except SetupFault as fault:
         print(fault, file=sys.stderr)

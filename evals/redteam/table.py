@@ -110,7 +110,9 @@ def _conclusions(report: Report) -> Iterator[Text | str]:
     if wrong:
         yield Text(one_line(f"It does not hold: {', '.join(wrong)}.", 2000), style="bold red")
     elif report.holds:
-        yield Text("It holds: every attack was beaten, and no honest edit raised an alarm.", style="bold green")
+        parts = ("every attack was beaten",) * bool(report.attacks)
+        parts += ("no honest edit raised an alarm",) * bool(report.honest)
+        yield Text(f"It holds: {', and '.join(parts)}.", style="bold green")
     yield f"{count(len(report.cases), 'case')} in {duration(report.seconds)}."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 from rsi.errors import UsageError
@@ -28,6 +27,7 @@ class Replay:
             raise UsageError(f"{source} is not a folder; name a run folder, or one with *.patch or *.diff files.")
         self._folder = folder
         self._is_run = (folder / "ledger.jsonl").is_file()
+        self._recorded = _of_run(folder) if self._is_run else ()
         self._patches = sorted((p for p in folder.iterdir() if p.suffix in _PATCHES), key=lambda path: path.name)
         if not self._is_run and not self._patches:
             raise UsageError(
@@ -38,16 +38,23 @@ class Replay:
         """The proposal of that number; Exhausted behind the last one."""
         index = brief.turn - 1
         if self._is_run:
-            # Imported here: reading a run knows the ledger and the blobs, which a folder of patches has no need of.
-            from rsi.runs import read_proposals  # noqa: PLC0415
-
-            found = next(itertools.islice(read_proposals(self._folder), index, None), None)
-            if found is None:
+            if index >= len(self._recorded):
                 raise Exhausted(f"Every proposal of {self._folder.name} has been replayed.")
-            return found
+            return self._recorded[index]
         if index >= len(self._patches):
             raise Exhausted(f"All {len(self._patches)} patches of {self._folder.name} have been proposed.")
         return _read_patch(self._patches[index])
+
+
+def _of_run(folder: Path) -> tuple[Proposal, ...]:
+    """All of them, before anything is trained: a run that is broken or proposed nothing is told at once."""
+    # Imported here: reading a run knows the ledger and the blobs, which a folder of patches has no need of.
+    from rsi.runs import read_proposals  # noqa: PLC0415
+
+    found = tuple(read_proposals(folder))
+    if not found:
+        raise UsageError(f"The run {folder.name} proposed nothing that could be replayed; name another one.")
+    return found
 
 
 def _read_patch(path: Path) -> Proposal:

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from rsi import events as e
+from rsi.errors import UsageError
 from rsi.ledger import Event
+from rsi.plugins import nearest
 from rsi.records import Measure, Record, TryAgain
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself
@@ -22,7 +24,12 @@ Words = Callable[[Any], str]
 
 
 def print_log(run: ReadRun, console: Console, *, kind: str = "", experiment: int | None = None, as_json: bool) -> None:
-    """Print the events that match, oldest first."""
+    """Print the events that match, oldest first; UsageError for a kind or an experiment that there is not."""
+    if kind and not any(_is_of(known, kind) for known in (*e.BODIES, *(event.kind for event in run.events))):
+        raise UsageError(f"No event is called {one_line(kind, 40)!r}: {nearest(kind, sorted(e.BODIES))}")
+    if experiment is not None and experiment not in run.state.experiments:
+        last = len(run.state.experiments) - 1
+        raise UsageError(f"{one_line(run.state.run.run)} has no experiment {experiment}; it has 0 to {last}.")
     for event in select(run, kind, experiment):
         if as_json:
             # Straight to the file: a console would wrap or style what a program is to read.
@@ -38,9 +45,12 @@ def print_log(run: ReadRun, console: Console, *, kind: str = "", experiment: int
 def select(run: ReadRun, kind: str = "", experiment: int | None = None) -> Iterator[Event]:
     """Events of a kind (or whose kind begins so), and of an experiment, where these are given."""
     for event in run.events:
-        of_kind = not kind or event.kind == kind or event.kind.startswith(kind.rstrip(".") + ".")
-        if of_kind and (experiment is None or experiment_of(event, run) == experiment):
+        if (not kind or _is_of(event.kind, kind)) and (experiment is None or experiment_of(event, run) == experiment):
             yield event
+
+
+def _is_of(event_kind: str, kind: str) -> bool:
+    return event_kind == kind or event_kind.startswith(kind.rstrip(".") + ".")
 
 
 def experiment_of(event: Event, run: ReadRun) -> int | None:

@@ -1,4 +1,7 @@
-"""`progress.png`: every experiment a dot, the kept ones a staircase; drawn beside the run, never in its way."""
+"""`progress.png`: every experiment a dot, the kept ones a staircase, and below it how far dev is ahead of the holdout.
+
+Drawn beside the run, never in its way.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rsi import audits
 from rsi.durable import disk_faults
 from rsi.errors import RsiError
 from rsi.ledger import Event
 from rsi.records import Direction, ExperimentStatus, Record
-from rsi.review.claims import provisional_of
+from rsi.review.claims import gaps_of, provisional_of
 from rsi.review.improvement import headline
 from rsi.review.results import write_results
 from rsi.review.staircase import Point, points, visible_range
@@ -45,6 +49,26 @@ class Level(Record):
     high: float | None
 
 
+class Ahead(Record):
+    """How much more an experiment gained on dev than on the holdout, in the objective's units."""
+
+    experiment: int
+    gap: float
+    low: float | None = None
+    high: float | None = None
+    """Of the gap, where a milestone measured the holdout's side with an interval."""
+
+
+class GapPanel(Record):
+    """What is known of the gap between dev and holdout."""
+
+    audited: tuple[Ahead, ...]
+    """As the Ladder released it."""
+    milestones: tuple[Ahead, ...]
+    limit: float
+    """The run halts above it."""
+
+
 class Picture(Record):
     """All that a picture is drawn from."""
 
@@ -57,6 +81,8 @@ class Picture(Record):
     levels: tuple[Level, ...]
     certified: int | None
     """Until which experiment the staircase is drawn whole; None where nothing beyond it is provisional."""
+    gap: GapPanel | None
+    """None where nothing was audited."""
 
 
 def write_progress(folder: Path, state: RunState) -> Path:
@@ -76,7 +102,24 @@ def picture_of(state: RunState) -> Picture:
         plotted=points(state),
         levels=tuple(_levels(state)),
         certified=state.certified if started.configuration.certify and provisional_of(state) is not None else None,
+        gap=_gap_panel(state),
     )
+
+
+def _gap_panel(state: RunState) -> GapPanel | None:
+    audited = tuple(Ahead(experiment=number, gap=point.gap) for number, point in audits.by_experiment(state))
+    if not audited:
+        return None
+    return GapPanel(audited=audited, milestones=tuple(_milestone_gaps(state)), limit=audits.plan(state).limit)
+
+
+def _milestone_gaps(state: RunState) -> Iterator[Ahead]:
+    for found in gaps_of(state):
+        closed = state.milestones[found.milestone - 1].closed
+        gain = closed.improvement if closed is not None else None
+        bounds = (None, None) if gain is None else (gain.high, gain.low)
+        low, high = (None if bound is None else found.dev_gain - bound for bound in bounds)
+        yield Ahead(experiment=found.experiment, gap=found.gap, low=low, high=high)
 
 
 def _levels(state: RunState) -> Iterator[Level]:
@@ -94,13 +137,17 @@ def write_picture(folder: Path, picture: Picture) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - takes half a second
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(9, 4.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, 4.5 if picture.gap is None else 6.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    # Names come from a task of anybody's; a dollar sign must not start matplotlib's formula language.
-    axes = figure.add_subplot()
+    panels = [3] if picture.gap is None else [3, 1]
+    axes, *below = figure.subplots(len(panels), sharex=True, height_ratios=panels, squeeze=False)[:, 0]
     _draw(axes, picture)
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
+    if picture.gap is not None:
+        _draw_gap(below[0], picture.gap)
+    (below[0] if below else axes).set_xlabel("experiment")
+    signs = axes.get_legend_handles_labels()
+    if signs[0]:
+        figure.legend(*signs, frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     path, temporary = folder / "progress.png", folder / f".progress.png.{os.getpid()}"
     with disk_faults(path):
         temporary.unlink(missing_ok=True)
@@ -116,8 +163,8 @@ def _draw(axes: Any, picture: Picture) -> None:
     plotted = picture.plotted
     shown = visible_range(plotted, [y for x in picture.levels for y in (x.value, x.low, x.high) if y is not None])
     title = "\n".join(line for line in (picture.title, picture.headline) if line)
+    # Names come from a task of anybody's; a dollar sign must not start matplotlib's formula language.
     axes.set_title(title, loc="left", fontsize=10, parse_math=False)
-    axes.set_xlabel("experiment")
     good = "lower" if picture.direction is Direction.MINIMIZE else "higher"
     axes.set_ylabel(f"{picture.metric} on dev ({good} is better)", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -176,6 +223,26 @@ def _draw_milestones(axes: Any, picture: Picture) -> None:
             xs, ys = [p.experiment for p in marked], [p.value for p in marked]
             edge = _CERTIFIED if passed else "#cf222e"
             axes.scatter(xs, ys, marker="*", s=170, facecolor=face, edgecolor=edge, label=label, zorder=4)
+
+
+def _draw_gap(axes: Any, panel: GapPanel) -> None:
+    """Above zero is what the search fitted to dev; past the line at the top the run halts."""
+    audited = panel.audited
+    axes.set_ylabel("gain on dev\nless on holdout", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.axhline(0.0, color="#57606a", linewidth=0.8, linestyle=":")
+    axes.axhline(panel.limit, color="#cf222e", linewidth=1.0, linestyle="--", label="the run halts above")
+    xs, ys = [point.experiment for point in audited], [point.gap for point in audited]
+    axes.plot(
+        xs, ys, color="#9a6700", marker="o", markersize=4, linewidth=1.2, label="audited, to a step of the Ladder"
+    )
+    for place, point in enumerate(panel.milestones):
+        label = {} if place else {"label": "at a milestone"}
+        if point.low is not None and point.high is not None:
+            axes.vlines(point.experiment, point.low, point.high, color=_CERTIFIED, alpha=0.4, linewidth=4)
+        axes.scatter(point.experiment, point.gap, marker="*", s=90, color=_CERTIFIED, zorder=4, **label)
+    axes.legend(frameon=False, fontsize=7, ncols=3, loc="lower left", bbox_to_anchor=(0, 0.98), borderaxespad=0)
 
 
 class Charts:

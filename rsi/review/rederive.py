@@ -115,8 +115,9 @@ class Rederivation:
     def _built(self, group: plugins.Group, component: Component) -> tuple[Any, str]:
         if ".py:" in component.name and not self.trust_paths:
             return None, (
-                f"the run names {component.name!r}, a program outside this distribution, which is not loaded unasked; "
-                "without it nothing that it decided can be derived again"
+                f"the run names {component.name!r}, a program outside this distribution, which is not loaded unasked, "
+                "and without it nothing that it decided can be derived again; if you trust that file, say so with "
+                "--trust-plugins"
             )
         return plugins.load(group, component.name)(**component.options), ""
 
@@ -232,7 +233,8 @@ class Rederivation:
             yield from self._same_diff(body, self._code(parents[0]), code)
 
     def _checked(self, state: RunState, entry: ExperimentState) -> CheckedEdit | Refusal:
-        assert self._task is not None
+        if self._task is None:
+            raise IntegrityError("the frozen task could not be read, so its code cannot be compared")
         if entry.proposed.edit is None:
             return inspect_code(self._task.code)
         edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))

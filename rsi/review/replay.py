@@ -126,6 +126,8 @@ class _Again:
     def _proposed(self, event: Event, body: e.ExperimentProposed) -> Iterator[VerifyProblem]:
         if self._proposer is None or self._task is None:
             return
+        if body.again is not None or body.removes or body.null:
+            return  # the loop's own, which nobody was asked for; `verify` derives them
         workspace = Workspace.open(self.folder)
         brief = briefing.brief(
             self.state, self._task, self.blobs.get, workspace.read(self.state.commit_of(self.state.incumbent))

@@ -222,6 +222,8 @@ class _Examination:
         wrong, notes, self.blobs_read = self.index.problems(self.blobs, self.whole)
         self.wrong.extend(wrong)
         self.notes.extend(notes)
+        if not self.hashes:
+            self.wrong.append(Wrong(0, "order", "the ledger holds no run.started event, so it is no run"))
         if self.last is None or self.state.started is None:
             return
         if self.workspace is not None and self.derive is not None and self.whole:

@@ -90,7 +90,12 @@ def question(
     while (challenge := case.verifier.challenge(evidence, SECRET)) is not None:
         assert answer is not None, "an ungrounded verifier asks nothing"
         assert len(asked) < MOST_CHALLENGES, "challenge() must return None once enough was answered"
-        assert challenge.name not in sealed, "no challenge is asked twice"
+        assert challenge.name not in {earlier.name for earlier in asked}, "no challenge is asked twice"
+        if challenge.control is not None and not challenge.inputs:
+            told = Answered(challenge=challenge.name, scores={}, **_control(challenge))
+            evidence = evidence.model_copy(update={"answered": (*evidence.answered, told)})
+            asked.append(challenge)
+            continue
         raw = np.asarray(answer(challenge), dtype="<f4").reshape(challenge.answer_shape)
         scores = case.verifier.score(challenge, raw, sealed)
         stored = {name: decode_array(encode_array(array)) for name, array in scores.items()}
@@ -157,7 +162,7 @@ def numbers_that_are_none_are_rejected(case: VerifierCase) -> None:
     for value in (np.nan, np.inf, -np.inf):
         for everywhere in (True, False):
             _, asked = question(case, case.answer)
-            for spoiled in asked:
+            for spoiled in (challenge for challenge in asked if challenge.inputs):
                 evidence, _ = question(case, _spoil(case, spoiled.name, value, everywhere))
                 verdict = case.verifier.verify(evidence)
                 assert isinstance(verdict, Rejected), f"{value} in {spoiled.name!r} must be rejected, not {verdict}"

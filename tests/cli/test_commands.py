@@ -48,6 +48,23 @@ def rsi(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
         (["resume", "nothing"], 2, "no run"),
         (["verify", "nothing"], 2, "no run"),
         (["run", "digits", "--exprements", "3"], 2, "--experiments"),
+        (["run", "digits", "--hours", "inf"], 2, "--hours must be a number more than 0"),
+        (["run", "digits", "--alpha", "0"], 2, "--alpha is 0"),
+        (["run", "digits", "--alpha", "1"], 2, "--alpha is 1"),
+        (["run", "digits", "--certify-share", "nan"], 2, "--certify-share is nan"),
+        (["run", "digits", "--null-edits", "nan"], 2, "--null-edits is nan"),
+        (["run", "digits", "--no-certify", "--alpha", "0.1"], 2, "--no-certify has none"),
+        (["run", "digits", "--effort", "high"], 2, "--effort goes with --proposer llm"),
+        (["run", "digits", "--sandbox", "process", "--max-cost", "3"], 2, "the proposer mutate asks none"),
+        (["run", "digits", "--policy", "greedy", "--policy-option", "k=1"], 2, "greedy has no option 'k'"),
+        (["run", "digits", "--sandbox", "process", "--parallel", "65"], 2, "--parallel"),
+        (["simulate", "--policy", "greedi"], 2, "did you mean 'greedy'"),
+        (["simulate", "--noise", ","], 2, "--noise names no number"),
+        (["simulate", "--noise", "nan"], 2, "--noise takes numbers"),
+        (["simulate", "--picture", "x.docx"], 2, "end it in .png, .svg, .pdf"),
+        (["simulate", "--picture", "nowhere/x.png"], 3, "cannot be written"),
+        (["image", "remove", "debian"], 2, "not an image of this project"),
+        (["attribute", "nothing"], 2, "no run"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_an_exit_code(
@@ -112,6 +129,28 @@ def test_every_reading_command_answers_and_its_json_parses(finished: Path) -> No
         assert json.loads(done.stdout)
     lines = rsi(finished, "log", "latest", "--json").stdout.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["log", "latest", "--kind", "trail"], "did you mean"),
+        (["log", "latest", "--experiment", "99"], "has no experiment 99; it has 0 to 4"),
+        (["show", "latest", "99"], "has no experiment 99"),
+        (["attribute", "latest", "--trials", "1"], "give more with --trials"),
+        (["resume", "latest", "--max-cost", "1"], "the proposer mutate asks none"),
+    ],
+)
+def test_what_a_run_does_not_have_is_one_sentence_and_changes_nothing(
+    finished: Path, arguments: list[str], words: str
+) -> None:
+    (ledger,) = finished.glob("runs/*/ledger.jsonl")
+    before = ledger.read_bytes()
+    done = rsi(finished, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert ledger.read_bytes() == before
 
 
 def test_the_run_folder_holds_what_the_design_promises(finished: Path) -> None:

@@ -78,6 +78,42 @@ def test_a_hostile_ledger_is_refused_or_shown_and_does_nothing(
         assert done.returncode == 1
 
 
+@pytest.mark.parametrize("left", [b"", b'{"seq":0,"ti'])
+@pytest.mark.parametrize("command", ["show", "diff", "log", "verify", "replay", "resume", "attribute"])
+def test_a_ledger_of_no_whole_event_is_no_run_whatever_is_asked_of_it(
+    run_folder: Path, tmp_path: Path, command: str, left: bytes
+) -> None:
+    copy = tmp_path / run_folder.name
+    shutil.copytree(run_folder, copy)
+    (copy / "ledger.jsonl").write_bytes(left)
+    done = rsi(tmp_path, command, str(copy), *(["--trust"] if command in {"resume", "attribute"} else []))
+    one_sentence(done, 1)
+    assert "no run.started event" in done.stdout + done.stderr
+
+
+def test_a_replay_of_a_broken_run_is_told_before_anything_is_trained(run_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "source"
+    shutil.copytree(run_folder, copy)
+    shutil.rmtree(copy / "blobs")
+    arguments = ["run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(copy)]
+    done = rsi(tmp_path, *arguments)
+    one_sentence(done, 1)
+    assert "is missing" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_verify_of_a_run_without_its_blobs_says_what_is_missing_and_raises_nothing(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / run_folder.name
+    shutil.copytree(run_folder, copy)
+    shutil.rmtree(copy / "blobs")
+    done = rsi(tmp_path, "verify", str(copy))
+    one_sentence(done, 1)
+    assert "AssertionError" not in done.stdout
+    assert "is missing" in done.stdout
+
+
 def test_a_run_that_did_not_begin_here_is_not_resumed_unasked(run_folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / run_folder.name
     shutil.copytree(run_folder, copy)

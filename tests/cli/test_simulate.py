@@ -34,7 +34,7 @@ def test_policies_are_compared_in_a_table_in_json_and_in_a_picture(tmp_path: Pat
     ("arguments", "words"),
     [
         (["--policy", "greedi"], "did you mean 'greedy'"),
-        (["--noise", "-1"], "levels"),
+        (["--noise", "-1"], "--noise"),
         (["--surface", "tails=1"], "FIELD=NUMBER"),
         (["--runs", "1"], "--runs"),
     ],

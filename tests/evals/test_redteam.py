@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,8 @@ from evals.redteam.table import progress, render
 from evals.redteam.team import Asked, Team
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.runs import list_runs, read
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -257,21 +261,43 @@ def test_an_engine_that_is_lost_for_good_ends_it_with_what_was_found(tmp_path: P
 
 def command(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a user calls it."""
-    root = Path(__file__).parents[2]
     return subprocess.run(
         [sys.executable, "-c", "import cli; cli.main()", "redteam", *words],
         capture_output=True,
         text=True,
-        cwd=root,
+        cwd=ROOT,
         check=False,
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
             "RSI_STATE": str(folder / "state"),
-            "PYTHONPATH": str(root),
+            "PYTHONPATH": str(ROOT),
             **environment,
         },
     )
+
+
+def test_ctrl_c_prints_what_was_found_so_far_and_ends_with_130(tmp_path: Path) -> None:
+    write_case(tmp_path, "first", "VALUE = 41")
+    write_case(tmp_path, "second", "VALUE = 42  # fake: hang")
+    asked(tmp_path)
+    words = ("--task", str(tmp_path / "task"), "--folder", str(tmp_path / "lab"), "--sandbox", SANDBOX)
+    with subprocess.Popen(
+        [sys.executable, "-c", "import cli; cli.main()", "redteam", *words, "--json", "--parallel", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stderr is not None
+        assert any("first: neutralised" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+    found = json.loads(told)
+    assert process.returncode == 130
+    assert [case["name"] for case in found["cases"]] == ["first"]
+    assert found["unfinished"] == ["second"]
 
 
 def test_without_an_engine_it_is_one_sentence_and_exit_code_3(tmp_path: Path) -> None:

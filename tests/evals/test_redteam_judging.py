@@ -81,6 +81,7 @@ def test_an_honest_edit_passes_only_with_a_score_that_nobody_doubts(sight: Sight
         assert not sight.rejected
         assert sight.refused is None
         assert sight.failed is None
+        assert not sight.undecided
         assert not any(named.finding.severity in ALARMING for named in sight.findings)
         assert sight.bare is None or sight.bare == sight.measured
 

@@ -12,7 +12,7 @@ import pytest
 from model_runs import configuration, edit, run, steps
 from model_server import ModelServer
 
-from rsi.configuration import Component
+from rsi.configuration import Budget, Component
 from rsi.review.replay import replay
 from rsi.review.secrets_aside import same_but_for_secrets
 
@@ -95,7 +95,9 @@ def test_a_program_that_the_run_names_by_path_is_not_run_unasked(tmp_path: Path)
     planted = tmp_path / "planted.py"
     planted.write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n" + SOURCE)
     with ModelServer(steps) as server:
-        config = configuration(tmp_path, server, proposer=Component(name=f"{planted}:Nothing"))
+        config = configuration(
+            tmp_path, server, proposer=Component(name=f"{planted}:Nothing"), budget=Budget(experiments=3)
+        )
         _, record = run(tmp_path, config)
     (tmp_path / "ran").unlink()
     report = replay(record.folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 
 import numpy as np
 
 from rsi.evidence import Array, Arrays, Challenge, Control, Evidence, Inspection, Material, Secret
-from rsi.execution import ExitKind, Job, Outcome, Watch
+from rsi.execution import MIB, ExitKind, Job, Outcome, SandboxDescription, Watch
 from rsi.protocols import Exhausted
 from rsi.records import (
     Brief,
@@ -99,6 +100,27 @@ class Uneven(FakeSandbox):
         told = f"{self.salt} {job.purpose} {job.environment.get('RSI_SEED')} {job.inputs.get('code/train.py')!r}"
         time.sleep(hashlib.sha256(told.encode()).digest()[0] / 255 * 0.05)
         return super().run(job, watch)
+
+
+class Cramped(FakeSandbox):
+    """The fake sandbox on a machine with as much memory as the test says."""
+
+    def describe(self) -> SandboxDescription:
+        """With the memory of FAKE_MIB."""
+        memory = int(os.environ["FAKE_MIB"]) * MIB
+        return super().describe().model_copy(update={"machine_memory_bytes": memory})
+
+
+class Fitting(FakeSandbox):
+    """The fake sandbox with a holdout of its own truth: what is learned about dev makes it worse there."""
+
+    def describe(self) -> SandboxDescription:
+        """As another image: what it prepares is another's data in the cache."""
+        return super().describe().model_copy(update={"image_digest": "fitting"})
+
+    def _prepared(self) -> dict[str, bytes]:
+        holdout = FakeSandbox(target=40.0)._prepared()
+        return super()._prepared() | {path: data for path, data in holdout.items() if path.startswith("holdout/")}
 
 
 class Careful:

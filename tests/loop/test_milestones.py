@@ -151,6 +151,51 @@ def test_the_holdout_is_asked_no_more_often_than_allowed(tmp_path: Path) -> None
     assert len(set(record.state.audits) - {0}) == 2
 
 
+FITTING = Component(name=f"{HERE / 'scripted.py'}:Fitting")
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_a_search_that_fits_dev_alone_halts_says_why_and_goes_on_only_when_told(tmp_path: Path, parallel: int) -> None:
+    code, record = run(
+        tmp_path, configuration(tmp_path, "30 20 10", sandbox=FITTING, holdout_questions=5, parallel=parallel)
+    )
+    assert code == 1
+    assert record.state.finished is None
+    assert record.state.paused.reason.startswith("Dev says the incumbent gained 9.9")
+    assert "the search fits the dev split: look at the latest kept edits" in record.state.paused.reason
+    assert set(record.state.audits) == {0, 1}
+    assert verify(record.folder, trust_paths=True).ok
+    code, again = go_on(record.folder)
+    assert verify(record.folder, trust_paths=True).ok
+    if parallel == 1:  # side by side, the other winners touch the same line as the first
+        assert code == 1, "a further audit past the limit halts again"
+        assert again.state.paused.reason.startswith("Dev says the incumbent gained 19.")
+        assert len(again.state.audits) == 3
+    else:
+        assert code == 0, "what was told once is not told again"
+
+
+def test_a_run_killed_before_it_could_halt_halts_when_it_goes_on(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        """As SIGKILL: nothing is recorded after it."""
+
+    config = configuration(tmp_path, "30 20", sandbox=FITTING, holdout_questions=5)
+    with start(config, said, root=tmp_path / "runs") as session:
+        folder = session.run.folder
+
+        def die(event, state) -> None:
+            if audits.halt(state) is not None:
+                raise Killed
+
+        with pytest.raises(Killed):
+            session.go([die])
+    assert read(folder).state.paused is None
+    code, record = go_on(folder)
+    assert code == 1
+    assert len(record.state.audits) == 2, "nothing went on past the gap"
+    assert "the search fits the dev split" in record.state.paused.reason
+
+
 def test_a_null_edit_is_slipped_in_and_nobody_is_told(tmp_path: Path) -> None:
     config = configuration(tmp_path, "30 29 28 27", certify=True, null_share=0.5)
     (tmp_path / "task" / "train.py").write_text("import random\n\nrandom.seed(1)\n\n\nVALUE = 40\n")

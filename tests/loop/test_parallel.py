@@ -13,6 +13,7 @@ from composing import HERE, SCRIPTED, configuration, run
 from rsi.configuration import Budget, Component
 from rsi.execution import Limits
 from rsi.records import ExperimentStatus
+from rsi.review.replay import replay
 from rsi.review.verify import verify
 from rsi.runs import ReadRun
 from rsi.session import side_by_side
@@ -111,6 +112,14 @@ def test_what_is_carried_over_costs_no_proposal(tmp_path: Path) -> None:
     _, record = patched(tmp_path, "value=30 two=fake:no-noise three=x value=20", parallel=2)
     mine = [x for x in record.state.experiments.values() if x.proposed.again is None]
     assert len(mine) == 1 + 4
+
+
+def test_what_the_loop_tried_by_itself_is_not_asked_of_the_proposer_when_replayed(tmp_path: Path) -> None:
+    _, record = patched(tmp_path, "value=30 two=fake:peek value=20", parallel=2)
+    assert any(x.proposed.again is not None for x in record.state.experiments.values())
+    report = replay(record.folder, trust_paths=True)
+    assert report.ok, report.problems
+    assert report.proposals == 3
 
 
 @pytest.mark.parametrize("field", ["again", "edit"])

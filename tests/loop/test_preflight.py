@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from composing import configuration, run, said
+from composing import configuration, go_on, run, said
 
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import UsageError
 from rsi.execution import MIB, Limits, SandboxDescription
-from rsi.preflight import require_room
+from rsi.preflight import require_room, require_side_by_side
 from rsi.session import start
 from rsi.task import LimitsSection, load_task, read_task
 
@@ -87,6 +87,57 @@ def test_each_section_of_limits_counts_and_a_machine_that_says_nothing_has_enoug
         with pytest.raises(UsageError, match=rf"limits.{name}.cpus = 3 is more than this machine's 2;"):
             require_room(changed, machine)
         require_room(changed, SandboxDescription(name="x", isolates=True))
+
+
+CRAMPED = Component(name=f"{Path(__file__).parent / 'scripted.py'}:Cramped")
+
+
+def test_more_side_by_side_than_the_memory_holds_is_refused_before_a_run_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configuration(tmp_path, "30", sandbox=CRAMPED, parallel=4)
+    each = load_task(config.task).spec.limits.train.memory_bytes // MIB
+    monkeypatch.setenv("FAKE_MIB", str(4 * each - 1))
+    with pytest.raises(
+        UsageError, match=rf"4 trials of fake .* 4 times {each} MiB .* has {4 * each - 1} MiB; set --para.* 3 "
+    ):
+        run(tmp_path, config)
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setenv("FAKE_MIB", str(4 * each))
+    assert run(tmp_path, config)[0] == 0
+
+
+def test_a_run_is_not_resumed_where_its_trials_do_not_fit_and_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_MIB", str(2**20))
+    _, record = run(tmp_path, configuration(tmp_path, "30", sandbox=CRAMPED, parallel=4))
+    monkeypatch.setenv("FAKE_MIB", "4096")
+    before = (record.folder / "ledger.jsonl").read_bytes()
+    with pytest.raises(UsageError, match=r"resume on a larger machine, or start a new run with --parallel \d"):
+        go_on(record.folder, Budget(experiments=3))
+    assert (record.folder / "ledger.jsonl").read_bytes() == before
+
+
+def test_the_larger_of_training_and_prediction_counts_and_one_at_a_time_is_the_tasks_own_limit() -> None:
+    task = load_task("digits")
+    sections = LimitsSection(train=Limits(memory_bytes=256 * MIB), predict=Limits(memory_bytes=600 * MIB))
+    changed = task.model_copy(update={"spec": task.spec.model_copy(update={"limits": sections})})
+    machine = SandboxDescription(name="x", isolates=True, machine_memory_bytes=1024 * MIB)
+    require_side_by_side(changed, machine, 1)
+    with pytest.raises(UsageError, match=r"2 times 600 MiB .* set --parallel 1\.$"):
+        require_side_by_side(changed, machine, 2)
+    require_side_by_side(changed, SandboxDescription(name="x", isolates=True), 64)
+
+
+def test_a_guard_that_nobody_measures_stops_the_run_at_its_baseline(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "30")
+    with (tmp_path / "task" / "task.toml").open("a") as toml:
+        toml.write('\n[[objective.guards]]\nmetric = "memry"\nmargin = 0.1\ndirection = "minimize"\n')
+    code, record = run(tmp_path, config)
+    assert code == 2
+    assert "measures val_loss, not the guard's memry; mend [[objective.guards]]" in record.state.paused.reason
+    assert set(record.state.experiments) == {0}
 
 
 # --- imports ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from conftest import written
 from rich.console import Console
 
-from rsi import runs
+from rsi import audits, runs
 from rsi.claims.attribution import Attributed, Attribution
 from rsi.configuration import Component, RunConfiguration
 from rsi.records import Direction
@@ -509,6 +509,23 @@ def test_the_picture_has_milestones_and_the_certified_level(passed: ReadRun, fai
         record.state.milestones = []
         assert write_progress(tmp_path, record.state).read_bytes() != sizes[-1], "milestones are not in the picture"
         record.state.milestones = bare
+
+
+def test_the_gap_between_dev_and_holdout_is_drawn_where_it_was_audited(tmp_path: Path, passed: ReadRun) -> None:
+    assert picture_of(passed.state).gap is None
+    record = made(tmp_path, "39 38 37", holdout_questions=5)
+    panel = picture_of(record.state).gap
+    assert panel is not None
+    assert [point.experiment for point in panel.audited] == [1, 2, 3]
+    assert [point.gap for point in panel.audited] == [point.gap for point in summarise(record).audits]
+    assert panel.limit == audits.plan(record.state).limit
+    (milestone,) = panel.milestones
+    (gap,) = summarise(record).gap
+    assert milestone.gap == gap.gap
+    assert milestone.low < gap.gap < milestone.high  # type: ignore[operator]
+    with_gap = write_progress(tmp_path, record.state).read_bytes()
+    record.state.audits = {}
+    assert len(write_progress(tmp_path, record.state).read_bytes()) < len(with_gap)
 
 
 def test_the_staircase_marks_milestones_in_ascii_too(passed: ReadRun, failed: ReadRun) -> None:

@@ -24,7 +24,7 @@ from sandboxes.process import ProcessSandbox
 
 pytestmark = pytest.mark.docker
 CAN_TRACE = os.geteuid() == 0 and shutil.which("strace") is not None
-needs_strace = pytest.mark.skipif(not CAN_TRACE, reason="tracing needs strace and root")
+needs_strace = pytest.mark.skipif(not CAN_TRACE, reason="tracing needs root, and strace: `make setup` gets it")
 
 REACH = """
 import socket
