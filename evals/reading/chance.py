@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from evals.reading.dotted import Called
 from evals.reading.module import COMPREHENSIONS, FUNCTIONS, Binding
-from evals.reading.names import Called
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 
 _GLOBAL = {

@@ -8,7 +8,20 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from evals.reading import chance, files, patching, predicting, pretending, reaching, threads, training, words
+from evals.reading import (
+    chance,
+    deciding,
+    files,
+    fingerprints,
+    lengths,
+    patching,
+    predicting,
+    pretending,
+    reaching,
+    repeating,
+    threads,
+    words,
+)
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 from rsi.attempts import as_ascii
 from rsi.records import CodeFiles
@@ -16,7 +29,10 @@ from rsi.records import CodeFiles
 MOST_TOLD = 400
 """Observations handed back; more are counted."""
 
-_FAMILIES = (reaching, patching, files, training, chance, threads, predicting, pretending, words)
+_FAMILIES = (
+    *(reaching, patching, files, lengths, repeating, deciding, chance, threads),
+    *(predicting, fingerprints, pretending, words),
+)
 
 
 def read(argument: dict[str, Any]) -> dict[str, Any]:

@@ -140,7 +140,8 @@ def _call(  # noqa: PLR0912 - a case a way of storing
     if method in _NAMESPACE_METHODS and holder == "os.environ":
         keys = [keyword.arg or "?" for keyword in node.keywords] or _keys(reader, arguments)
         yield from _environment(reader, keys, node)
-    if method in _NAMESPACE_METHODS | _LIST_METHODS and _is_imported(holder) and _is_member(reader, holder):
+    held = _is_imported(holder) and _is_member(reader, holder) and not holder.endswith(".__dict__")
+    if held and method in _NAMESPACE_METHODS | _LIST_METHODS:
         yield from _changed(reader, holder, "[]", node)
 
 

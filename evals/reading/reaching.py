@@ -68,14 +68,14 @@ _WARNED = {
         os.environb os.ctermid os.ttyname os.isatty getpass pwd grp spwd psutil sysconfig uuid.getnode
         uuid.uuid1 sys.argv sys.orig_argv sys.flags sys.executable sys.prefix sys.base_prefix sys.exec_prefix
         sys.stdin sys.__stdin__ sys.gettrace sys.getprofile sys.builtin_module_names sys.stdlib_module_names
-        sys._xoptions sys.warnoptions sys.implementation sys._git importlib.util.find_spec importlib.metadata
+        sys._xoptions sys.warnoptions sys.implementation importlib.util.find_spec importlib.metadata
         guest __main__ rsi evals sandboxes tasks pkg_resources pip torch.__config__ numpy.__config__
         numpy.show_config torch.utils.collect_env cpuinfo GPUtil os.path.ismount os.getxattr resource.getrlimit
-        pydoc_data sklearn builtins.__loader__ builtins.__spec__ builtins.__package__ builtins.help pydoc
-        antigravity""",
+        pydoc_data sklearn builtins.__loader__ builtins.__spec__ builtins.__package__ pydoc
+       """,
     "patching": """sys.modules sys.path sys.meta_path sys.path_hooks sys.path_importer_cache unittest mock ctypes
-        builtins.__build_class__ builtins.__import__.__globals__ gc.is_tracked numpy.set_numeric_ops
-        forbiddenfruit wrapt gorilla time.clock_settime time.tzset sys.intern.__self__ torch.library
+        builtins.__build_class__ numpy.set_numeric_ops
+        forbiddenfruit wrapt gorilla time.clock_settime time.tzset torch.library
         torch.overrides torch.utils._python_dispatch""",
     "files": """os.symlink os.link os.chmod os.fchmod os.lchmod os.chown os.fchown os.lchown os.mkfifo os.mknod os.chdir
         os.fchdir os.chroot os.umask os.setxattr os.removexattr os.utime os.statvfs shutil sqlite3 dbm tempfile
@@ -93,7 +93,7 @@ _WARNED = {
 _NOTICED = {
     "network": "urllib urllib.parse asyncio select selectors socket.timeout email ipaddress",
     "process": "resource concurrent.futures.ThreadPoolExecutor torch.compile torch._dynamo",
-    "dynamic-code": "importlib torch.save types.ModuleType ast.parse torch.jit torch.fx numpy.save.pickle",
+    "dynamic-code": "importlib torch.save types.ModuleType ast.parse torch.jit torch.fx",
     "frames": "sys.exc_info inspect.getsource inspect.getmembers traceback faulthandler",
     "hook": "sys.setrecursionlimit sys.setswitchinterval weakref.ref gc.disable gc.freeze logging.setLoggerClass",
     "probing": """os.cpu_count multiprocessing.cpu_count os.sched_getaffinity sys.version sys.version_info sys.platform
@@ -124,7 +124,6 @@ _HARMLESS_BELOW = {
     # What is allowed below a name that is not.
     *("multiprocessing.cpu_count", "importlib.metadata.version", "signal.windows"),
 }
-_PROCESS_FREE = {"threading", "traceback", "asyncio", "importlib", "glob", "resource", "urllib"}
 _STEALTHY = {
     "frames": """f_back f_locals f_globals f_builtins f_code f_trace tb_frame tb_next gi_frame cr_frame ag_frame
         __traceback__ __closure__ cell_contents __context__""",

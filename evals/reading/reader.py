@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from evals.reading.dotted import Called
 from evals.reading.module import FUNCTIONS, Module
-from evals.reading.names import Called, Names
+from evals.reading.names import Names
 from rsi.attempts import as_ascii
 from rsi.records import Severity
 
@@ -114,6 +115,16 @@ class Reader:
         for binding in self.module.scope.bindings.get("predict", []):
             wanted += [self.names.own[name] for name in self.names.of(binding.node) if name in self.names.own]
         return self._reached(wanted)
+
+    @cached_property
+    def answering(self) -> list[ast.AST]:
+        """Those of them that do not train, in the order of the file."""
+        functions = [function for function in self.predicting if function not in self.training]
+        return sorted(functions, key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)))
+
+    def is_predict(self, function: ast.AST) -> bool:
+        """Whether it is `predict` itself."""
+        return self.names.path(function) == ".predict"
 
     @cached_property
     def training(self) -> frozenset[ast.AST]:

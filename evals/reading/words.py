@@ -15,7 +15,6 @@ from rsi.attempts import as_ascii
 
 _LONGEST = 20_000
 _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-_MANY_LINES = 5000
 _WRITERS = ("print", "write", "writelines", "info", "warning", "error", "debug", "critical", "log", "warn", "echo")
 
 _READER = (
@@ -280,4 +279,4 @@ def _floods(reader: Reader, node: ast.Call, size: int) -> Iterator[Seen]:
                 large = large or not any(isinstance(part, (ast.Break, ast.Return)) for part in ast.walk(outer))
         inner = outer
     if large:
-        yield reader.seen("printed", WARNING, "flood", node, f"prints more than {_MANY_LINES} lines could hold of use")
+        yield reader.seen("printed", WARNING, "flood", node, "prints so much that nobody can read the rest of the log")

@@ -1,4 +1,4 @@
-"""Rules about training: its length follows from RSI_BUDGET, its chance from RSI_SEED, and nothing outlives it."""
+"""Rules about the length of training: it follows from RSI_BUDGET, once; and both settings are read."""
 
 from __future__ import annotations
 
@@ -8,43 +8,10 @@ from collections.abc import Iterator
 from evals.reading.module import COMPREHENSIONS
 from evals.reading.reader import NOTICE, WARNING, Reader, Seen
 
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
-_SHARES = (ast.Div, ast.FloorDiv)
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
+SHARES = (ast.Div, ast.FloorDiv)
 _LARGE_SHARE = 0.05
 _USUAL_BUDGET = 40_000
-_DAY_CLOCKS = frozenset(
-    [
-        "time.time",
-        "time.time_ns",
-        "time.localtime",
-        "time.gmtime",
-        "time.ctime",
-        "time.asctime",
-        "time.strftime",
-        "datetime.datetime.now",
-        "datetime.datetime.utcnow",
-        "datetime.datetime.today",
-        "datetime.date.today",
-        "time.clock_gettime",
-    ]
-)
-_CLOCKS = frozenset(
-    [
-        "time.perf_counter",
-        "time.perf_counter_ns",
-        "time.monotonic",
-        "time.monotonic_ns",
-        "time.process_time",
-        "time.process_time_ns",
-        "time.thread_time",
-        "time.thread_time_ns",
-        "timeit.default_timer",
-        "os.times",
-        "resource.getrusage",
-    ]
-)
-_PLACE = frozenset(["os.cpu_count", "os.sched_getaffinity", "multiprocessing.cpu_count", "os.getloadavg"])
-_FILE_AGES = frozenset(["os.path.getmtime", "os.path.getctime", "os.stat"])
 
 
 def rules(reader: Reader) -> Iterator[Seen]:
@@ -52,11 +19,6 @@ def rules(reader: Reader) -> Iterator[Seen]:
     yield from _settings_read(reader)
     yield from _lengths(reader)
     yield from _inflated(reader)
-    yield from _repeated(reader)
-    yield from _conditions(reader)
-
-
-# --- the budget -------------------------------------------------------------------------------------------------
 
 
 def _settings_read(reader: Reader) -> Iterator[Seen]:
@@ -129,11 +91,11 @@ def _is_steps(reader: Reader, node: ast.AST | None, depth: int = 0) -> bool:
             return False
 
 
-def _extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]]:
+def extents(reader: Reader) -> list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]]:
     """Every loop that trains, with the expressions that say how long."""
     found: list[tuple[ast.For | ast.AsyncFor | ast.While, list[ast.AST]]] = []
     for node in reader.module.nodes:
-        if isinstance(node, _LOOPS) and reader.trains(node):
+        if isinstance(node, LOOPS) and reader.trains(node):
             first = node.test if isinstance(node, ast.While) else node.iter
             breaks = [part.test for part in ast.walk(node) if isinstance(part, ast.If) and _leaves(part)]
             found.append((node, [first, *breaks]))
@@ -146,8 +108,8 @@ def _leaves(test: ast.If) -> bool:
 
 def _lengths(reader: Reader) -> Iterator[Seen]:
     """Every loop that trains ends because the budget is used, or stands in one that does; and goes through it once."""
-    loops = _extents(reader)
-    bounded: set[ast.AST] = {loop for loop, tells in loops if any(_follows_budget(reader, tell) for tell in tells)}
+    loops = extents(reader)
+    bounded: set[ast.AST] = {loop for loop, tells in loops if any(follows_budget(reader, tell) for tell in tells)}
     bounded -= {loop for loop in bounded if isinstance(loop, ast.For) and _otherwise(reader, loop.iter)}
     for loop, tells in loops:
         around = any(outer in bounded for outer in reader.module.above(loop))
@@ -178,7 +140,7 @@ def _otherwise(reader: Reader, iterated: ast.AST) -> bool:
         if isinstance(argument, ast.Name):
             bound = reader.module.lookup(argument.id, reader.module.scope_of.get(argument, reader.module.scope))
             values = [b.node for b in bound if b.kind == "value" and not _is_added(reader, b.node)]
-            follow = [_follows_budget(reader, value) for value in values]
+            follow = [follows_budget(reader, value) for value in values]
             if any(follow) and not all(follow):
                 return True
     return False
@@ -202,7 +164,7 @@ def _shared(reader: Reader, iterated: ast.AST) -> bool:
     for node in reader.module.nodes:
         if (
             isinstance(node, ast.BinOp)
-            and isinstance(node.op, _SHARES)
+            and isinstance(node.op, SHARES)
             and (reader.fold.numbers(node) or _is_steps(reader, node))
         ):
             for divisor in ast.walk(node.right):
@@ -219,7 +181,7 @@ def _several_times(reader: Reader, iterated: ast.AST) -> bool:
     """Whether what is iterated strings several rounds of the budget together."""
     for part in reader.sources(iterated):
         if isinstance(part, COMPREHENSIONS) and len(part.generators) > 1:
-            lasting = [generator.iter for generator in part.generators if _follows_budget(reader, generator.iter)]
+            lasting = [generator.iter for generator in part.generators if follows_budget(reader, generator.iter)]
             further = [generator.iter for generator in part.generators if generator.iter not in lasting]
             if lasting and any(not _shared(reader, each) for each in further):
                 return True
@@ -230,16 +192,17 @@ def _several_times(reader: Reader, iterated: ast.AST) -> bool:
                     "builtins.list()",
                     "builtins.tuple()",
                 }
-                if (made or isinstance(one, (ast.List, ast.Tuple))) and _follows_budget(reader, one):
+                if (made or isinstance(one, (ast.List, ast.Tuple))) and follows_budget(reader, one):
                     return any(number > 1 for number in reader.fold.numbers(times))
         if isinstance(part, ast.Call) and reader.names.of(part.func) & {"itertools.chain", "itertools.cycle"}:
-            rounds = sum(_follows_budget(reader, argument) for argument in part.args)
+            rounds = sum(follows_budget(reader, argument) for argument in part.args)
             if rounds > 1:
                 return True
     return False
 
 
-def _follows_budget(reader: Reader, node: ast.AST) -> bool:
+def follows_budget(reader: Reader, node: ast.AST) -> bool:
+    """Whether RSI_BUDGET is among what a value follows from, objects and generators of the file included."""
     if reader.follows(node, lambda part: reader.is_setting(part, "RSI_BUDGET")):
         return True
     # What is iterated may be a generator or an object of the file's own that counts by itself.
@@ -266,7 +229,7 @@ def _called_within(reader: Reader, function: ast.AST | None, bounded: set[ast.AS
 
 def _inflated(reader: Reader) -> Iterator[Seen]:
     """Arithmetic that makes more of the budget than it is, or less of the seed."""
-    lasting = {source for _, tells in _extents(reader) for tell in tells for source in reader.sources(tell)}
+    lasting = {source for _, tells in extents(reader) for tell in tells for source in reader.sources(tell)}
     for node in reader.module.nodes:
         if isinstance(node, (ast.BinOp, ast.AugAssign)):
             left, right = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
@@ -277,7 +240,7 @@ def _inflated(reader: Reader) -> Iterator[Seen]:
                 added = isinstance(node, ast.AugAssign) and _is_steps(reader, one)
                 if not budget and not added and not (_is_steps(reader, one) and node in lasting):
                     continue
-                if one is right and isinstance(node.op, (*_SHARES, ast.Pow, ast.LShift)):
+                if one is right and isinstance(node.op, (*SHARES, ast.Pow, ast.LShift)):
                     continue
                 if _grows(reader, node.op, one, other):
                     message = "makes more of RSI_BUDGET than it is"
@@ -327,128 +290,3 @@ def _narrowed_seed(reader: Reader, node: ast.AST, left: ast.AST, right: ast.AST)
     )
     if few:
         yield reader.seen("seed", WARNING, "seed narrowed", node, "leaves of RSI_SEED so little that few seeds differ")
-
-
-# --- training more than once ------------------------------------------------------------------------------------
-
-
-def _repeated(reader: Reader) -> Iterator[Seen]:
-    """Whole trainings in a loop, or several of them: the best of many draws is no better model."""
-    whole = {
-        function
-        for loop, tells in _extents(reader)
-        if any(_follows_budget(reader, tell) for tell in tells)
-        for function in reader.module.functions_around(loop)
-    }
-    if not whole:
-        return
-    paths = {reader.names.path(function): function for function in whole}
-    calls = [
-        (node, name)
-        for node in reader.module.nodes
-        if isinstance(node, ast.Call)
-        for name in reader.names.of(node.func)
-        if name in paths
-    ]
-    for call, name in calls:
-        around = [outer for outer in reader.module.above(call) if isinstance(outer, (*_LOOPS, *COMPREHENSIONS))]
-        own = reader.names.own[name]
-        if own in reader.module.functions_around(call):
-            yield reader.seen(
-                "repeated-training", WARNING, "training in itself", call, "starts training again from within"
-            )
-        elif around:
-            shared = _is_shared_out(reader, call, own, around[0])
-            message = "trains several times in a loop" + (", each with a share of the budget" if shared else "")
-            yield reader.seen("repeated-training", NOTICE if shared else WARNING, "training in a loop", call, message)
-        elif reader.at_import(call):
-            yield reader.seen("training-at-import", WARNING, "training at import", call, "trains when it is imported")
-    straight = [call for call, name in calls if name.count(".") == 1]
-    if len(straight) > 1 and len({call.lineno for call in straight}) > 1:
-        shared = all(any(isinstance(part, (ast.BinOp, ast.Constant)) for part in call.args) for call in straight)
-        message = "trains several times" + (", as it seems in parts" if shared else "")
-        yield reader.seen(
-            "repeated-training", NOTICE if shared else WARNING, "several trainings", straight[-1], message
-        )
-    yield from _handed_on(reader, paths)
-
-
-def _handed_on(reader: Reader, paths: dict[str, ast.AST]) -> Iterator[Seen]:
-    """Training handed to `map` and its like."""
-    for call in reader.calls:
-        mapping = call.name in ("builtins.map", "itertools.starmap") or call.name.endswith((".map", ".submit"))
-        if mapping and call.arguments and any(name in paths for name in reader.names.of(call.arguments[0])):
-            message = "trains several times by handing training on"
-            yield reader.seen("repeated-training", WARNING, "training in a loop", call.node, message)
-
-
-def _is_shared_out(reader: Reader, call: ast.Call, own: ast.AST, loop: ast.AST) -> bool:
-    """Whether each run of several is told to use a share, or the length is divided by their number."""
-    parts = [*call.args, *(keyword.value for keyword in call.keywords)]
-    for argument in parts:
-        for source in reader.sources(argument):
-            if isinstance(source, ast.BinOp) and isinstance(source.op, _SHARES):
-                return True
-    iterated = loop.iter if isinstance(loop, (ast.For, ast.AsyncFor)) else getattr(loop, "generators", [None])[0]
-    iterated = iterated.iter if isinstance(iterated, ast.comprehension) else iterated
-    names = {part.id for part in ast.walk(iterated) if isinstance(part, ast.Name)} if iterated is not None else set()
-    numbers = (
-        {part.value for part in ast.walk(iterated) if isinstance(part, ast.Constant)} if iterated is not None else set()
-    )
-    for part in ast.walk(own):
-        if not isinstance(part, _LOOPS):
-            continue
-        for source in reader.sources(part.test if isinstance(part, ast.While) else part.iter):
-            if isinstance(source, ast.BinOp) and isinstance(source.op, _SHARES):
-                for divisor in ast.walk(source.right):
-                    if isinstance(divisor, ast.Name) and divisor.id in names:
-                        return True
-                    if isinstance(divisor, ast.Constant) and divisor.value in numbers and divisor.value != 1:
-                        return True
-    return False
-
-
-# --- clocks and places as conditions ----------------------------------------------------------------------------
-
-
-def _conditions(reader: Reader) -> Iterator[Seen]:
-    """What the time or the machine decides."""
-    for node in reader.module.nodes:
-        if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
-            test: ast.AST = node.test
-        elif isinstance(node, ast.Match):
-            test = node.subject
-        elif isinstance(node, ast.comprehension) and node.ifs:
-            test = node.ifs[0]
-        else:
-            continue
-        told = {
-            name.removesuffix("()")
-            for source in reader.sources(test)
-            if isinstance(source, (ast.Attribute, ast.Name, ast.Call))
-            for name in reader.names.of(source)
-        }
-        if any(
-            name in _DAY_CLOCKS or name.startswith(("datetime.datetime.now().", "time.localtime().")) for name in told
-        ):
-            message = "lets the time of day decide what it does"
-            yield reader.seen("clock-condition", WARNING, "time of day", node, message)
-        elif told & _CLOCKS:
-            endless = isinstance(node, ast.While)
-            message = "lets a clock decide " + ("how long it goes on" if endless else "what it does")
-            yield reader.seen("clock-condition", WARNING if endless else NOTICE, "clock", node, message)
-        if told & (_PLACE | _FILE_AGES):
-            message = "lets the machine it runs on decide what it does"
-            yield reader.seen("probing", WARNING, "machine decides", node, message)
-        yield from _by_own_name(reader, test)
-
-
-def _by_own_name(reader: Reader, test: ast.AST) -> Iterator[Seen]:
-    for part in ast.walk(test):
-        if isinstance(part, ast.Compare) and any(
-            isinstance(side, ast.Name) and side.id == "__name__" for side in (part.left, *part.comparators)
-        ):
-            values = [text for side in (part.left, *part.comparators) for text in reader.fold.strings(side)]
-            if values != ["__main__"] or not isinstance(part.ops[0], ast.Eq):
-                message = "behaves otherwise when it is imported, which is how it is asked to predict"
-                yield reader.seen("probing", WARNING, "imported or not", part, message)
