@@ -15,7 +15,7 @@ from rsi.execution import Execution
 from rsi.records import Finding, Scored, Severity, Verdict
 
 READING = "diff-reading"
-BUDGET_CODES = ("reading.budget",)
+BUDGET_CODES = ("reading.budget", "reading.repeated-training")
 
 
 class Budget:
