@@ -317,7 +317,8 @@ class Cell:
         """Remove the containers and the volumes; False where the engine would not, so that one can try again."""
         for held in (self._attachment, self._lease, self._view, self._first):
             if held is not None:
-                held.close()
+                with contextlib.suppress(Exception):  # what cannot be let go of must not keep the cell at the engine
+                    held.close()
         api = self._engine.api
         removals = [
             (api.remove_container, {"container": self.worker, "force": True}),
