@@ -219,8 +219,10 @@ def chosen(
     first = Component(name=spec.verifier.name, options=spec.verifier.options)
     beside = [Component(name=further.name, options=further.options) for further in spec.verifiers]
     for name in names:
+        if name in (first.name, *(component.name for component in beside)):
+            continue  # the task has it, with options of its own
         if getattr(plugins.load("verifiers", name), "beside", False):
-            beside = [*(component for component in beside if component.name != name), Component(name=name)]
+            beside.append(Component(name=name))
         else:
             first = Component(name=name)
     given = dict(options or {})

@@ -169,6 +169,11 @@ def test_what_measures_is_replaced_and_what_stands_beside_is_added(tmp_path: Pat
     assert names["proper-predictions"].options["tolerance"] == 0.5
 
 
+def test_naming_what_the_task_has_keeps_the_tasks_options() -> None:
+    spec = load_task("charlm").spec
+    assert chosen(spec, ["language-model", "floor"]) == chosen(spec)
+
+
 @pytest.mark.parametrize(("without", "options"), [(["flor"], {}), ([], {"flor": {"bound": 1}})])
 def test_a_name_that_takes_no_part_is_told(without, options) -> None:
     with pytest.raises(UsageError, match="floor"):
