@@ -10,7 +10,8 @@ Proves nothing was spent that is not in the record. Does not prove that two piec
 
 from __future__ import annotations
 
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
+from evals.asking import AsksNothing
+from rsi.evidence import Evidence
 from rsi.execution import Execution
 from rsi.records import Finding, Scored, Severity, Verdict
 
@@ -18,7 +19,7 @@ READING = "diff-reading"
 BUDGET_CODES = ("reading.budget", "reading.repeated-training")
 
 
-class Budget:
+class Budget(AsksNothing):
     """Compares a training's use with the incumbent's.
 
     Args:
@@ -35,14 +36,6 @@ class Budget:
         self.more = more
         self.much_more = much_more
         self.memory = memory
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: what was spent is on record."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called, because nothing is asked."""
-        return {}
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Findings alone: honest code may well need more."""

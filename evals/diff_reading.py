@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from evals.asking import Reads
 from rsi import confined
 from rsi.attempts import as_ascii
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
-from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
+from rsi.evidence import Inspection, Material, Purpose
+from rsi.records import Finding, Severity
 from rsi.scrutiny import added_lines, pointer
 
 READ_SECONDS = 10.0
@@ -21,7 +22,7 @@ MOST_FINDINGS = 16
 _RANK = {rank: number for number, rank in enumerate(Severity)}
 
 
-class DiffReading:
+class DiffReading(Reads):
     """What the candidate has and its parent has not, rule by rule and subject by subject.
 
     Args:
@@ -36,14 +37,6 @@ class DiffReading:
 
     def __init__(self, seconds: float = READ_SECONDS) -> None:
         self.seconds = seconds
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: it reads."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called, because nothing is asked."""
-        return {}
 
     def inspect(self, material: Material) -> Inspection:
         """Findings on what the edit added; never a rejection, never an exception for what the code is like."""
@@ -61,15 +54,6 @@ class DiffReading:
             severity = rest[0].severity if rest else Severity.WARNING
             kept.append(Finding(severity=severity, code="reading.further", message=message))
         return Inspection(findings=tuple(kept), measured={"findings": float(len(found) + int(answer["left_out"]))})
-
-    def verify(self, evidence: Evidence) -> Verdict:
-        """The findings of the inspection; VerifierError where it is missing."""
-        inspection = evidence.inspected.get(self.name)
-        if inspection is None:
-            return VerifierError(message="The code was not read, so nothing can be said about it.")
-        if inspection.rejects:
-            return Rejected(reason=inspection.rejects, findings=inspection.findings)
-        return Scored(measurements=(), findings=inspection.findings)
 
 
 def _finding(entry: dict[str, Any], added: dict[tuple[str, int], int]) -> Finding:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
+from evals.asking import AsksNothing
+from rsi.evidence import Evidence
 from rsi.records import Finding, Scored, Severity, Verdict
 
 LEAST_SEEN = 4
 """Gains of earlier experiments before a jump can be told from a beginning."""
 
 
-class Floor:
+class Floor(AsksNothing):
     """Weighs the mean of the measured losses.
 
     Args:
@@ -35,14 +36,6 @@ class Floor:
         self.bound = bound
         self.jump = jump
         self.least_jump = least_jump
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: losses are on record."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called, because nothing is asked."""
-        return {}
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Findings alone; nothing where nothing has a loss."""

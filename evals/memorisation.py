@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from evals.asking import Reads
 from evals.memory import runs
 from evals.memory.runs import Bytes, Hashes, Known
 from evals.memory.tensors import Tensor, readings, tensors
 from rsi import confined
 from rsi.attempts import as_ascii
-from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Inspection, Material, Purpose, Secret
-from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
+from rsi.evidence import Array, HeldOut, Inspection, Material, Purpose
+from rsi.records import Finding, Severity
 from rsi.scrutiny import added_lines, pointer
 
 READ_SECONDS = 10.0
@@ -24,7 +25,7 @@ SAMPLE = 4 * 1024 * 1024
 MOST_NAMED = 6
 
 
-class Memorisation:
+class Memorisation(Reads):
     """Held-out data compared with the candidate's own code, its artifact and the training data, run by run.
 
     Runs that training data has as well are no evidence and do not count.
@@ -62,25 +63,6 @@ class Memorisation:
         self.warning = warning
         self.growth = growth
         self.large = large
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: it reads."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called, because nothing is asked."""
-        return {}
-
-    def verify(self, evidence: Evidence) -> Verdict:
-        """The inspection's word; VerifierError where it is due and missing."""
-        inspection = evidence.inspected.get(self.name)
-        if inspection is None:
-            if evidence.purpose == "screen":
-                return Scored(measurements=())
-            return VerifierError(message="Code and artifact were not compared with held-out data; nothing can be said.")
-        if inspection.rejects:
-            return Rejected(reason=inspection.rejects, findings=inspection.findings)
-        return Scored(measurements=(), findings=inspection.findings)
 
     # --- reading ------------------------------------------------------------------------------------------------
 

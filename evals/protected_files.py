@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 
+from evals.asking import Reads
 from rsi.course import Listing
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
-from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
+from rsi.evidence import Inspection, Material, Purpose
+from rsi.records import Finding, Severity
 
 
-class ProtectedFiles:
+class ProtectedFiles(Reads):
     """Compares the files that lay in the sandbox with those on record."""
 
     name = "protected-files"
@@ -24,14 +25,6 @@ class ProtectedFiles:
     beside = True
     inspects_at: Purpose = "screen"
     of_code_alone = False
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: what was given is on record."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called, because nothing is asked."""
-        return {}
 
     def inspect(self, material: Material) -> Inspection:
         """Rejects where another file was given than is on record, or one was changed."""
@@ -55,15 +48,6 @@ class ProtectedFiles:
             return _rejects("protected.changed", f"while it trained, {(changed or ['an input'])[0]} was changed")
         message = f"{len(given)} inputs are as they were hashed, before and after"
         return Inspection(findings=(_finding(Severity.INFO, "protected.held", message),))
-
-    def verify(self, evidence: Evidence) -> Verdict:
-        """What the inspection found; VerifierError where there was none."""
-        inspection = evidence.inspected.get(self.name)
-        if inspection is None:
-            return VerifierError(message="Nobody compared the training's inputs with the record.")
-        if inspection.rejects:
-            return Rejected(reason=inspection.rejects, findings=inspection.findings)
-        return Scored(measurements=(), findings=inspection.findings)
 
 
 def _digests(listing: Listing) -> dict[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
+from evals.asking import AsksNothing
+from rsi.evidence import Evidence
 from rsi.records import Finding, Measurement, Rejected, Scored, Severity, Verdict
 
 
-class Reported:
+class Reported(AsksNothing):
     """The last `metric: value` line that training printed. Good for wrapping what exists, worth nothing as proof."""
 
     name = "reported"
@@ -17,14 +18,6 @@ class Reported:
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
-
-    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:  # noqa: ARG002 - nothing is asked
-        """Nothing is asked: there is no held-out data to ask about."""
-        return None
-
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002
-        """Never called in a run, because nothing is asked; an answer given all the same is worth nothing."""
-        return {}
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Scored with the candidate's own word, and a finding that says so; Rejected where no number was printed."""

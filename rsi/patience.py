@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from rsi.errors import EngineLost, EnvironmentFault, UsageError
@@ -46,6 +47,8 @@ class Patience:
         self._incidents = 0
         self._doomed: set[str] = set()
         """Trials that were under way at an incident: lost in it too, should they be lost."""
+        self._losses: Counter[tuple[object, ...]] = Counter()
+        """Of each slot: one that is lost at a late stage is tried again in a trial whose early stages go well."""
 
     def heed(self, ended: Sequence[TrialState], under_way: Iterable[str] = ()) -> str:
         """Take in trials that ended; returns once the next may begin, or with the reason to stop here.
@@ -64,10 +67,15 @@ class Patience:
             return ""
         self._doomed.update(under_way)
         self._incidents += 1
+        self._losses.update(_slot(trial) for trial in counted)
         why = _detail(counted[-1])
         wrong = self._await_engine(why)
         if not wrong and self._incidents >= INCIDENTS:
             return f"{self._incidents} times in a row a trial was lost ({why}); see `rsi doctor`, then resume"
+        often = max(counted, key=lambda trial: self._losses[_slot(trial)])
+        if not wrong and self._losses[_slot(often)] >= INCIDENTS:
+            experiment, times = often.started.experiment, self._losses[_slot(often)]
+            return f"the same trial of experiment {experiment} was lost {times} times ({why}); see `rsi doctor`"
         return wrong
 
     def _await_engine(self, why: str) -> str:
@@ -106,6 +114,12 @@ def engine_seconds() -> float:
     if not 0 <= seconds <= 7 * 86400:
         raise UsageError(f"RSI_ENGINE_PATIENCE is {text!r}; give seconds, from 0 to {7 * 86400} (a week).")
     return seconds
+
+
+def _slot(trial: TrialState) -> tuple[object, ...]:
+    """What stays the same where a trial is tried again."""
+    started = trial.started
+    return started.experiment, started.role, started.slot, started.milestone, started.without
 
 
 def _plain(fault: Exception) -> str:

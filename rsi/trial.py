@@ -175,6 +175,8 @@ class TrialRunner:
                 weights = self._record_control(trial, purpose, challenge, outcome)
                 if weights is None and self._failed(trial, "control"):
                     return
+            elif weights is None:
+                raise IntegrityError(f"The weights of trial {trial} are lost, so it cannot be asked further.")
             if weights is not None and challenge.inputs:
                 outcome = yield self._predict_job(trial, code, challenge, weights)
                 verdict = self._record_answer(trial, purpose, challenge, outcome)

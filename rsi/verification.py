@@ -68,12 +68,8 @@ class Together:
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
         """By whoever asked."""
         verifier, name = self._asked(challenge.name)
-        prefix = f"{verifier.name}:"
-        own = {
-            asked.removeprefix(prefix): raw
-            for asked, raw in sealed.items()
-            if ":" not in asked or asked.startswith(prefix)
-        }
+        whose = {asked: self._asked(asked) for asked in sealed}
+        own = {plain: sealed[asked] for asked, (who, plain) in whose.items() if who in (self.first, verifier)}
         plain = challenge.model_copy(update={"name": name})
         return _of(verifier, lambda: verifier.score(plain, answer, own))
 
@@ -122,15 +118,16 @@ class Together:
 
     def _seen_by(self, verifier: Verifier, evidence: Evidence) -> Evidence:
         """Its own answers and the first's, nobody else's."""
-        prefix = "" if verifier is self.first else f"{verifier.name}:"
-        own = [
-            answered.model_copy(update={"challenge": answered.challenge.removeprefix(prefix)})
-            for answered in evidence.answered
-            if ":" not in answered.challenge or (prefix and answered.challenge.startswith(prefix))
-        ]
-        return evidence.model_copy(update={"answered": tuple(own)})
+        whose = [(answered, *self._asked(answered.challenge)) for answered in evidence.answered]
+        own = tuple(
+            answered.model_copy(update={"challenge": plain})
+            for answered, who, plain in whose
+            if who in (self.first, verifier)
+        )
+        return evidence.model_copy(update={"answered": own})
 
     def _asked(self, challenge: str) -> tuple[Verifier, str]:
+        """Who asked a recorded challenge, and what it calls it."""
         for verifier in self.beside:
             if challenge.startswith(f"{verifier.name}:"):
                 return verifier, challenge.removeprefix(f"{verifier.name}:")

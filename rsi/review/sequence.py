@@ -177,18 +177,28 @@ def _as_due(state: RunState, body: e.TrialStarted, step: Starting) -> str:
 
 
 def _answered(state: RunState, body: e.TrialAnswered) -> str:
-    trial = state.trials.get(body.trial)
-    if trial is None:
-        return f"no trial {body.trial!r} is known"
-    if body.execution.purpose != "predict":
-        return "its execution was no prediction"
-    if body.challenge in {answered.challenge for answered in trial.answered}:
-        return f"the challenge {body.challenge!r} was answered before"
     completed = body.execution.kind is ExitKind.COMPLETED
     if not completed and (body.answer or body.scores or body.malformed):
         return "an execution that did not complete answers nothing"
     if body.scores and body.answer is None:
         return "it has scores without a sealed answer"
+    return _challenged(state, body, "predict")
+
+
+def _controlled(state: RunState, body: e.TrialControlled) -> str:
+    if body.left and body.execution.kind is not ExitKind.COMPLETED:
+        return "an execution that did not complete leaves nothing"
+    return _challenged(state, body, "train")
+
+
+def _challenged(state: RunState, body: e.TrialAnswered | e.TrialControlled, purpose: str) -> str:
+    trial = state.trials.get(body.trial)
+    if trial is None:
+        return f"no trial {body.trial!r} is known"
+    if body.execution.purpose != purpose:
+        return f"its execution was to {body.execution.purpose}, not to {purpose}"
+    if body.challenge in {answered.challenge for answered in trial.answered}:
+        return f"the challenge {body.challenge!r} was answered before"
     return _questioned(state, trial, body.purpose)
 
 
@@ -198,19 +208,6 @@ def _inspected(state: RunState, body: e.TrialInspected) -> str:
         return f"no trial {body.trial!r} is known"
     if body.verifier in {inspected.verifier for inspected in trial.inspected}:
         return f"{body.verifier} had read it before"
-    return _questioned(state, trial, body.purpose)
-
-
-def _controlled(state: RunState, body: e.TrialControlled) -> str:
-    trial = state.trials.get(body.trial)
-    if trial is None:
-        return f"no trial {body.trial!r} is known"
-    if body.execution.purpose != "train":
-        return "its execution was no training"
-    if body.challenge in {answered.challenge for answered in trial.answered}:
-        return f"the challenge {body.challenge!r} was answered before"
-    if body.left and body.execution.kind is not ExitKind.COMPLETED:
-        return "an execution that did not complete leaves nothing"
     return _questioned(state, trial, body.purpose)
 
 

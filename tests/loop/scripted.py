@@ -185,6 +185,25 @@ class Raising:
         return self.sound.verify(evidence)
 
 
+class WithColons(FakeVerifier):
+    """The fake verifier, whose challenges have names with a colon in them."""
+
+    def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
+        asked = super().challenge(self._plain(evidence), secret)
+        return asked.model_copy(update={"name": f"my:{asked.name}"}) if asked is not None else None
+
+    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
+        plain = challenge.model_copy(update={"name": challenge.name.removeprefix("my:")})
+        return super().score(plain, answer, {name.removeprefix("my:"): raw for name, raw in sealed.items()})
+
+    def verify(self, evidence: Evidence) -> Verdict:
+        return super().verify(self._plain(evidence))
+
+    def _plain(self, evidence: Evidence) -> Evidence:
+        own = (a.model_copy(update={"challenge": a.challenge.removeprefix("my:")}) for a in evidence.answered)
+        return evidence.model_copy(update={"answered": tuple(own)})
+
+
 class Beside:
     """Stands beside another verifier: reads the code, and before a keep asks what a control of half the budget left.
 
@@ -225,8 +244,9 @@ class Beside:
         return Challenge(name="half", inputs={"points": points}, answer_shape=targets.shape, control=control)
 
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:
-        assert set(sealed) <= {"points", "recheck", "half"}, "it sees its own answers and the first's"
-        return {"apart": np.abs(answer - sealed["points"])}
+        names = {name.removeprefix("my:") for name in sealed}
+        assert names <= {"points", "recheck", "half"}, "it sees its own answers and the first's"
+        return {"apart": np.abs(answer - next(iter(sealed.values())))}
 
     def verify(self, evidence: Evidence) -> Verdict:
         if self.wrong == "verdict":

@@ -18,7 +18,8 @@ from rsi.state import TrialState
 
 def trial(name: str, kind: ExitKind | None = None) -> TrialState:
     """A trial that ended with that failure, or with a verdict."""
-    started = TrialStarted(trial=name, experiment=1, slot=0, role="measure", split="dev", seed=1)
+    experiment = int(name.partition(".")[0])
+    started = TrialStarted(trial=name, experiment=experiment, slot=0, role="measure", split="dev", seed=1)
     if kind is None:
         return TrialState(started=started)
     return TrialState(started=started, failed=TrialFailed(trial=name, stage="train", kind=kind, reason="so"))

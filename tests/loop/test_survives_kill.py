@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from composing import configuration, go_on, run, said
+from composing import HERE, configuration, go_on, run, said
 
 from rsi.configuration import Budget, Component
 from rsi.ledger import Event
@@ -21,6 +21,7 @@ from rsi.session import start
 from rsi.state import RunState
 
 SCRIPT = "30 50:crash 20:peek (( 25:lost-once"
+BESIDE = Component(name=f"{HERE / 'scripted.py'}:Beside")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def told(record: ReadRun) -> list[tuple[object, ...]]:
     return rows
 
 
-def killed_at(folder: Path, event: int, **changes: object) -> None:
+def killed_at(folder: Path, event: int, script: str = SCRIPT, **changes: object) -> None:
     """In a child process: run, and die by SIGKILL as soon as that event is durable."""
     child = os.fork()
     if child == 0:
@@ -62,7 +63,7 @@ def killed_at(folder: Path, event: int, **changes: object) -> None:
                 if recorded.seq == event:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            run(folder, configuration(folder, SCRIPT, confirm=2, **changes), [die])
+            run(folder, configuration(folder, script, confirm=2, **changes), [die])
         finally:
             os._exit(9)
     _, status = os.waitpid(child, 0)
@@ -134,3 +135,29 @@ def test_a_torn_last_line_is_set_aside_and_said(memory_folder: Path) -> None:
     torn = again.blobs.get(resumed.body["torn_tail"])
     assert torn == unfinished
     assert verify(record.folder, trust_paths=True).ok
+
+
+def test_so_does_one_in_which_verifiers_read_and_have_controls_trained(memory_folder: Path) -> None:
+    """A control's weights are not kept: killed before they were asked, it is trained again, and nothing else is."""
+    changes: dict[str, object] = {"verifiers": (BESIDE,)}
+    script = "30 50:crash 20:peek 25:lost-short"
+    code, whole = run(memory_folder, configuration(memory_folder, script, confirm=2, **changes))
+    assert code == 0
+    expected = told(whole)
+    kinds = {"trial.inspected", "trial.controlled", "trial.answered", "trial.judged"}
+    checks = [x for x in whole.events if x.kind in kinds and x.body["purpose"] == "keep"]
+    moments = {(x.kind, x.body.get("challenge")): x.seq for x in checks}
+    assert {kind for kind, _ in moments} >= kinds - {"trial.inspected"}
+    for event in moments.values():
+        shutil.rmtree(memory_folder / "runs")
+        killed_at(memory_folder, event, script, **changes)
+        (folder,) = list_runs(memory_folder / "runs")
+        code, record = go_on(folder)
+        assert code == 0, (event, record.state.paused)
+        assert told(record) == expected, f"killed at event {event}"
+        for trial in record.state.trials.values():
+            judged_on_dev = trial.started.split == "dev" and trial.screened is not None
+            assert len(trial.inspected) == judged_on_dev, event
+            assert len(trial.controlled) <= 2, event
+        report = verify(folder, trust_paths=True)
+        assert report.ok, (event, report.problems)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from composing import HERE, VERIFIER, configuration, run
 
+from evals.redteam.alone import measured_alone
 from rsi import plugins
 from rsi.configuration import Component
 from rsi.errors import UsageError
@@ -196,3 +197,49 @@ def test_a_reading_that_was_altered_does_not_derive_again(tmp_path: Path) -> Non
     alter(record.folder, silenced)
     kinds = {problem.kind for problem in verify(record.folder, trust_paths=True).problems}
     assert "inspection" in kinds
+
+
+def test_weights_that_are_lost_before_the_keep_stop_the_run_with_a_sentence(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "30")
+    with start(config, lambda _: None, root=tmp_path / "runs") as session:
+
+        def lose(event, state) -> None:
+            if event.kind == "policy.decided":
+                for digest in state.trials["1.1"].trained.artifact.values():
+                    (session.run.folder / "blobs" / digest[:2] / digest[2:]).unlink()
+
+        code = session.go([lose])
+        paused = session.run.recorder.state.paused
+    assert code == 1
+    assert "The weights of trial 1.1 are lost" in paused.reason
+
+
+def test_a_trial_whose_control_is_lost_each_time_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
+    """Its training goes well every time, so that nothing is lost in a row."""
+    config = configuration(tmp_path, "30:lost-once", verifiers=(Component(name=BESIDE),))
+    code, record = run(tmp_path, config)
+    assert code == 1
+    assert "the same trial of experiment 1 was lost 3 times" in record.state.paused.reason
+
+
+def test_what_measures_may_name_its_challenges_as_it_likes(tmp_path: Path) -> None:
+    verifier = Component(name=f"{HERE / 'scripted.py'}:WithColons")
+    record = run(tmp_path, configuration(tmp_path, "30", verifier=verifier, verifiers=(Component(name=BESIDE),)))[1]
+    assert statuses(record) == ["kept"]
+    assert "my:points" in [answered.challenge for answered in record.state.trials["1.1"].answered]
+    holds(record)
+
+
+def test_the_score_alone_is_had_whatever_stands_beside(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "30", verifiers=(Component(name=BESIDE),))
+    alone: dict[str, dict[str, float]] = {}
+    with start(config, lambda _: None, root=tmp_path / "runs") as session:
+
+        def measure(event, state) -> None:
+            if event.kind == "trial.judged":  # while the raw answers are still there
+                alone[event.body["trial"]] = measured_alone(session.loop.trials, event.body["trial"])
+
+        session.go([measure])
+        verdict = session.run.recorder.state.trials["1.1"].screened.verdict
+    assert alone["1.1"] == {m.name: m.value for m in verdict.measurements}
+    assert alone["1.1"]
