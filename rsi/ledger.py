@@ -68,11 +68,11 @@ class Ledger:
         self._mutex = threading.RLock()
 
     @classmethod
-    def create(cls, path: Path, redactor: Redactor) -> Ledger:
+    def create(cls, path: Path, redactor: Redactor, lock_name: str = "lock") -> Ledger:
         """An empty ledger; UsageError where there is one already."""
         with disk_faults(path):
             make_folder(path.parent)
-        lock = _lock(path.parent)
+        lock = _lock(path.parent / lock_name)
         try:
             with disk_faults(path):
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,14 +87,14 @@ class Ledger:
             raise
 
     @classmethod
-    def open(cls, path: Path, redactor: Redactor) -> Ledger:
+    def open(cls, path: Path, redactor: Redactor, lock_name: str = "lock") -> Ledger:
         """Take the lock, check the whole chain, cut off a torn tail.
 
         UsageError where another process writes the run or there is none; IntegrityError where the chain does not hold.
         """
         if not os.path.lexists(path):
             raise UsageError(f"{path.parent} is not a run folder: it has no {path.name}; `rsi list` shows the runs.")
-        lock = _lock(path.parent)
+        lock = _lock(path.parent / lock_name)
         descriptor = None
         try:
             descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
@@ -208,9 +208,8 @@ class Ledger:
         self.close()
 
 
-def _lock(folder: Path) -> int:
-    """The run's lock, with our process id in it; it goes with the process, however that ends."""
-    path = folder / "lock"
+def _lock(path: Path) -> int:
+    """A lock with our process id in it; it goes with the process, however that ends."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with disk_faults(path):
         descriptor = os.open(path, flags, 0o644)
@@ -222,7 +221,7 @@ def _lock(folder: Path) -> int:
                     holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
                 known = holder if holder.isdigit() else "unknown"
                 raise UsageError(
-                    f"run {folder.resolve().name} is being written by another process (pid {known}); "
+                    f"run {path.parent.resolve().name} is being written by another process (pid {known}); "
                     "wait for it to end, or stop it."
                 ) from None
             os.ftruncate(descriptor, 0)

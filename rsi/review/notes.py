@@ -1,0 +1,88 @@
+"""What reviewers said of a run's experiments: a hash-chained file beside the ledger, which may go on growing.
+
+A note names the ledger's head at the moment it was written, so that what its author had before them is on record too.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from rsi.chain import ChainReport, check_chain, read_events
+from rsi.errors import IntegrityError, UsageError
+from rsi.ledger import Ledger
+from rsi.records import Record
+from rsi.redaction import Redactor
+
+NOTES = "notes.jsonl"
+LOCK = "notes.lock"
+KIND = "note.written"
+LONGEST = 4000
+"""Characters of a note."""
+
+Mark = Literal["suspicious", "fine", ""]
+
+
+class Note(Record):
+    """A reviewer's word on an experiment; a later one does not take an earlier one back, both are shown."""
+
+    experiment: int = Field(ge=0)
+    text: str = Field(max_length=LONGEST)
+    mark: Mark = ""
+    author: str = Field(min_length=1, max_length=200)
+    head: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the ledger, when this was written."""
+    events: int = Field(ge=1)
+    """In the ledger by then."""
+    time: str = ""
+    """UTC, ISO 8601; set when it is read."""
+
+
+def write(folder: Path, note: Note) -> None:
+    """Append a note; on disk when this returns.
+
+    UsageError while another process is writing one; IntegrityError where the notes' chain does not hold;
+    EnvironmentFault where the folder cannot be written.
+    """
+    path, redactor = folder / NOTES, Redactor.from_environment(os.environ)
+    opened = Ledger.open if os.path.lexists(path) else Ledger.create
+    with opened(path, redactor, LOCK) as ledger:
+        ledger.append(KIND, note.model_dump(mode="json", exclude={"time"}))
+
+
+def read(folder: Path) -> tuple[Note, ...]:
+    """Every note, oldest first; none where there is no such file. IntegrityError where the chain does not hold."""
+    path = folder / NOTES
+    if not os.path.lexists(path):
+        return ()
+    report = check_chain(path)
+    if report.problem is not None:
+        raise IntegrityError(report.problem.sentence)
+    found = []
+    for event in read_events(path):
+        try:
+            if event.kind == KIND:
+                found.append(Note.model_validate({**event.body, "time": event.time}))
+        except ValidationError:
+            raise IntegrityError(f"{path}, line {event.seq + 1}: this is no note of this program.") from None
+    return tuple(found)
+
+
+def checked(folder: Path) -> ChainReport | None:
+    """Whether the notes' chain holds; None where there are none."""
+    return check_chain(folder / NOTES) if os.path.lexists(folder / NOTES) else None
+
+
+def author() -> str:
+    """Who writes: RSI_AUTHOR, else the user's login name; UsageError where neither is known."""
+    given = " ".join(os.environ.get("RSI_AUTHOR", "").split())
+    if given:
+        return given[:200]
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        raise UsageError("Nobody knows who writes this note; say it with --author, or set RSI_AUTHOR.") from None
