@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rsi.durable import disk_faults, make_folder, read_regular, sync_file, sync_folder, write_whole
@@ -33,6 +35,9 @@ class Blobs:
     def __init__(self, folder: Path, redactor: Redactor) -> None:
         self.folder = folder
         self.redactor = redactor
+        self._total: int | None = None
+        """Bytes of all blobs, once someone has asked; what this object puts and drops is added and taken off."""
+        self._counting = threading.Lock()
 
     def put(self, data: bytes, durable: bool = True) -> str:
         """Store bytes and return their sha256; on disk before it returns, unless `durable` is false.
@@ -46,7 +51,7 @@ class Blobs:
                 with disk_faults(path):
                     sync_file(path)
             return digest
-        with disk_faults(path):
+        with disk_faults(path), self._counted(path):
             make_folder(self.folder / _STAGING, durable=durable)
             make_folder(path.parent, durable=durable)
             write_whole(path, data, staging=self.folder / _STAGING, durable=durable)
@@ -77,7 +82,7 @@ class Blobs:
     def drop(self, digest: str) -> None:
         """Remove a blob; none is needed to be there, so that a drop cut off by a crash can be repeated."""
         path = self._path(digest)
-        with disk_faults(path):
+        with disk_faults(path), self._counted(path):
             path.unlink(missing_ok=True)
 
     def digests(self) -> Iterator[str]:
@@ -91,11 +96,22 @@ class Blobs:
             yield from (name for name in names if _DIGEST.fullmatch(name))
 
     def size(self) -> int:
-        """Bytes of all blobs together."""
-        total = 0
-        for digest in self.digests():
-            total += (self.folder / digest[:2] / digest[2:]).lstat().st_size
-        return total
+        """Bytes of all blobs together: the folder is walked once, for its writer asks after every experiment."""
+        with self._counting:
+            if self._total is None:
+                self._total = sum(_length(self.folder / digest[:2] / digest[2:]) for digest in self.digests())
+            return self._total
+
+    @contextmanager
+    def _counted(self, path: Path) -> Iterator[None]:
+        """Keep the sum of all sizes true while one blob comes, goes or is written anew."""
+        with self._counting:
+            before = _length(path)
+            try:
+                yield
+            finally:
+                if self._total is not None:
+                    self._total += _length(path) - before
 
     def clear_unfinished(self) -> None:
         """Remove what a crash left of blobs being written; only for the one process that writes the run."""
@@ -120,6 +136,14 @@ class Blobs:
             return path.lstat().st_size == len(data) and read_regular(path, len(data)) == data
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+
+def _length(path: Path) -> int:
+    """Bytes of a file, none where it is not there."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def check_digest(digest: str) -> None:

@@ -180,3 +180,18 @@ def test_what_a_crash_left_unfinished_is_no_blob_and_can_be_cleared(blobs: Blobs
     blobs.clear_unfinished()
     assert not leftover.exists()
     assert len(list(blobs.digests())) == 1
+
+
+def test_the_sum_of_sizes_stays_true_while_blobs_come_and_go(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs", Redactor.none())
+    first = blobs.put(b"x" * 10)
+    assert blobs.size() == 10
+    blobs.put(b"x" * 10)
+    second = blobs.put(b"y" * 5)
+    (tmp_path / "blobs" / second[:2] / second[2:]).write_bytes(b"y")  # as a crash may leave one
+    blobs.put(b"y" * 5)
+    blobs.drop(first)
+    blobs.drop(first)
+    anew = Blobs(tmp_path / "blobs", Redactor.none())
+    assert anew.size() == 5
+    assert blobs.size() == 9  # what others do to the folder meanwhile is not seen
