@@ -67,7 +67,8 @@ def gather(
         reference=_reference_scores(state, trial, get_blob),
         reference_training=standing.execution if standing is not None else None,
         other_artifacts=_other_artifacts(state, entry) if purpose == "keep" else (),
-        gains=_gains(state, entry.started.experiment),
+        # Those that had closed whichever trial ended first.
+        gains=state.gains(max(1, entry.started.experiment - state.run.configuration.lookahead + 1)),
         held_out=held_out,
     )
 
@@ -85,13 +86,6 @@ def _other_artifacts(state: RunState, entry: TrialState) -> tuple[dict[str, str]
     others = (state.trials[name] for name in state.experiments[entry.started.experiment].trials)
     trained = (other.trained for other in others if other.started.seed != entry.started.seed and other.observation())
     return tuple(body.artifact for body in trained if body is not None)
-
-
-def _gains(state: RunState, experiment: int) -> tuple[float, ...]:
-    """What experiments before it gained: those that had closed whichever trial ended first."""
-    closed = range(1, max(1, experiment - state.run.configuration.lookahead + 1))
-    entries = (state.experiments[number].closed for number in closed)
-    return tuple(body.gain for body in entries if body is not None and body.gain is not None)
 
 
 def reference_trial(state: RunState, trial: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
@@ -176,6 +177,8 @@ class RunState:
         self._open: dict[int, None] = {}
         self.closed: list[int] = []
         """Experiments in the order of their closing."""
+        self._gains: list[tuple[int, float]] = []
+        """Of every closed experiment that has one, by number."""
         self.past: list[Past] = []
         """What `rsi.derive.history` has told of them so far."""
         self.to_reapply: list[int] = []
@@ -357,6 +360,8 @@ class RunState:
                 result = body.result
                 self.to_remove = result.edits if isinstance(result, TakeBack) else result.take_out
             case e.ExperimentClosed():
+                if body.gain is not None:
+                    bisect.insort(self._gains, (body.experiment, body.gain))
                 self._experiment(body.experiment, closed=body)
                 del self._open[body.experiment]
                 self.closed.append(body.experiment)
@@ -464,6 +469,10 @@ class RunState:
             return None
         mean, parent = self.mean(experiment), self.mean(self.experiments[experiment].proposed.parent)
         return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
+
+    def gains(self, before: int) -> tuple[float, ...]:
+        """What closed experiments with a smaller number gained, in order."""
+        return tuple([gain for _, gain in self._gains[: bisect.bisect_left(self._gains, (before,))]])
 
     def arm(self, experiment: int) -> Arm:
         """An experiment as one side of a comparison."""
