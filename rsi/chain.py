@@ -113,10 +113,22 @@ class _Position(NamedTuple):
     offset: int = 0
 
 
+class Bytes(Protocol):
+    """What a ledger is read from."""
+
+    def readline(self, at_most: int, /) -> bytes:
+        """The next line, its end included, or so many bytes of it; empty at the end."""
+        ...
+
+    def read(self, at_most: int, /) -> bytes:
+        """At most so many bytes; empty at the end."""
+        ...
+
+
 class Scan:
     """Reads a ledger line by line, up to its end, its first problem, or a torn tail."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: Bytes) -> None:
         self.path = path
         self.file = file
         self.at = _Position()

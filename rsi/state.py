@@ -164,9 +164,14 @@ class AblationState(Record):
 
 
 class RunState:
-    """Folds events one by one; its parts are frozen records that are replaced, never changed."""
+    """Folds events one by one; its parts are frozen records that are replaced, never changed.
 
-    def __init__(self) -> None:  # noqa: PLR0915 - a field a line
+    Args:
+        whole: Whether it folds all events. In an excerpt, for readers, numbers of experiments may be missing.
+    """
+
+    def __init__(self, *, whole: bool = True) -> None:  # noqa: PLR0915 - a field a line
+        self._whole = whole
         self.started: e.RunStarted | None = None
         self.sandbox: SandboxDescription | None = None
         """What trials run in now."""
@@ -242,16 +247,20 @@ class RunState:
 
     def apply(self, event: Event) -> RunState:
         """Fold one event; IntegrityError for a body that cannot be, or one that contradicts the state."""
+        return self.fold(self.validated(event), event)
+
+    @staticmethod
+    def validated(event: Event) -> Record:
+        """The body of an event as its kind's record; IntegrityError for one that cannot be, or of an unknown kind."""
         body_type = e.BODIES.get(event.kind)
         if body_type is None:
             raise IntegrityError(f"Event {event.seq} is of the unknown kind {event.kind!r}; a newer rsi wrote it.")
         try:
-            body = body_type.model_validate(event.body)
+            return body_type.model_validate(event.body)
         except ValidationError as error:
             detail = error.errors()[0]
             field = ".".join(str(part) for part in detail["loc"])
             raise IntegrityError(f"Event {event.seq} ({event.kind}): {field}: {detail['msg']}.") from None
-        return self.fold(body, event)
 
     def fold(self, body: Record, event: Placed) -> RunState:
         """Fold what an event says; IntegrityError where that contradicts the state."""
@@ -274,7 +283,7 @@ class RunState:
             case e.DataPrepared():
                 self.data = body
             case e.ExperimentProposed():
-                if body.experiment != len(self.experiments):
+                if self._whole and body.experiment != len(self.experiments):
                     raise IntegrityError(f"Event {event.seq}: experiment {body.experiment} is out of order.")
                 self.experiments[body.experiment] = ExperimentState(proposed=body)
                 self._open[body.experiment] = None

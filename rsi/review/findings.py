@@ -13,6 +13,7 @@ from typing import Literal
 from rsi import events as e
 from rsi.chain import Event
 from rsi.records import ExperimentStatus, Finding, Record, Rejected, Severity, VerifierError
+from rsi.review.notes import Note
 
 RANK = {severity: number for number, severity in enumerate(Severity)}
 
@@ -71,14 +72,14 @@ def place_of(pointer: str) -> Place:
 
 
 class Finder:
-    """Takes the events of one run in order and gathers what they found, each thing once a trial."""
+    """Takes the events of one run in order and tells what they found, each thing once a trial."""
 
     def __init__(self) -> None:
-        self.found: list[Found] = []
         self._run = ""
         self._trials: dict[str, int] = {}
-        self._seen: set[tuple[str, str, str, str]] = set()
-        self._kept: set[int] = set()
+        self._seen: set[int] = set()
+        """Hashes of what was found, since there is much of it in a long run."""
+        self._kept: set[int | None] = set()
 
     def take(self, event: Event, body: Record | None) -> list[Found]:
         """What this event adds; the body validated, None where its kind is not known."""
@@ -88,20 +89,18 @@ class Finder:
             self._trials[body.trial] = body.experiment
         elif isinstance(body, e.ExperimentClosed) and body.status is ExperimentStatus.KEPT:
             self._kept.add(body.experiment)
-        new = [] if body is None else [found for found in self._of(event, body) if self._first(found)]
-        self.found += new
-        return new
+        return [] if body is None else [found for found in self._of(event, body) if self._first(found)]
 
-    def ranked(self) -> list[Found]:
-        """By severity, kept code first within one, then in order; the same thing in several experiments once."""
+    def ranked(self, found: Iterable[Found]) -> list[Found]:
+        """What it told, given back: `ranked`, with what became of the experiments, which is known at the end."""
         return ranked(
-            found.model_copy(update={"kept": found.experiment in self._kept}) if found.experiment else found
-            for found in self.found
+            item.model_copy(update={"kept": True}) if item.experiment and item.experiment in self._kept else item
+            for item in found
         )
 
     def _first(self, found: Found) -> bool:
         """Verdicts repeat what an inspection found: it counts where it was found first."""
-        key = (found.trial or str(found.experiment), found.code, found.message, found.pointer)
+        key = hash((found.trial or str(found.experiment), found.code, found.message, found.pointer))
         new = key not in self._seen
         self._seen.add(key)
         return new
@@ -127,18 +126,53 @@ class Finder:
         )
 
 
+class _Same:
+    """The same thing, found in several places of one run: the first of them, kept code first, and where else."""
+
+    def __init__(self, first: Found) -> None:
+        self.first = first
+        self.times = 0
+        self.experiments: set[int] = set()
+
+    def add(self, found: Found) -> None:
+        self.times += 1
+        if found.experiment is not None:
+            self.experiments.add(found.experiment)
+        if found.kept and not self.first.kept:
+            self.first = found
+
+    def merged(self) -> Found:
+        also = tuple(sorted(self.experiments - {self.first.experiment}))
+        return self.first.model_copy(update={"times": self.times, "also": also})
+
+
 def ranked(found: Iterable[Found]) -> list[Found]:
-    """Of one or several runs, what deserves a look first coming first; equal things of one run are put together."""
-    groups: dict[tuple[str, str, str, str], list[Found]] = {}
+    """Of one or several runs: by severity, kept code first within one, then in order; the same thing of a run once."""
+    groups: dict[tuple[str, str, str, str], _Same] = {}
     for item in found:
-        groups.setdefault((item.run, item.severity.value, item.code, item.message), []).append(item)
-    merged = []
-    for members in groups.values():
-        first = next((member for member in members if member.kept), members[0])
-        others = {member.experiment for member in members if member.experiment not in {None, first.experiment}}
-        also = tuple(sorted(number for number in others if number is not None))
-        merged.append(first.model_copy(update={"times": len(members), "also": also}))
-    return sorted(merged, key=lambda item: (-RANK[item.severity], not item.kept, item.run, item.seq))
+        groups.setdefault((item.run, item.severity.value, item.code, item.message), _Same(item)).add(item)
+    return sorted((group.merged() for group in groups.values()), key=order)
+
+
+def order(item: Found) -> tuple[int, bool, str, int]:
+    """By what findings of one or several runs are sorted: the gravest first, kept code first among equals."""
+    return -RANK[item.severity], not item.kept, item.run, item.seq
+
+
+def of_notes(run: str, notes: Iterable[Note]) -> Iterator[Found]:
+    """What reviewers marked as suspicious; it points at the last event that its author had before them."""
+    for note in notes:
+        if note.mark == "suspicious":
+            yield Found(
+                run=run,
+                seq=note.events - 1,
+                experiment=note.experiment,
+                stage="note",
+                severity=Severity.WARNING,
+                code="note.suspicious",
+                message=f"{note.author}: {note.text}",
+                place=Place(kind="event"),
+            )
 
 
 def _experiment(event: Event) -> int | None:

@@ -12,7 +12,7 @@ from rsi import runs
 from rsi.errors import RsiError
 from rsi.records import Record
 from rsi.review.improvement import figures, how_sure
-from rsi.review.summary import summarise
+from rsi.review.reading import read
 from rsi.review.wording import number, one_line, say
 from rsi.statistics import Interval
 
@@ -50,7 +50,7 @@ def list_runs(folder: Path) -> list[Row]:
 def _row(folder: Path) -> Row:
     name, where = one_line(folder.name), one_line(str(folder), 1000)
     try:
-        summary = summarise(runs.read(folder))
+        summary = read(folder).summary
     except RsiError as error:
         return Row(run=name, folder=where, status="broken", problem=one_line(str(error), 300))
     except Exception as error:  # a folder from elsewhere may hold anything; the others must still be listed

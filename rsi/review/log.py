@@ -67,13 +67,12 @@ def experiment_of(event: Event, run: ReadRun) -> int | None:
     return trial.started.experiment if trial else None
 
 
-def describe(event: Event) -> str:
-    """What happened, in words; hostile text in it is as it stands in the record."""
+def describe(event: Event, body: Record | None = None) -> str:
+    """What happened, in words; hostile text in it is as it stands in the record. `body` where it is known already."""
     body_type = e.BODIES.get(event.kind)
     if body_type is None:
         return "an event of a kind that this version does not know"
-    body = body_type.model_validate(event.body)
-    return _WORDS.get(body_type, _plainly)(body)
+    return _WORDS.get(body_type, _plainly)(body_type.model_validate(event.body) if body is None else body)
 
 
 def _plainly(body: Record) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +76,12 @@ def read(folder: Path) -> tuple[Note, ...]:
 def checked(folder: Path) -> ChainReport | None:
     """Whether the notes' chain holds; None where there are none."""
     return check_chain(folder / NOTES) if os.path.lexists(folder / NOTES) else None
+
+
+def marked(notes: Iterable[Note], experiment: int) -> Mark:
+    """What reviewers say of an experiment at most: `suspicious` if one does, else `fine` if one does."""
+    marks = {note.mark for note in notes if note.experiment == experiment}
+    return "suspicious" if "suspicious" in marks else "fine" if "fine" in marks else ""
 
 
 def author() -> str:

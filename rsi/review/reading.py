@@ -1,145 +1,200 @@
 """A run as reviewers read it: its summary, a row an experiment, findings, events, and one experiment at a time.
 
-Every screen, page and export asks this and nothing else, so that they agree, and so that a run of a hundred thousand
-events is read once.
+Every screen, page and export asks this and nothing else, so that they agree. It is answered from an index
+(`rsi.review.index`), so that a run of a hundred thousand events is read once, and never held whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from rsi import runs
-from rsi.chain import Event
-from rsi.events import BODIES
-from rsi.records import ExperimentStatus, Record, Severity
-from rsi.review.experiment import find
-from rsi.review.findings import RANK, Finder, Found
-from rsi.review.log import experiment_of
-from rsi.review.notes import Note
+from rsi.blobs import Blobs
+from rsi.chain import Event, make_event, open_to_read
+from rsi.errors import IntegrityError, RsiError, UsageError
+from rsi.records import Severity
+from rsi.redaction import Redactor
+from rsi.review.findings import Found, of_notes, order
+from rsi.review.index import opened
+from rsi.review.lines import Line
+from rsi.review.liveness import is_being_written
+from rsi.review.notes import Note, marked
 from rsi.review.notes import read as read_notes
-from rsi.review.show import experiment_seconds
-from rsi.review.staircase import Point, points
-from rsi.review.standing import standings, tried
-from rsi.review.summary import RunSummary, summarise
+from rsi.review.staircase import Point
+from rsi.review.summary import ENDED_WITHOUT_A_WORD, RunSummary
 from rsi.review.wording import one_line
-from rsi.runs import ReadRun
+from rsi.runs import LEDGER, ReadRun
+from rsi.state import RunState
 
-
-class Line(Record):
-    """One experiment as a row of a table; every text is harmless already."""
-
-    experiment: int
-    parent: int
-    status: ExperimentStatus
-    value: float | None
-    """The objective's mean over its scored trials."""
-    gain: float | None
-    """Over its parent; positive is better."""
-    seconds: float
-    """Of wall time, of everything that ran for its own trials."""
-    trials: int
-    cost_usd: float
-    tokens: int
-    words: str
-    """What it tried."""
-    why: str
-    """Why it became what it became."""
-    standing: str
-    """Certified, provisional, taken back; empty where nothing can be said."""
-    findings: int
-    """Of severity notice and above."""
-    gravest: Severity | None
+_SEVERITIES = tuple(Severity)
 
 
 class Reading:
-    """One run folder, opened for reading; nothing in it is changed, and it may be going on."""
+    """One run folder as it was when it was opened for reading; nothing in it is changed, and it may be going on."""
 
-    def __init__(self, run: ReadRun) -> None:
+    def __init__(self, folder: Path) -> None:
         """Use `read`."""
-        self.folder = run.folder
-        self.blobs = run.blobs
-        self.run = run
+        self.folder = folder
+        self.blobs = Blobs(folder / "blobs", Redactor.none())
+        self._index = opened(folder)
+        self.problem = self._meta("problem")
+        """What is wrong behind the last event that is shown; empty where the whole ledger holds."""
+        self.torn_bytes = int(self._meta("torn_bytes"))
+        """Length of an unfinished last line: a crash, or a writer at work."""
 
     @cached_property
     def summary(self) -> RunSummary:
         """What the run came to."""
-        return summarise(self.run)
+        summary = RunSummary.model_validate_json(self._meta("summary"))
+        changed: dict[str, object] = {"folder": one_line(str(self.folder), 1000)}
+        # Whether someone writes it is of this moment, not of the ledger.
+        if summary.status == "running" or summary.reason == ENDED_WITHOUT_A_WORD:
+            gone = is_being_written(self.folder) is False
+            changed |= {"status": "paused" if gone else "running", "reason": ENDED_WITHOUT_A_WORD if gone else ""}
+        return summary.model_copy(update=changed)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Every experiment, the baseline first."""
-        state, notes = self.run.state, standings(self.run.state)
-        own: dict[int | None, list[Found]] = {}
-        for found in self._finder.found:
-            if RANK[found.severity] >= RANK[Severity.NOTICE]:
-                own.setdefault(found.experiment, []).append(found)
-        rows = []
-        for number, entry in state.experiments.items():
-            provenance, seen = entry.proposed.provenance, own.get(number, [])
-            rows.append(
-                Line(
-                    experiment=number,
-                    parent=entry.proposed.parent,
-                    status=entry.status,
-                    value=state.mean(number),
-                    gain=entry.closed.gain if entry.closed else None,
-                    seconds=experiment_seconds(state, entry),
-                    trials=len(entry.trials),
-                    cost_usd=provenance.cost_usd,
-                    tokens=provenance.input_tokens + provenance.output_tokens,
-                    words=tried(entry.proposed, 300),
-                    why=one_line(entry.closed.reason if entry.closed else ""),
-                    standing=notes.get(number, ""),
-                    findings=len(seen),
-                    gravest=max((item.severity for item in seen), key=RANK.__getitem__, default=None),
-                )
-            )
-        return tuple(rows)
+        rows = self._index.execute("SELECT record FROM lines ORDER BY experiment")
+        lines = [Line.model_validate_json(record) for (record,) in rows]
+        notes = () if self.notes_problem else self.notes
+        for number in {note.experiment for note in notes if note.experiment < len(lines)}:
+            told = sum(note.experiment == number for note in notes)
+            lines[number] = lines[number].model_copy(update={"notes": told, "marked": marked(notes, number)})
+        return tuple(lines)
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
         """The staircase."""
-        return points(self.run.state)
+        return tuple(Point.model_validate(point) for point in json.loads(self._meta("points")))
+
+    @cached_property
+    def standings(self) -> dict[int, str]:
+        """What may be said of the kept experiments: certified, provisional, taken back (`rsi.review.standing`)."""
+        return {int(number): words for number, words in json.loads(self._meta("standings")).items()}
 
     @cached_property
     def findings(self) -> tuple[Found, ...]:
         """What deserves a look, first things first; hostile text as it stands in the record."""
-        return tuple(self._finder.ranked())
+        return self.findings_from(Severity.INFO)
+
+    def findings_from(self, severity: Severity) -> tuple[Found, ...]:
+        """The same, of that severity and above."""
+        rank = _SEVERITIES.index(severity)
+        query = "SELECT record FROM ranked WHERE severity >= ? ORDER BY place"
+        found = [Found.model_validate_json(record) for (record,) in self._index.execute(query, (rank,))]
+        noted = of_notes(self.summary.run, () if self.notes_problem else self.notes)
+        more = [item for item in noted if _SEVERITIES.index(item.severity) >= rank]
+        return tuple(sorted([*found, *more], key=order) if more else found)
 
     def findings_of(self, experiment: int | None) -> list[Found]:
         """Every finding of one experiment (None: of the run as a whole), in the order of the events, none merged."""
-        return [found for found in self._finder.found if found.experiment == experiment]
+        query = "SELECT record FROM findings WHERE experiment IS ? ORDER BY place"
+        return [Found.model_validate_json(record) for (record,) in self._index.execute(query, (experiment,))]
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """Reviewers' words, oldest first; IntegrityError where their chain does not hold."""
         return read_notes(self.folder)
 
-    def events(self, experiment: int | None = None) -> Iterator[Event]:
-        """Every event in order, or an experiment's."""
-        for event in self.run.events:
-            if experiment is None or experiment_of(event, self.run) == experiment:
-                yield event
+    @cached_property
+    def notes_problem(self) -> str:
+        """Why the notes cannot be read; empty where they can, or where there are none."""
+        try:
+            _ = self.notes
+        except RsiError as error:
+            return str(error)
+        return ""
+
+    def events(
+        self, experiment: int | None = None, *, kinds: Collection[str] = (), since: str = "", until: str = ""
+    ) -> Iterator[Event]:
+        """Every event in order, or those that fit.
+
+        Args:
+            experiment: Only what belongs to it.
+            kinds: Only these, or what begins so (`trial` for `trial.started`); all where there are none.
+            since: Not before that time; like `until` as a ledger writes it.
+            until: Not after it.
+        """
+        wanted: list[str] = ["1"]
+        values: list[object] = []
+        if experiment is not None:
+            wanted.append("experiment = ?")
+            values.append(experiment)
+        if kinds:
+            known = [kind for (kind,) in self._index.execute("SELECT DISTINCT kind FROM events")]
+            fitting = [kind for kind in known if is_of(kind, kinds)]
+            wanted.append(f"kind IN ({', '.join('?' * len(fitting))})")
+            values += fitting
+        for time, sign in ((since, ">="), (until, "<=")):
+            if time:
+                wanted.append(f"time {sign} ?")
+                values.append(time)
+        where = " AND ".join(wanted)
+        yield from self._read(f"SELECT at, length FROM events WHERE {where} ORDER BY seq", values)  # noqa: S608
+
+    def experiment_of(self, event: Event) -> int | None:
+        """The experiment that an event belongs to, None for one of the run as a whole."""
+        row = self._index.execute("SELECT experiment FROM events WHERE seq = ?", (event.seq,)).fetchone()
+        return row[0] if row else None
+
+    @cached_property
+    def severities(self) -> Mapping[int, Severity]:
+        """The gravest that an event says, by its number; events that say nothing grave are not in it."""
+        rows = self._index.execute("SELECT seq, severity FROM events WHERE severity IS NOT NULL")
+        return {seq: _SEVERITIES[rank] for seq, rank in rows}
 
     def excerpt(self, experiment: int) -> ReadRun:
-        """The run, of which at least that experiment, its parent's lineage and its trials are read.
+        """The run, of which that experiment and its parent are read, and what concerns them all.
 
         UsageError where there is no such experiment.
         """
-        find(self.run, experiment)
-        return self.run
+        row = self._index.execute("SELECT record FROM lines WHERE experiment = ?", (experiment,)).fetchone()
+        if row is None:
+            (there,) = self._index.execute("SELECT count(*) FROM lines").fetchone()
+            known = f"it has 0 to {there - 1}" if there else "it has none yet"
+            raise UsageError(f"{self.summary.run} has no experiment {experiment}; {known}.")
+        parent = Line.model_validate_json(row[0]).parent
+        query = "SELECT at, length FROM events WHERE frame = 1 OR experiment IN (?, ?) ORDER BY seq"
+        state, events = RunState(whole=False), []
+        for event in self._read(query, [experiment, parent]):
+            state.apply(event)
+            events.append(event)
+        return ReadRun(self.folder, events, state, self.blobs)
 
-    @cached_property
-    def _finder(self) -> Finder:
-        finder = Finder()
-        for event in self.run.events:
-            body_type = BODIES.get(event.kind)
-            finder.take(event, body_type.model_validate(event.body) if body_type else None)
-        return finder
+    def _meta(self, name: str) -> str:
+        row = self._index.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0])
+
+    def _read(self, query: str, values: Sequence[object]) -> Iterator[Event]:
+        """Events by their place in the ledger, whose every byte was hashed when this was opened."""
+        with open_to_read(self.folder / LEDGER) as file:
+            for at, length in self._index.execute(query, list(values)):
+                file.seek(at)
+                try:
+                    yield make_event(json.loads(file.read(length)))
+                except (ValueError, TypeError, AttributeError):
+                    raise IntegrityError(
+                        f"{self.folder / LEDGER} was changed while it was read; `rsi verify` it."
+                    ) from None
 
 
-def read(folder: Path) -> Reading:
-    """Open a run folder; IntegrityError where its chain does not hold."""
-    return Reading(runs.read(folder))
+def is_of(event_kind: str, kinds: Collection[str]) -> bool:
+    """Whether a kind is one of these, or begins with one of them and a point."""
+    return any(event_kind == kind or event_kind.startswith(kind.rstrip(".") + ".") for kind in kinds)
+
+
+def read(folder: Path, *, anyway: bool = False) -> Reading:
+    """Open a run folder; IntegrityError where its chain does not hold.
+
+    With `anyway`, what stands before the first event that does not hold is read then, and `problem` says what is
+    wrong; IntegrityError only where not even the beginning holds.
+    """
+    reading = Reading(folder)
+    if reading.problem and not anyway:
+        raise IntegrityError(f"{reading.problem} `rsi verify {folder}` says more.")
+    return reading

@@ -9,6 +9,7 @@ from rich.text import Text
 from rsi.records import Direction, ExperimentStatus
 from rsi.review.closing import became, next_commands
 from rsi.review.improvement import calibration_words, gap_words, how_sure, milestone_words, sentences
+from rsi.review.lines import experiment_seconds
 from rsi.review.staircase import points, renderable
 from rsi.review.standing import standings, tried
 from rsi.review.summary import RunSummary, Trouble, summarise
@@ -156,9 +157,3 @@ def _resolution(state: RunState) -> float:
 
 def _places(resolution: float) -> int:
     return len(number(0.0, resolution).partition(".")[2])
-
-
-def experiment_seconds(state: RunState, entry: ExperimentState) -> float:
-    """Wall seconds of everything that ran for an experiment's own trials."""
-    trials = [state.trials[name] for name in entry.trials]
-    return sum(body.execution.usage.wall_seconds for trial in trials for body in trial.runs())

@@ -26,6 +26,7 @@ from rsi.state import RunState
 from rsi.statistics import Interval
 
 RunStatus = Literal["running", "paused", "finished"]
+ENDED_WITHOUT_A_WORD = "its process ended without a word (killed, or the machine went down)"
 
 
 class Value(Record):
@@ -302,7 +303,7 @@ def _status(run: ReadRun) -> tuple[RunStatus, str]:
     if state.paused is not None:
         return "paused", one_line(state.paused.reason)
     if is_being_written(run.folder) is False:
-        return "paused", "its process ended without a word (killed, or the machine went down)"
+        return "paused", ENDED_WITHOUT_A_WORD
     return "running", ""
 
 
