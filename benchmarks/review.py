@@ -25,7 +25,8 @@ from typing import Any
 import rsi.testing.fake_sandbox
 import rsi.testing.fake_verifier
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.records import Brief, Edit, EditFormat, Proposal, Provenance
+from rsi.edits import unified
+from rsi.records import Brief, CodeFiles, Edit, EditFormat, Proposal, Provenance
 from rsi.session import start
 from rsi.testing.fake_sandbox import write_fake_task
 from simulated.checking import Trusting
@@ -58,6 +59,14 @@ class Wandering:
         )
 
 
+class Here(Trusting):
+    """Checks edits in this process, since they are this file's own, and draws diffs as real runs have them."""
+
+    def diff(self, old: CodeFiles, new: CodeFiles) -> str:
+        """As the confined child draws it."""
+        return unified.render(old, new)
+
+
 def make_run(folder: Path, experiments: int) -> Path:
     """A run of that many experiments on the fakes; its folder."""
     verifier = f"{rsi.testing.fake_verifier.__file__}:FakeVerifier"
@@ -72,7 +81,7 @@ def make_run(folder: Path, experiments: int) -> Path:
         seed=1,
     )
     with start(configuration, lambda _sentence: None, root=folder / "runs") as session:
-        session.loop.candidates.checker = Trusting()  # its edits are this file's own
+        session.loop.candidates.checker = Here()
         session.go()
         return session.run.folder
 

@@ -35,6 +35,9 @@ from rsi.spending import Spending, total
 RETRIED = frozenset({ExitKind.LOST, ExitKind.INTERRUPTED})
 """Failures that say nothing about the candidate: the same slot is tried again."""
 
+MOST_GAINS = 1000
+"""Of earlier experiments that a verifier weighs a trial's gain against."""
+
 
 class TrialState(Record):
     """One trial, as far as it has come."""
@@ -480,8 +483,9 @@ class RunState:
         return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
 
     def gains(self, before: int) -> tuple[float, ...]:
-        """What closed experiments with a smaller number gained, in order."""
-        return tuple([gain for _, gain in self._gains[: bisect.bisect_left(self._gains, (before,))]])
+        """What closed experiments with a smaller number gained, the latest thousand that gained anything, in order."""
+        end = bisect.bisect_left(self._gains, (before,))
+        return tuple([gain for _, gain in self._gains[max(0, end - MOST_GAINS) : end]])
 
     def arm(self, experiment: int) -> Arm:
         """An experiment as one side of a comparison."""

@@ -91,16 +91,9 @@ class Workspace:
         for parent in parents:
             if not self.has(parent):
                 raise IntegrityError(f"{self.repository} has no commit {parent[:80]!r} to build on.")
-        check_code(code)
-        commit = Commit()
-        commit.tree = self._write_tree({PurePosixPath(path).parts: text for path, text in code.items()})
-        commit.parents = [ObjectID(parent.encode()) for parent in parents]
-        commit.author = commit.committer = _AUTHOR
-        moment = datetime.fromisoformat(time)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        commit.author_time = commit.commit_time = math.floor(seconds)
-        commit.author_timezone = commit.commit_timezone = 0
-        commit.message = (for_terminal(message).rstrip() + "\n").encode()
+        *below, commit = objects_of(code, message, parents, time)
+        for value in below:
+            self._write_object(value)
         return self._write_object(commit)
 
     def read(self, commit: str) -> CodeFiles:
@@ -182,17 +175,6 @@ class Workspace:
 
     # --- objects ------------------------------------------------------------------------------------------------
 
-    def _write_tree(self, files: dict[tuple[str, ...], str]) -> ObjectID:
-        tree = Tree()
-        for name in sorted({parts[0] for parts in files}):
-            below = {parts[1:]: text for parts, text in files.items() if parts[0] == name}
-            if () in below:
-                blob = Blob.from_string(below[()].encode())
-                tree.add(name.encode(), 0o100644, ObjectID(self._write_object(blob).encode()))
-            else:
-                tree.add(name.encode(), _FOLDER, self._write_tree(below))
-        return ObjectID(self._write_object(tree).encode())
-
     def _write_object(self, value: ShaFile) -> str:
         sha = value.id.decode("ascii")
         path = self._path(sha)
@@ -269,6 +251,44 @@ def _is_safe(name: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return text.isprintable() and text.lower() not in {"", ".", "..", ".git"} and not set(text) & set("/\\:")
+
+
+def objects_of(code: CodeFiles, message: str, parents: Sequence[str], time: str) -> list[ShaFile]:
+    """The objects that code as a commit is made of, each after those it names, the commit last.
+
+    Takes and raises what `Workspace.commit` does, but for parents, which are not looked for.
+    """
+    check_code(code)
+    objects: list[ShaFile] = []
+    commit = Commit()
+    commit.tree = _tree({PurePosixPath(path).parts: text for path, text in code.items()}, objects)
+    commit.parents = [ObjectID(parent.encode()) for parent in parents]
+    commit.author = commit.committer = _AUTHOR
+    moment = datetime.fromisoformat(time)
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    commit.author_time = commit.commit_time = math.floor(seconds)
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.message = (for_terminal(message).rstrip() + "\n").encode()
+    return [*objects, commit]
+
+
+def name_of(code: CodeFiles, message: str, parents: Sequence[str], time: str) -> str:
+    """What `Workspace.commit` would call it, with nothing written."""
+    return objects_of(code, message, parents, time)[-1].id.decode("ascii")
+
+
+def _tree(files: dict[tuple[str, ...], str], objects: list[ShaFile]) -> ObjectID:
+    tree = Tree()
+    for name in sorted({parts[0] for parts in files}):
+        below = {parts[1:]: text for parts, text in files.items() if parts[0] == name}
+        if () in below:
+            blob = Blob.from_string(below[()].encode())
+            objects.append(blob)
+            tree.add(name.encode(), 0o100644, blob.id)
+        else:
+            tree.add(name.encode(), _FOLDER, _tree(below, objects))
+    objects.append(tree)
+    return tree.id
 
 
 def experiment_reference(experiment: int) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 
 from rsi import ablations, confirmation, milestones, plugins
 from rsi import events as e
-from rsi.blobs import Blobs
 from rsi.candidates import commit_message
 from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component, RunConfiguration
@@ -36,6 +35,7 @@ from rsi.records import (
 )
 from rsi.removal import without
 from rsi.review import rederive_calls as calls
+from rsi.review.once_read import OnceRead
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
@@ -45,20 +45,18 @@ from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import STAGES, failure_reason, stage_execution
 from rsi.verification import fault, inspect, inspectors, verifier_of
-from rsi.workspace import Workspace
+from rsi.workspace import Workspace, name_of
 
 Claim = tuple[str, str]
 """(kind of problem, sentence)."""
 
 
 class Rederivation:
-    """One pass over a run; holds its blobs, its code, and a scratch repository in which commits are made again."""
+    """One pass over a run; holds its blobs, its code, and the names of the commits that were made again."""
 
-    def __init__(
-        self, blobs: Blobs, workspace: Workspace, scratch: Workspace, *, verdicts: bool, trust_paths: bool
-    ) -> None:
+    def __init__(self, blobs: OnceRead, workspace: Workspace, *, verdicts: bool, trust_paths: bool) -> None:
         self.blobs = blobs
-        self.scratch = scratch
+        self._made_again: set[str] = set()
         self.verdicts = verdicts
         self.trust_paths = trust_paths
         self.counts: Counter[str] = Counter()
@@ -225,7 +223,7 @@ class Rederivation:
             else:
                 self.notes["Tree digests were made by another version of Python and not compared."] = None
         own = bool(entry.proposed.removes) or entry.proposed.null
-        if checked.tree_digest in state.tried() and self._same_parser and not own:
+        if state.was_tried(checked.tree_digest) and self._same_parser and not own:
             yield "commit", "the same code was tried before"
         parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
         yield from self._same_commit(state, body.experiment, body.commit, parents, code)
@@ -245,10 +243,10 @@ class Rederivation:
         self, state: RunState, number: int, commit: str, parents: list[str], code: CodeFiles
     ) -> Iterator[Claim]:
         """A commit is a pure function of code, words, parents and time, the ledger's head among the words."""
-        try:
-            again = self.scratch.commit(code, commit_message(state, number), parents, state.last_time)
-        except IntegrityError:
+        if not self._made_again.issuperset(parents):
             return  # its parent could not be made again, which was said there
+        again = name_of(code, commit_message(state, number), parents, state.last_time)
+        self._made_again.add(again)
         if again != commit:
             yield "commit", f"commit {commit[:12]} does not follow from the record: its message, time or parent differ"
 
@@ -405,7 +403,7 @@ class Rederivation:
             return ExperimentStatus.REFUSED, None
         checked = self._checked(state, entry)
         self.counts["refusals"] += 1
-        if isinstance(checked, CheckedEdit) and checked.tree_digest not in state.tried() and self._same_parser:
+        if isinstance(checked, CheckedEdit) and not state.was_tried(checked.tree_digest) and self._same_parser:
             return ExperimentStatus.OPEN, None
         return ExperimentStatus.REFUSED, None
 

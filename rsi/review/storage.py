@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from rsi import anchors
 from rsi import events as e
-from rsi.blobs import Blobs, MissingBlob
+from rsi.blobs import MissingBlob
 from rsi.errors import IntegrityError
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus, Record
+from rsi.review.once_read import OnceRead
 from rsi.state import RunState
 from rsi.workspace import Workspace
 
@@ -104,7 +105,7 @@ class BlobIndex:
                     return f"it drops the {reference.role} of trial {reference.trial}, which is still of use"
         return ""
 
-    def problems(self, blobs: Blobs, whole: bool) -> tuple[list[Wrong], list[str], int]:
+    def problems(self, blobs: OnceRead, whole: bool) -> tuple[list[Wrong], list[str], int]:
         """Blobs that are missing or altered, notes, and how many were hashed again.
 
         Where the `whole` ledger could not be read, a drop may be on record in what was not.
@@ -114,7 +115,7 @@ class BlobIndex:
         for digest, references in self.references.items():
             first = references[0]
             try:
-                blobs.get(digest)
+                blobs.require(digest)
                 checked += 1
             except MissingBlob as missing:
                 roles = {reference.role for reference in references}

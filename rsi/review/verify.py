@@ -7,7 +7,6 @@ links are refused; of a run that is still going on, the events up to now are che
 from __future__ import annotations
 
 import gc
-import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,9 @@ from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import GENESIS, Event, read_events
 from rsi.records import Record
 from rsi.redaction import Redactor
+from rsi.review.lean import Lean
 from rsi.review.liveness import is_being_written
+from rsi.review.once_read import OnceRead
 from rsi.review.rederive import Rederivation
 from rsi.review.sequence import contradiction
 from rsi.review.storage import BlobIndex, Wrong, anchor_problem, reference_problems
@@ -103,8 +104,8 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False, head:
     Raises UsageError where there is no ledger; everything else that is wrong is in the report.
     """
     reader = read_events(folder / LEDGER)
-    with tempfile.TemporaryDirectory(prefix="rsi-verify-") as scratch, _without_collecting():
-        examination = _Examination(folder, Path(scratch), verdicts, trust_paths)
+    with _without_collecting():
+        examination = _Examination(folder, verdicts, trust_paths)
         examination.run(reader)
         examination.outside()
     if head and not any(known.startswith(head.lower()) for known in examination.hashes):
@@ -132,13 +133,13 @@ def _without_collecting() -> Iterator[None]:
 class _Examination:
     """One pass over the events: order, fold, blobs, and everything that can be derived again."""
 
-    def __init__(self, folder: Path, scratch: Path, verdicts: bool, trust_paths: bool) -> None:
+    def __init__(self, folder: Path, verdicts: bool, trust_paths: bool) -> None:
         self.folder = folder
-        self.scratch = scratch
         self.verdicts = verdicts
         self.trust_paths = trust_paths
         self.state = RunState()
-        self.blobs = Blobs(folder / "blobs", Redactor.none())
+        self.blobs = OnceRead(Blobs(folder / "blobs", Redactor.none()))
+        self.lean = Lean()
         self.index = BlobIndex()
         self.wrong: list[Wrong] = []
         self.notes: list[str] = []
@@ -159,10 +160,7 @@ class _Examination:
         """
         try:
             self.workspace = Workspace.open(self.folder)
-            again = Workspace.create(self.scratch)
-            self.derive = Rederivation(
-                self.blobs, self.workspace, again, verdicts=self.verdicts, trust_paths=self.trust_paths
-            )
+            self.derive = Rederivation(self.blobs, self.workspace, verdicts=self.verdicts, trust_paths=self.trust_paths)
         except RsiError as error:
             self.wrong.append(Wrong(0, "commit", str(error)))
         try:
@@ -179,11 +177,10 @@ class _Examination:
 
     def _step(self, event: Event) -> bool:
         try:
-            body_type = e.BODIES.get(event.kind)
-            body = body_type.model_validate(event.body) if body_type else None
-            if body is not None:
-                self._examine(event, body)
-            self.state.apply(event)
+            body = self.state.validated(event)
+            self.lean.share(body)
+            self._examine(event, body)
+            self.state.fold(body, event)
         except Exception as error:  # a hostile body makes any of our code fail; that it does is the finding
             if not self.wrong or self.wrong[-1].seq != event.seq:
                 self.wrong.append(Wrong(event.seq, "order", self._words(event, error)))
