@@ -38,6 +38,8 @@ class Blobs:
         self._total: int | None = None
         """Bytes of all blobs, once someone has asked; what this object puts and drops is added and taken off."""
         self._counting = threading.Lock()
+        self._plain: set[str] = set()
+        """Folders that were seen to be no links when something was read from them."""
 
     def put(self, data: bytes, durable: bool = True) -> str:
         """Store bytes and return their sha256; on disk before it returns, unless `durable` is false.
@@ -59,11 +61,14 @@ class Blobs:
 
     def get(self, digest: str) -> bytes:
         """The bytes of that sha256, hashed again; MissingBlob or IntegrityError where they are gone or altered."""
-        path = self._path(digest)
+        check_digest(digest)
+        group = digest[:2]
+        path = self.folder / group / digest[2:] if group in self._plain else self._path(digest)
         try:
             data = read_regular(path, LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             raise MissingBlob(f"Blob {digest} is missing from {self.folder}; restore it from a copy.") from None
+        self._plain.add(group)
         if hashlib.sha256(data).hexdigest() != digest:
             raise IntegrityError(f"{path} was altered: its content no longer hashes to its name.")
         return data

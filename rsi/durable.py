@@ -51,9 +51,15 @@ def _not_plain(path: Path) -> IntegrityError:
 def read_regular(path: Path, at_most: int) -> bytes:
     """All bytes of a plain file; IntegrityError where it is longer than `at_most` or no plain file."""
     descriptor = open_regular(path, os.O_RDONLY)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         size = os.fstat(descriptor).st_size
-        data = file.read(at_most + 1) if size <= at_most else b""
+        pieces, left = [], at_most + 1 if size <= at_most else 0
+        while left and (piece := os.read(descriptor, min(left, max(size + 1, 1 << 16)))):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(descriptor)
+    data = b"".join(pieces)
     if size > at_most or len(data) > at_most:
         raise IntegrityError(f"{path} is longer than {at_most} bytes, which nothing of this program writes there.")
     return data

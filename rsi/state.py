@@ -35,7 +35,7 @@ from rsi.spending import Spending, total
 RETRIED = frozenset({ExitKind.LOST, ExitKind.INTERRUPTED})
 """Failures that say nothing about the candidate: the same slot is tried again."""
 
-MOST_GAINS = 1000
+MOST_GAINS = 200
 """Of earlier experiments that a verifier weighs a trial's gain against."""
 
 
@@ -228,8 +228,8 @@ class RunState:
         self.touched: list[int] = []
         """Experiments of which something became known, in that order, repeated: what was made of the state before can
         be brought up to date from where it stopped reading."""
-        self.holding: dict[str, None] = {}
-        """Trials with answers or weights that have not been dropped, in the order in which they came."""
+        self.holding: dict[str, set[str]] = {}
+        """Trials with answers or weights that have not been dropped, in the order in which they came, and those."""
         self.incumbent = 0
         self.budget = Budget()
         self.allowance = Allowance()
@@ -333,15 +333,15 @@ class RunState:
             case e.TrialTrained():
                 self._trial(body.trial, trained=body)
                 if body.artifact:
-                    self.holding[body.trial] = None
+                    self._hold(body.trial)
             case e.TrialInspected():
                 self._trial(body.trial, inspected=(*self.trials[body.trial].inspected, body))
             case e.TrialControlled():
                 self._trial(body.trial, controlled=(*self.trials[body.trial].controlled, body))
             case e.TrialAnswered():
-                if body.answer:
-                    self.holding[body.trial] = None
                 self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
+                if body.answer:
+                    self._hold(body.trial)
             case e.TrialJudged():
                 self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
             case e.TrialFailed():
@@ -389,7 +389,9 @@ class RunState:
                 self.confirmation = body
             case e.BlobsDropped():
                 self.dropped.update(body.digests)
-                for trial in [t for t in self.holding if self.trials[t].droppable <= self.dropped]:
+                for left in self.holding.values():
+                    left.difference_update(body.digests)
+                for trial in [name for name, left in self.holding.items() if not left]:
                     del self.holding[trial]
             case e.RunPaused() | e.RunFinished():
                 self.earlier_seconds += body.session_seconds
@@ -441,6 +443,9 @@ class RunState:
         self._observed.pop(changed.started.experiment, None)
         self.touched.append(changed.started.experiment)
 
+    def _hold(self, trial: str) -> None:
+        self.holding[trial] = self.trials[trial].droppable - self.dropped
+
     def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()
         return Allowance(
@@ -483,7 +488,7 @@ class RunState:
         return None if mean is None or parent is None else self.run.objective.gain(mean, parent)
 
     def gains(self, before: int) -> tuple[float, ...]:
-        """What closed experiments with a smaller number gained, the latest thousand that gained anything, in order."""
+        """What closed experiments with a smaller number gained, the latest two hundred that have a gain, in order."""
         end = bisect.bisect_left(self._gains, (before,))
         return tuple([gain for _, gain in self._gains[max(0, end - MOST_GAINS) : end]])
 

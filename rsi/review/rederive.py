@@ -8,9 +8,10 @@ a file's path is loaded only where the reader says that this file is trusted.
 from __future__ import annotations
 
 import platform
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, partial
 from typing import Any
 
 from rsi import ablations, confirmation, milestones, plugins
@@ -49,6 +50,8 @@ from rsi.workspace import Workspace, name_of
 
 Claim = tuple[str, str]
 """(kind of problem, sentence)."""
+MOST_AWAITED = 256
+"""Events whose derivation may still be going on elsewhere."""
 
 
 class Rederivation:
@@ -57,6 +60,9 @@ class Rederivation:
     def __init__(self, blobs: OnceRead, workspace: Workspace, *, verdicts: bool, trust_paths: bool) -> None:
         self.blobs = blobs
         self._made_again: set[str] = set()
+        self._elsewhere = ThreadPoolExecutor(1, thread_name_prefix="confined")
+        """Waits for the confined child, which has a processor of its own, while the next events are derived here."""
+        self._awaited: deque[tuple[int, Future[list[Claim]]]] = deque()
         self.verdicts = verdicts
         self.trust_paths = trust_paths
         self.counts: Counter[str] = Counter()
@@ -80,6 +86,21 @@ class Rederivation:
             yield Wrong(event.seq, "underivable", str(error))
         except Exception as error:  # hostile records make any of our code fail; that they do is the finding
             yield Wrong(event.seq, "underivable", f"deriving it again raised {type(error).__name__}: {error}")
+
+    def settled_by_now(self, most: int = MOST_AWAITED) -> Iterator[Wrong]:
+        """What came of the events whose derivation was still going on, but for the latest `most` of them."""
+        while len(self._awaited) > most:
+            seq, claims = self._awaited.popleft()
+            try:
+                yield from (Wrong(seq, kind, sentence) for kind, sentence in claims.result())
+            except RsiError as error:
+                yield Wrong(seq, "underivable", str(error))
+            except Exception as error:  # as in `problems`
+                yield Wrong(seq, "underivable", f"deriving it again raised {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Let the thread end that waits for the confined child."""
+        self._elsewhere.shutdown(wait=True, cancel_futures=True)
 
     # --- the beginning ------------------------------------------------------------------------------------------
 
@@ -208,7 +229,24 @@ class Rederivation:
         if not self.verdicts:
             return
         entry = state.experiments[body.experiment]
-        checked = self._checked(state, entry)
+        own = bool(entry.proposed.removes) or entry.proposed.null
+        if state.was_tried(body.tree_digest) and self._same_parser and not own:
+            yield "commit", "the same code was tried before"
+        parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
+        yield from self._same_commit(state, body.experiment, body.commit, parents, code)
+        check_again = self._checked(state, entry)
+        before = self._code(parents[0]) if parents else None
+        diff = self.blobs.get(body.diff).decode() if body.diff else ""
+
+        def derived() -> list[Claim]:
+            claims = [*self._as_the_edit_gives(body, check_again(), code)]
+            return claims if before is None else [*claims, *self._same_diff(diff, before, code)]
+
+        self._awaited.append((state.events, self._elsewhere.submit(derived)))
+
+    def _as_the_edit_gives(
+        self, body: e.ExperimentCommitted, checked: CheckedEdit | Refusal, code: CodeFiles
+    ) -> Iterator[Claim]:
         if isinstance(checked, Refusal):
             yield "commit", f"its edit is refused: {checked.reason}"
             return
@@ -222,22 +260,16 @@ class Rederivation:
                 yield "commit", "its tree digest is not that of the code"
             else:
                 self.notes["Tree digests were made by another version of Python and not compared."] = None
-        own = bool(entry.proposed.removes) or entry.proposed.null
-        if state.was_tried(checked.tree_digest) and self._same_parser and not own:
-            yield "commit", "the same code was tried before"
-        parents = [] if body.experiment == 0 else [state.commit_of(entry.proposed.parent)]
-        yield from self._same_commit(state, body.experiment, body.commit, parents, code)
-        if body.experiment > 0:
-            yield from self._same_diff(body, self._code(parents[0]), code)
 
-    def _checked(self, state: RunState, entry: ExperimentState) -> CheckedEdit | Refusal:
+    def _checked(self, state: RunState, entry: ExperimentState) -> Callable[[], CheckedEdit | Refusal]:
+        """What applies the edit again, or looks at the baseline, in the confined child."""
         if self._task is None:
             raise IntegrityError("the frozen task could not be read, so its code cannot be compared")
         if entry.proposed.edit is None:
-            return inspect_code(self._task.code)
+            return partial(inspect_code, self._task.code)
         edit = Edit.model_validate_json(self.blobs.get(entry.proposed.edit))
         before = self._code(state.commit_of(entry.proposed.parent))
-        return check(edit, before, self._task.spec.code.editable, self._task.spec.code.max_bytes)
+        return partial(check, edit, before, self._task.spec.code.editable, self._task.spec.code.max_bytes)
 
     def _same_commit(
         self, state: RunState, number: int, commit: str, parents: list[str], code: CodeFiles
@@ -250,8 +282,7 @@ class Rederivation:
         if again != commit:
             yield "commit", f"commit {commit[:12]} does not follow from the record: its message, time or parent differ"
 
-    def _same_diff(self, body: e.ExperimentCommitted, old: CodeFiles, new: CodeFiles) -> Iterator[Claim]:
-        recorded = self.blobs.get(body.diff).decode() if body.diff else ""
+    def _same_diff(self, recorded: str, old: CodeFiles, new: CodeFiles) -> Iterator[Claim]:
         if recorded != render_diff(old, new) and "[redacted " not in recorded:
             yield "diff", "the recorded diff is not the difference of the two commits"
 
@@ -401,7 +432,7 @@ class Rederivation:
             return ExperimentStatus.REFUSED, entry.proposed.problem
         if not self.verdicts:
             return ExperimentStatus.REFUSED, None
-        checked = self._checked(state, entry)
+        checked = self._checked(state, entry)()
         self.counts["refusals"] += 1
         if isinstance(checked, CheckedEdit) and not state.was_tried(checked.tree_digest) and self._same_parser:
             return ExperimentStatus.OPEN, None

@@ -174,6 +174,9 @@ class _Examination:
         except IntegrityError as error:
             self.wrong.append(Wrong(len(self.hashes), "chain", str(error)))
             self.whole = False
+        if self.derive is not None:
+            self.wrong.extend(self.derive.settled_by_now(0))
+            self.derive.close()
 
     def _step(self, event: Event) -> bool:
         try:
@@ -210,6 +213,7 @@ class _Examination:
         # What cannot stand here cannot be derived from what stands before it either: one problem, said once.
         if self.derive is not None and not out_of_order:
             self.wrong.extend(self.derive.problems(self.state, event, body))
+            self.wrong.extend(self.derive.settled_by_now())
 
     def outside(self) -> None:
         """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere.
