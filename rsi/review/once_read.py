@@ -7,7 +7,7 @@ from collections import OrderedDict
 from rsi.blobs import Blobs
 
 SMALL = 64 * 1024
-ROOM = 16 * 1024 * 1024
+ROOM = 2 * 1024 * 1024
 """Bytes of small blobs that are kept, the latest asked for."""
 
 
@@ -18,7 +18,7 @@ class OnceRead:
         self._blobs = blobs
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._room = ROOM
-        self._whole: set[bytes] = set()
+        self._whole: set[str] = set()
 
     def get(self, digest: str) -> bytes:
         """The bytes of that sha256; MissingBlob or IntegrityError where they are gone or altered."""
@@ -27,7 +27,7 @@ class OnceRead:
             self._kept.move_to_end(digest)
             return kept
         data = self._blobs.get(digest)
-        self._whole.add(bytes.fromhex(digest))
+        self._whole.add(digest)
         if len(data) <= SMALL:
             self._kept[digest] = data
             self._room -= len(data)
@@ -37,9 +37,5 @@ class OnceRead:
 
     def require(self, digest: str) -> None:
         """Read a blob if nobody has; raises what `get` does."""
-        try:
-            if bytes.fromhex(digest) in self._whole:
-                return
-        except ValueError:
-            pass  # no digest at all, which `get` says in words
-        self.get(digest)
+        if digest not in self._whole:
+            self.get(digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -78,7 +78,7 @@ class BlobIndex:
     """Every mention of a blob so far, by digest, so that a drop can be judged and presence checked at the end."""
 
     def __init__(self) -> None:
-        self.references: dict[str, list[Reference]] = defaultdict(list)
+        self.references: dict[str, tuple[Reference, ...]] = {}
         self.dropped: dict[str, int] = {}
         self.resumed_at: list[int] = []
 
@@ -86,7 +86,8 @@ class BlobIndex:
         """Take in one event's mentions."""
         trial = getattr(body, "trial", "")
         for digest, role in mentioned(body):
-            self.references[digest].append(Reference(event.seq, event.kind, role, trial))
+            known = self.references.get(digest, ())
+            self.references[digest] = (*known, Reference(event.seq, sys.intern(event.kind), role, trial))
         if isinstance(body, e.BlobsDropped):
             self.dropped.update(dict.fromkeys(body.digests, event.seq))
         elif isinstance(body, e.RunResumed):
@@ -95,7 +96,7 @@ class BlobIndex:
     def drop_problem(self, state: RunState, body: e.BlobsDropped) -> str:
         """Why a drop was not allowed: only answers and artifacts go, and none that is still of use."""
         for digest in body.digests:
-            references = self.references.get(digest, [])
+            references = self.references.get(digest, ())
             if not references:
                 return f"it drops {digest[:12]}, which nothing mentions"
             for reference in references:

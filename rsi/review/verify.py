@@ -7,6 +7,7 @@ links are refused; of a run that is still going on, the events up to now are che
 from __future__ import annotations
 
 import gc
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -166,7 +167,7 @@ class _Examination:
         try:
             for event in events:
                 self.hashes.append(event.hash)
-                self.kinds.append(event.kind)
+                self.kinds.append(sys.intern(event.kind))
                 if self.whole and self._step(event):
                     self.last = event
                 else:
