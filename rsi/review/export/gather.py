@@ -6,7 +6,7 @@ Experiments are read one at a time, so that a run of any length streams through;
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Gathering:
 
     def run(self) -> RunLine:
         """The run as a whole."""
+        self.counts["run"] = 1
         summary, started = self.reading.summary, self._overview.started
         return RunLine(
             run=self.name,
@@ -67,27 +68,18 @@ class Gathering:
 
     def experiment(self, number: int) -> Iterator[Exported]:
         """One experiment and all that belongs to it: calls, trials with their executions, decisions, findings."""
-        yield from Gatherer(self.reading, self.contents, self.name, number).lines()
+        yield from self._counted(Gatherer(self.reading, self.contents, self.name, number).lines())
 
     def rest(self) -> Iterator[Exported]:
         """What belongs to no experiment: preparation, findings of the run, milestones, reviewers' notes."""
-        yield from preparation_of(self._overview.prepared, self.contents, self.name)
-        yield from unproposed_calls(self._overview.calls, self.contents, self.name)
-        for found in self.reading.findings_of(None):
-            yield FindingLine(run=self.name, finding=found)
-        for milestone in self.reading.summary.milestones:
-            yield MilestoneLine(run=self.name, milestone=milestone)
-        for note in self._overview.notes:
-            yield NoteLine(run=self.name, note=note)
+        yield from self._counted(self._rest())
 
     def lines(self) -> Iterator[Exported]:
-        """All of it, counted, with the end."""
-        yield self._counted(self.run())
+        """All of it, with the end."""
+        yield self.run()
         for line in self.reading.lines:
-            for record in self.experiment(line.experiment):
-                yield self._counted(record)
-        for record in self.rest():
-            yield self._counted(record)
+            yield from self.experiment(line.experiment)
+        yield from self.rest()
         yield self.end()
 
     def end(self) -> EndLine:
@@ -120,9 +112,20 @@ class Gathering:
         more = (f"and {self.contents.further} further",) if self.contents.further else ()
         return (*self._overview.problems, *self.contents.problems, *more)
 
-    def _counted(self, record: Exported) -> Exported:
-        self.counts[str(getattr(record, "record", ""))] += 1
-        return record
+    def _counted(self, records: Iterable[Exported]) -> Iterator[Exported]:
+        for record in records:
+            self.counts[str(getattr(record, "record", ""))] += 1
+            yield record
+
+    def _rest(self) -> Iterator[Exported]:
+        yield from preparation_of(self._overview.prepared, self.contents, self.name)
+        yield from unproposed_calls(self._overview.calls, self.contents, self.name)
+        for found in self.reading.findings_of(None):
+            yield FindingLine(run=self.name, finding=found)
+        for milestone in self.reading.summary.milestones:
+            yield MilestoneLine(run=self.name, milestone=milestone)
+        for note in self._overview.notes:
+            yield NoteLine(run=self.name, note=note)
 
     def _instruction(self, started: e.RunStarted) -> str:
         content = self.contents.content(started.task, "the frozen task")
