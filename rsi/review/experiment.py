@@ -135,7 +135,7 @@ def print_syntax(diff: str, console: Console) -> None:
 
 
 def trials_of(run: ReadRun, number: int) -> tuple[str, ...]:
-    """All trials of an experiment's code: those that it was decided on first, then those for milestones and the like."""
+    """All trials of an experiment's code: first those that it was decided on, then those for milestones and such."""
     return (*run.state.experiments[number].trials, *_claiming(run, number))
 
 

@@ -29,7 +29,7 @@ def export(
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of jsonl, and export nothing.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of jsonl, no more.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Hand a run on to other tools: inspect_ai, MLflow, anything that reads Parquet or JSON lines."""

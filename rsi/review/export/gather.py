@@ -47,6 +47,15 @@ class Gathering:
         """The run's id, as its record says it."""
         return self._overview.started.run
 
+    @property
+    def origin(self) -> str:
+        """Hash of the run's first event: what it is known by again, however far it has come and wherever it lies."""
+        return self._overview.origin
+
+    def closed(self, number: int) -> str:
+        """When an experiment was closed; empty while it is open."""
+        return self._overview.closed.get(number, "")
+
     def run(self) -> RunLine:
         """The run as a whole."""
         self.counts["run"] = 1
@@ -145,16 +154,21 @@ class _Overview:
         self.prepared: tuple[Event, e.DataPrepared] | None = None
         self.calls: list[Event] = []
         """Of an experiment that is not proposed yet."""
+        self.closed: dict[int, str] = {}
+        self.origin = ""
         self.problems: list[str] = []
         self._summary = reading.summary
         known, kept = len(reading.lines), {}
         for event in reading.events():
             if event.kind == "run.started":
                 started = e.RunStarted.model_validate(event.body)
+                self.origin = event.hash
                 kept = {anchor.seq: anchor for anchor in reversed(anchors.read(started.run))}
                 self._anchors, self._borne_out = len(kept), set(kept)
             elif event.kind == "data.prepared":
                 self.prepared = (event, e.DataPrepared.model_validate(event.body))
+            elif event.kind == "experiment.closed":
+                self.closed[int(event.body["experiment"])] = event.time
             elif event.kind.startswith("call.") and _experiment_of_call(event) >= known:
                 self.calls.append(event)
             if event.seq in kept and kept[event.seq].hash == event.hash:

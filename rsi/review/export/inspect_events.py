@@ -35,6 +35,7 @@ from rsi.review.export.records import (
     MeasurementLine,
     TrialLine,
     VerdictLine,
+    moment,
 )
 
 _ROLES: dict[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
@@ -43,15 +44,6 @@ _ROLES: dict[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistan
     "assistant": ChatMessageAssistant,
 }
 _STOPS = {"stop": "stop", "length": "max_tokens", "too_long": "max_tokens", "content_filter": "content_filter"}
-
-
-def moment(time: str) -> datetime | None:
-    """A recorded time; None for one that is missing or malformed."""
-    try:
-        read = datetime.fromisoformat(time)
-    except ValueError:
-        return None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 class Telling:
@@ -143,7 +135,13 @@ class Telling:
         at = (first - self._began).total_seconds(), (last - self._began).total_seconds()
         ids = {"uuid": _digest(f"{span} begin"), "span_id": span}, {"uuid": _digest(f"{span} end"), "span_id": span}
         begin = SpanBeginEvent(
-            **ids[0], id=span, name=what, type="trial", timestamp=first, working_start=max(0.0, at[0]), metadata=metadata
+            **ids[0],
+            id=span,
+            name=what,
+            type="trial",
+            timestamp=first,
+            working_start=max(0.0, at[0]),
+            metadata=metadata,
         )
         return begin, SpanEndEvent(**ids[1], id=span, timestamp=last, working_start=max(0.0, at[1]))
 
@@ -164,17 +162,17 @@ def model_event(call: CallLine, common: dict[str, Any]) -> ModelEvent:
         input=messages(call, str(common["uuid"])),
         tools=[],
         tool_choice="none",
-        config=GenerateConfig(max_tokens=call.max_output_tokens, reasoning_effort=call.effort or None),  # type: ignore[arg-type]
+        config=GenerateConfig(max_tokens=call.max_output_tokens, reasoning_effort=call.effort or None),
         output=ModelOutput(
             model=call.reported_model or call.model,
-            choices=[ChatCompletionChoice(message=message, stop_reason=stop)] if call.answer is not None else [],  # type: ignore[arg-type]
+            choices=[ChatCompletionChoice(message=message, stop_reason=stop)] if call.answer is not None else [],
             usage=usage,
             time=call.seconds,
         ),
         error=None if call.outcome == "answered" else f"{call.outcome}: {call.why}".rstrip(": "),
-        completed=None if call.outcome in {"declined", "unsettled"} else datetime.fromtimestamp(
-            at.timestamp() + call.seconds, UTC
-        ),
+        completed=None
+        if call.outcome in {"declined", "unsettled"}
+        else datetime.fromtimestamp(at.timestamp() + call.seconds, UTC),
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -27,7 +29,9 @@ SUFFIXES = (".eval", ".json")
 def require(target: Path) -> None:
     """EnvironmentFault where inspect_ai is missing, UsageError for a file that it would not know as a log."""
     if target.suffix not in SUFFIXES:
-        raise UsageError(f"inspect_ai knows its logs by their ending: name {target}.eval, or a file that ends in .json.")
+        raise UsageError(
+            f"inspect_ai knows its logs by their ending: name {target}.eval, or a file that ends in .json."
+        )
     require_extra("inspect", "inspect_ai")
 
 
@@ -55,22 +59,25 @@ def _write_archive(path: Path, samples: Iterator[EvalSample], log: Callable[[], 
     from inspect_ai.log import condense_sample, write_eval_log  # noqa: PLC0415
 
     header = path.with_name(f"{path.stem}-header.eval")
-    summaries = []
     try:
-        with ZipFile(path, "x", ZIP_DEFLATED, compresslevel=6) as archive:
+        with ZipFile(path, "x", ZIP_DEFLATED, compresslevel=6) as archive, TemporaryFile(dir=path.parent) as summaries:
             for sample in samples:
                 condensed = condense_sample(sample)
                 archive.writestr(f"samples/{sample.id}_epoch_{sample.epoch}.json", _json(condensed))
-                summaries.append(_json(condensed.summary()))
+                summaries.write(b"," if summaries.tell() else b"[")
+                summaries.write(_json(condensed.summary()))
             write_eval_log(log(), header, "eval")
             with ZipFile(header) as written:
                 for name in written.namelist():
                     if name != "summaries.json":
                         archive.writestr(name, written.read(name))
-            archive.writestr("summaries.json", b"[" + b",".join(summaries) + b"]")
+            summaries.write(b"]" if summaries.tell() else b"[]")
+            summaries.seek(0)
+            with archive.open("summaries.json", "w", force_zip64=True) as member:
+                copyfileobj(summaries, member)
     finally:
         header.unlink(missing_ok=True)
 
 
 def _json(model: EvalSample | EvalSampleSummary) -> bytes:
-    return model.model_dump_json(exclude_none=True).encode()
+    return str(model.model_dump_json(exclude_none=True)).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from inspect_ai.log import (
@@ -18,14 +19,14 @@ from inspect_ai.log import (
     EvalSpec,
     EvalStats,
 )
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ModelOutput, ModelUsage
+from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 from inspect_ai.util import SandboxEnvironmentSpec
 
 from rsi import __version__
 from rsi.records import ExperimentStatus
 from rsi.review.export.gather import Gathering
-from rsi.review.export.inspect_events import Telling, identity, messages, moment, usage_of
+from rsi.review.export.inspect_events import Telling, identity, messages, usage_of
 from rsi.review.export.records import (
     CallLine,
     ExecutionLine,
@@ -36,6 +37,7 @@ from rsi.review.export.records import (
     MilestoneLine,
     NoteLine,
     RunLine,
+    moment,
 )
 from rsi.statistics import Interval
 
@@ -103,8 +105,6 @@ class Run:
 
     def _asked(self, line: ExperimentLine, calls: list[CallLine]) -> list[ChatMessage]:
         """The prompt of the last answered question; for other proposers the task's instruction and the parent."""
-        from inspect_ai.model import ChatMessageUser  # noqa: PLC0415
-
         prompted = [call for call in calls if call.prompt and call.purpose != "check"]
         ids = identity(line.run, line)
         if prompted:
@@ -127,7 +127,9 @@ class Run:
 
     def _scores(self, line: ExperimentLine, records: list[Exported]) -> dict[str, Score]:
         """The decision, the gain, and each metric as the mean over the trials that were measured to decide."""
-        scores = {"decision": Score(value=line.status.value, explanation=line.why, metadata={"standing": line.standing})}
+        scores = {
+            "decision": Score(value=line.status.value, explanation=line.why, metadata={"standing": line.standing})
+        }
         if line.gain is not None:
             scores["gain"] = Score(value=line.gain, explanation=f"over experiment {line.parent}; positive is better")
         by_name: dict[str, list[MeasurementLine]] = {}
@@ -157,7 +159,7 @@ class Run:
         run, summary = self._run, self._run.summary
         status = _STATUS[summary.status]
         return EvalLog(
-            status=status,  # type: ignore[arg-type]
+            status=status,
             eval=self._spec(),
             plan=EvalPlan(
                 name=summary.proposer,
@@ -230,7 +232,9 @@ class Run:
             scores.append(_interval("certified gain", certified.improvement, experiment=certified.experiment))
         confirmation = summary.confirmation
         if confirmation is not None and confirmation.improvement is not None:
-            scores.append(_interval("confirmed gain", confirmation.improvement, experiment=confirmation.best_experiment))
+            scores.append(
+                _interval("confirmed gain", confirmation.improvement, experiment=confirmation.best_experiment)
+            )
         return EvalResults(
             total_samples=self._samples,
             completed_samples=self._samples - summary.crashed,
@@ -248,7 +252,7 @@ class Run:
         return next(iter(self._usage), f"rsi/{self._run.summary.proposer}")
 
 
-_EPOCH = moment("1970-01-01T00:00:00+00:00")
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _usage(calls: list[CallLine]) -> dict[str, ModelUsage]:
@@ -272,9 +276,7 @@ def _metrics(values: dict[str, float | int | None]) -> dict[str, EvalMetric]:
 def _interval(name: str, interval: Interval, experiment: int) -> EvalScore:
     values = {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
     metadata = {"confidence": interval.confidence, "pairs": interval.n, "method": interval.method}
-    return EvalScore(
-        name=name, scorer="rsi", metrics=_metrics(values), metadata={**metadata, "experiment": experiment}
-    )
+    return EvalScore(name=name, scorer="rsi", metrics=_metrics(values), metadata={**metadata, "experiment": experiment})
 
 
 def _plain(record: Any, *without: str) -> dict[str, Any]:

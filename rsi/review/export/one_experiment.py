@@ -246,9 +246,7 @@ def call_line(call: CallState, place: Place, contents: Contents) -> CallLine:
     what = f"call {reserved.reservation}"
     request, problem = contents.request(reserved.request, f"{what}, its prompt")
     answer, lacking = contents.answer(settled.answer, f"{what}, its answer") if settled else (None, "")
-    outcome: Literal["answered", "failed", "unsettled"] = (
-        "answered" if settled else "failed" if failed else "unsettled"
-    )
+    outcome: Literal["answered", "failed", "unsettled"] = "answered" if settled else "failed" if failed else "unsettled"
     return CallLine(
         **place,
         experiment=reserved.experiment,

@@ -7,6 +7,7 @@ Times are UTC, ISO 8601; sizes are bytes; money is dollars; gains are positive w
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
@@ -30,8 +31,8 @@ class Content(Record):
     """Bytes of the run's record: a stream, a diff."""
 
     sha256: str
-    bytes: int | None = None
-    """None where they are not to be had."""
+    length: int | None = None
+    """In bytes; None where they are not to be had."""
     encoding: Literal["utf-8", "base64"] = "utf-8"
     """How `content` holds them: as they read, or as base64 where they are no UTF-8."""
     content: str | None = None
@@ -42,10 +43,10 @@ class Content(Record):
     def of(cls, digest: str, data: bytes) -> Content:
         """These bytes."""
         try:
-            return cls(sha256=digest, bytes=len(data), content=data.decode("utf-8"))
+            return cls(sha256=digest, length=len(data), content=data.decode("utf-8"))
         except UnicodeDecodeError:
             text = base64.b64encode(data).decode("ascii")
-            return cls(sha256=digest, bytes=len(data), encoding="base64", content=text)
+            return cls(sha256=digest, length=len(data), encoding="base64", content=text)
 
     def data(self) -> bytes | None:
         """The bytes; None where they are not to be had."""
@@ -88,7 +89,7 @@ class Integrity(Record):
     anchors: int
     """Head hashes that this machine had written down while the run went on."""
     contradicted: int | None
-    """The event that an anchor does not bear out: the record was cut short or written anew. None where there is none."""
+    """The event that an anchor does not bear out, if any: the record was cut short or written anew."""
     problems: tuple[str, ...] = ()
     """What does not hold, in sentences; what is missing from the blobs stands in the `end` record."""
     statement: str
@@ -343,6 +344,15 @@ KINDS: tuple[type[BaseModel], ...] = (
     NoteLine,
     EndLine,
 )
+
+
+def moment(time: str) -> datetime | None:
+    """A recorded time; None for one that is missing or malformed."""
+    try:
+        read = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def json_schema() -> dict[str, Any]:
