@@ -35,7 +35,9 @@ def test_no_lock_says_where_its_packages_came_from(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [(LOCKS[0], ["dev"]), (EXPORTS, ["dev", "inspect", "parquet", "mlflow"])], ids=["host", "exports"]
+    ("lock", "extras"),
+    [(LOCKS[0], ["dev"]), (EXPORTS, ["dev", "inspect", "parquet", "mlflow"])],
+    ids=["host", "exports"],
 )
 def test_the_lock_holds_every_dependency_and_development_tool(lock: Path, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

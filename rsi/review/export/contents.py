@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import TypeAdapter, ValidationError
 
 from rsi.attempts import Attempt
-from rsi.blobs import Blobs
+from rsi.blobs import Blobs, MissingBlob
 from rsi.calls import Answer, Request
 from rsi.course import Course, read_course
 from rsi.errors import RsiError
@@ -24,6 +24,8 @@ class Contents:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self.problems: list[str] = []
+        self._named: dict[str, str] = {}
+        """Blob → what was said of it; one that many things share is named where it is first missed."""
         self.further = 0
 
     def content(self, digest: str | None, what: str) -> Content | None:
@@ -75,11 +77,15 @@ class Contents:
         return sentence
 
     def _get(self, digest: str, what: str) -> tuple[bytes | None, str]:
+        if digest in self._named:
+            return None, self._named[digest]
         try:
-            if self._blobs.has(digest) and (length := self._blobs.length(digest)) > LARGEST:
-                return None, self.add(f"{what}: blob {digest} has {length} bytes, more than an export carries")
-            return self._blobs.get(digest), ""
+            length = self._blobs.length(digest)
+            if length <= LARGEST:
+                return self._blobs.get(digest), ""
+            gone = f"has {length} bytes, more than an export carries"
         except RsiError as error:
-            # The blob by its digest, not by its path: where the run lay is not for those who get the export.
-            gone = "is missing" if "missing" in str(error) else "is altered or cannot be read"
-            return None, self.add(f"{what}: blob {digest[:64]} {gone}")
+            # By its digest, not by its path: where the run lay is not for those who get the export.
+            gone = "is missing" if isinstance(error, MissingBlob) else "is altered or cannot be read"
+        self._named[digest] = self.add(f"{what}: blob {digest[:64]} {gone}")
+        return None, self._named[digest]

@@ -10,7 +10,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter
 
 from rsi.attempts import Attempt
 from rsi.configuration import RunConfiguration
@@ -29,6 +29,8 @@ SCHEMA = 1
 
 class Content(Record):
     """Bytes of the run's record: a stream, a diff."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sha256: str
     length: int | None = None
@@ -63,7 +65,9 @@ class Content(Record):
 class Exported(Record):
     """One line of an export."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True
+    )
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
@@ -80,6 +84,8 @@ class Placed(Exported):
 
 class Integrity(Record):
     """What the export could check of the record, and how a reader checks the rest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     chain: Literal["holds"] = "holds"
     """Every line of the ledger follows from the one before; a run whose chain is broken is not exported."""
@@ -330,20 +336,6 @@ Line = Annotated[
     Field(discriminator="record"),
 ]
 LINE: TypeAdapter[Any] = TypeAdapter(Line)
-KINDS: tuple[type[BaseModel], ...] = (
-    RunLine,
-    ExperimentLine,
-    CallLine,
-    TrialLine,
-    ExecutionLine,
-    VerdictLine,
-    MeasurementLine,
-    FindingLine,
-    DecisionLine,
-    MilestoneLine,
-    NoteLine,
-    EndLine,
-)
 
 
 def moment(time: str) -> datetime | None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rsi.durable import disk_faults, sync_folder
-from rsi.errors import UsageError
+from rsi.durable import sync_folder
+from rsi.errors import EnvironmentFault, UsageError
 
 MANIFEST = "export.json"
 """In a folder that an export made: by it such a folder is known again."""
@@ -44,20 +44,28 @@ def new_file(target: Path, *, force: bool) -> Iterator[Path]:
     check(target, force=force)
     unfinished = _beside(target)
     try:
-        with disk_faults(target):
+        with _faults(target):
             yield unfinished
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
             if force:
                 unfinished.replace(target)
             else:
-                os.link(unfinished, target)  # unlike a rename, this never replaces what came there meanwhile
-                unfinished.unlink()
+                _put(unfinished, target)
             sync_folder(target.parent)
-    except FileExistsError:
-        raise UsageError(f"{target} exists; name another place with -o, or replace it with --force.") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _put(unfinished: Path, target: Path) -> None:
+    """Unlike a rename this never replaces what came there meanwhile, where the file system knows links."""
+    try:
+        os.link(unfinished, target)
+    except FileExistsError:
+        raise UsageError(f"{target} exists; name another place with -o, or replace it with --force.") from None
+    except OSError:
+        check(target, force=False)
+        unfinished.rename(target)
 
 
 @contextmanager
@@ -66,7 +74,7 @@ def new_folder(target: Path, *, force: bool) -> Iterator[Path]:
     check(target, force=force, folder=True)
     unfinished, before = _beside(target), _beside(target)
     try:
-        with disk_faults(target):
+        with _faults(target):
             unfinished.mkdir()
             yield unfinished
             if os.path.lexists(target):
@@ -78,6 +86,17 @@ def new_folder(target: Path, *, force: bool) -> Iterator[Path]:
             before.rename(target)
         for leftover in (unfinished, before):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _faults(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise EnvironmentFault(
+            f"{target} cannot be written: {reason}; nothing of it was kept. Make room or give access, then export again."
+        ) from error
 
 
 def _beside(target: Path) -> Path:
