@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -280,12 +281,15 @@ def test_nothing_half_written_stays(tmp_path: Path, exists: bool) -> None:
         folder.mkdir()
         (folder / target.MANIFEST).write_text("before")
     before = sorted(path.name for path in tmp_path.rglob("*"))
-    with pytest.raises(KeyboardInterrupt), target.new_file(where, force=True) as path:
-        path.write_text("half")
-        raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), target.new_folder(folder, force=True) as path:
-        (path / "half").write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted(place: AbstractContextManager[Path], inside: str) -> None:
+        with place as path:
+            (path / inside).write_text("half")
+            raise KeyboardInterrupt
+
+    for place, inside in ((target.new_file(where, force=True), ""), (target.new_folder(folder, force=True), "half")):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(place, inside)
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
     assert not exists or where.read_text() == "before"
 
@@ -304,9 +308,14 @@ def test_a_folder_is_replaced_only_where_it_is_an_export(tmp_path: Path) -> None
 
 def test_what_came_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     where = tmp_path / "x.jsonl"
-    with pytest.raises(UsageError, match="exists"), target.new_file(where, force=False) as path:
-        path.write_text("ours")
-        where.write_text("theirs")
+
+    def overtaken() -> None:
+        with target.new_file(where, force=False) as path:
+            path.write_text("ours")
+            where.write_text("theirs")
+
+    with pytest.raises(UsageError, match="exists"):
+        overtaken()
     assert [p.read_text() for p in tmp_path.iterdir()] == ["theirs"]
 
 

@@ -37,6 +37,7 @@ from rsi.review.export.records import (
     MilestoneLine,
     NoteLine,
     RunLine,
+    TrialLine,
     moment,
 )
 from rsi.statistics import Interval
@@ -132,17 +133,21 @@ class Run:
         }
         if line.gain is not None:
             scores["gain"] = Score(value=line.gain, explanation=f"over experiment {line.parent}; positive is better")
-        by_name: dict[str, list[MeasurementLine]] = {}
+        # A trial that was rejected later, or failed, has measurements that do not count: they stay in its events.
+        scored = {r.trial for r in records if isinstance(r, TrialLine) and r.outcome == "scored" and r.role == "measure"}
+        every: dict[str, list[MeasurementLine]] = {}
+        counted: dict[str, dict[str, float]] = {}
         for record in records:
             if isinstance(record, MeasurementLine):
-                by_name.setdefault(record.name, []).append(record)
-        for name, measured in by_name.items():
-            counted = [m.value for m in measured if m.role == "measure" and m.purpose == "screen"]
-            if counted:
-                every = [_plain(m, "schema_version", "record", "run", "name") for m in measured]
-                words = f"mean over {len(counted)} of {line.trials} trials"
-                score = Score(value=sum(counted) / len(counted), explanation=words, metadata={"measurements": every})
-                scores[self._score_name(name)] = score
+                every.setdefault(record.name, []).append(record)
+                if record.trial in scored:  # the check before a keep comes after the screening, and stands
+                    counted.setdefault(record.name, {})[record.trial] = record.value
+        for name, values in counted.items():
+            scores[self._score_name(name)] = Score(
+                value=sum(values.values()) / len(values),
+                explanation=f"mean over {len(values)} of {line.trials} trials",
+                metadata={"measurements": [_plain(m, "schema_version", "record", "run", "name") for m in every[name]]},
+            )
         return scores
 
     def _score_name(self, metric: str) -> str:

@@ -95,7 +95,7 @@ def _faults(target: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise EnvironmentFault(
-            f"{target} cannot be written: {reason}; nothing of it was kept. Make room or give access, then export again."
+            f"{target} cannot be written: {reason}; nothing was kept. Make room or give access, then export again."
         ) from error
 
 
