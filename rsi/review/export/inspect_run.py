@@ -22,6 +22,7 @@ from inspect_ai.log import (
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 from inspect_ai.util import SandboxEnvironmentSpec
+from inspect_ai.viewer import ViewerConfig
 
 from rsi import __version__
 from rsi.records import ExperimentStatus
@@ -196,6 +197,8 @@ class Run:
             sandbox=SandboxEnvironmentSpec(type=run.sandbox.name),
             model=self._model(),
             config=EvalConfig(epochs=1),
+            # Candidates and models wrote most of it: the viewer is to show text, not pages, pictures and links.
+            viewer=ViewerConfig(trust_content=False),
             packages={"rsi": __version__},
             metadata={
                 "integrity": _plain(run.integrity),
