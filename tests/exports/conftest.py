@@ -1,4 +1,4 @@
-"""Runs to export, and what of them the ledger says. Only `make test-exports` has the libraries these tests read with."""
+"""Runs to export, and what the ledger says of them; only `make test-exports` has the libraries to read them back."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rsi.errors import RsiError
 from rsi.review.export.gather import Gathering
 from rsi.review.export.records import Exported
 from rsi.runs import ReadRun, read
 
 TESTS = Path(__file__).resolve().parents[1]
-EVIL = "\x1b]0;owned\x07\x1b[2J\x00\x7f\x9b31m<script>alert(1)</script> \u202egnp\u2028 attachment://x {{7*7}} \U0001f480"
+EVIL = (
+    "\x1b]0;owned\x07\x1b[2J\x00\x7f\x9b31m<script>alert(1)</script> \u202egnp\u2028 attachment://x {{7*7}} \U0001f480"
+)
 
 PATCHES_OF_TWO = (("VALUE = 1.0", "VALUE = 2.0", "closer"), ("VALUE = 2.0", "VALUE = 2.5", "closer still"))
 """Both kept."""
@@ -98,7 +99,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., P
 
 
 @pytest.fixture(scope="session")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Known:
     """A run whose model is a real HTTP server on loopback."""
     sys.path.insert(0, str(TESTS / "llm"))
     try:
@@ -111,7 +112,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         patch.setenv("OPENAI_API_KEY", "sk-not-a-key")
         with ModelServer(_steps()) as server:
             _, record = run(where, configuration(where, server))
-    yield known(record.folder)
+    return known(record.folder)
 
 
 def _steps() -> Any:

@@ -22,7 +22,7 @@ from inspect_ai.log import (
 from rsi.records import ExperimentStatus
 from rsi.review.export import inspect_log
 from rsi.review.export.gather import Gathering
-from rsi.review.export.inspect_events import Telling
+from rsi.review.export.inspect_events import Telling, shown
 from rsi.review.export.records import (
     CallLine,
     Content,
@@ -60,9 +60,11 @@ def test_samples_are_experiments(any_run: Known, ending: str, tmp_path: Path) ->
         assert sample.scores["decision"].value == line.status.value
         assert sample.scores["decision"].explanation == line.why
         assert (sample.error is not None) == (line.status is ExperimentStatus.CRASHED)
-        assert line.rationale.strip() in sample.output.completion
+        assert shown(line.rationale).strip() in sample.output.completion
+        assert sample.metadata["rationale"] == line.rationale
         if line.diff is not None:
             assert line.diff.content in sample.output.completion
+            assert sample.metadata["diff"]["content"] == line.diff.content
     assert log.status == "success"
     assert log.eval.dataset.samples == len(lines)
 
@@ -78,7 +80,7 @@ def test_scores_are_the_measurements(finished: Known, ending: str, tmp_path: Pat
             assert metric not in sample.scores
         else:
             assert sample.scores[metric].as_float() == pytest.approx(mean)
-            assert sample.scores[EVIL].value == 1.5
+            assert sample.scores[shown(EVIL)].value == 1.5
             assert sample.scores["metric:decision"].value == 2.5
     told = [
         (name, value)
@@ -109,7 +111,8 @@ def test_executions_are_sandbox_events_with_both_streams_whole(any_run: Known, e
         assert event.metadata["execution"]["usage"] == line.execution.usage.model_dump(mode="json")
         assert event.output is not None
         assert line.stdout is not None
-        assert line.stdout.text() in event.output
+        assert shown(line.stdout.text()) in event.output
+        assert not set(event.output) & set("\x00\x1b\x7f\u202e\u2028")
         assert event.cmd is not None
         assert event.cmd.startswith("python ")
 

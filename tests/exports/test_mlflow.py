@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,7 +150,7 @@ def test_targets_that_are_none_are_said(finished: Known, tmp_path: Path) -> None
     ):
         with pytest.raises(UsageError, match=words):
             exported(finished.folder, target)
-    assert os.listdir(own) == ["thesis.txt"]
+    assert [path.name for path in own.iterdir()] == ["thesis.txt"]
 
 
 def test_a_server_that_does_not_answer_is_one_sentence_without_the_password(

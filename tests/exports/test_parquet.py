@@ -66,9 +66,7 @@ def test_prompts_answers_and_what_they_cost_are_there(asked: Known, tmp_path: Pa
     assert all(row["answer"] for row in calls)
 
 
-def test_large_tables_are_written_in_groups(
-    finished: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_tables_are_written_in_groups(finished: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
     parquet.export(Gathering(finished.folder), tmp_path / "x", force=False)
     file = pyarrow.parquet.ParquetFile(tmp_path / "x" / "executions.parquet")

@@ -130,7 +130,7 @@ class Gathering:
         yield from preparation_of(self._overview.prepared, self.contents, self.name)
         yield from unproposed_calls(self._overview.calls, self.contents, self.name)
         for found in self.reading.findings_of(None):
-            yield FindingLine(run=self.name, finding=found)
+            yield FindingLine(run=self.name, time=self._overview.times.get(found.seq, ""), finding=found)
         for milestone in self.reading.summary.milestones:
             yield MilestoneLine(run=self.name, milestone=milestone)
         for note in self._overview.notes:
@@ -155,10 +155,13 @@ class _Overview:
         self.calls: list[Event] = []
         """Of an experiment that is not proposed yet."""
         self.closed: dict[int, str] = {}
+        self.times: dict[int, str] = {}
+        """Of the events that findings of the run as a whole point at."""
         self.origin = ""
         self.problems: list[str] = []
         self._summary = reading.summary
         known, kept = len(reading.lines), {}
+        pointed_at = {found.seq for found in reading.findings_of(None)}
         for event in reading.events():
             if event.kind == "run.started":
                 started = e.RunStarted.model_validate(event.body)
@@ -171,6 +174,8 @@ class _Overview:
                 self.closed[int(event.body["experiment"])] = event.time
             elif event.kind.startswith("call.") and _experiment_of_call(event) >= known:
                 self.calls.append(event)
+            if event.seq in pointed_at:
+                self.times[event.seq] = event.time
             if event.seq in kept and kept[event.seq].hash == event.hash:
                 self._borne_out.discard(event.seq)
         if started is None:

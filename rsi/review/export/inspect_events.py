@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,7 @@ from rsi.review.export.records import (
     VerdictLine,
     moment,
 )
+from rsi.sanitize import for_terminal
 
 _ROLES: dict[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
     "system": ChatMessageSystem,
@@ -196,6 +198,14 @@ def usage_of(call: CallLine) -> ModelUsage:
     )
 
 
+def shown(text: str) -> str:
+    """Text that the viewer shows large: what would hide or reorder is told by its number, what would steer is gone.
+
+    As it was it stands in the metadata beside.
+    """
+    return for_terminal(text, sys.maxsize)
+
+
 def identity(run: str, line: ExperimentLine) -> str:
     """The same id at every export of the same experiment."""
     return _digest(f"{run} experiment {line.experiment}")
@@ -209,7 +219,7 @@ def _printed(record: ExecutionLine) -> str:
         return "\n".join(lacking)
     stdout, stderr = (data or b"" for data in streams)
     order = record.course.order if record.course is not None else None
-    return b"".join(piece for _, piece in interleaved(order, stdout, stderr)).decode("utf-8", "replace")
+    return shown(b"".join(piece for _, piece in interleaved(order, stdout, stderr)).decode("utf-8", "replace"))
 
 
 def _plain(record: Exported) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from inspect_ai.viewer import ViewerConfig
 from rsi import __version__
 from rsi.records import ExperimentStatus
 from rsi.review.export.gather import Gathering
-from rsi.review.export.inspect_events import Telling, identity, messages, usage_of
+from rsi.review.export.inspect_events import Telling, identity, messages, shown, usage_of
 from rsi.review.export.records import (
     CallLine,
     ExecutionLine,
@@ -56,7 +56,8 @@ class Run:
         self._run: RunLine = gathering.run()
         self._rest = list(gathering.rest())
         self._usage: dict[str, ModelUsage] = {}
-        self._metrics: dict[str, None] = {}
+        self._names: dict[str, str] = {}
+        """Of scores → of the metrics that they are."""
         self._ended = self._run.summary.started
         self._samples = 0
         self.renamed: dict[str, str] = {}
@@ -90,7 +91,7 @@ class Run:
             scores=self._scores(first, records),
             metadata={
                 "run": first.run,
-                **first.model_dump(mode="json", exclude={"schema_version", "record", "run", "rationale", "experiment"}),
+                **first.model_dump(mode="json", exclude={"schema_version", "record", "run", "experiment"}),
                 "found": [_plain(record.finding) for record in records if isinstance(record, FindingLine)],
                 "notes": [_plain(note) for note in notes if note.experiment == number],
             },
@@ -117,7 +118,7 @@ class Run:
     def _output(self, line: ExperimentLine) -> ModelOutput:
         model = line.provenance.model or self._model()
         diff = "" if line.diff is None else f"\n\n```diff\n{line.diff.text()}\n```"
-        output = ModelOutput.from_content(model=model, content=(line.rationale + diff).strip())
+        output = ModelOutput.from_content(model=model, content=shown(line.rationale + diff).strip())
         message = output.choices[0].message
         assert isinstance(message, ChatMessageAssistant)
         message.id = f"{identity(line.run, line)} answered"
@@ -135,7 +136,9 @@ class Run:
         if line.gain is not None:
             scores["gain"] = Score(value=line.gain, explanation=f"over experiment {line.parent}; positive is better")
         # A trial that was rejected later, or failed, has measurements that do not count: they stay in its events.
-        scored = {r.trial for r in records if isinstance(r, TrialLine) and r.outcome == "scored" and r.role == "measure"}
+        scored = {
+            r.trial for r in records if isinstance(r, TrialLine) and r.outcome == "scored" and r.role == "measure"
+        }
         every: dict[str, list[MeasurementLine]] = {}
         counted: dict[str, dict[str, float]] = {}
         for record in records:
@@ -152,10 +155,13 @@ class Run:
         return scores
 
     def _score_name(self, metric: str) -> str:
-        name = f"metric:{metric}" if metric in OWN_SCORES or metric.startswith("metric:") else metric
+        harmless = shown(metric)
+        name = f"metric:{harmless}" if harmless in OWN_SCORES or harmless.startswith("metric:") else harmless
+        while name in self._names and self._names[name] != metric:  # two that differ in what is not shown
+            name += "*"
+        self._names[name] = metric
         if name != metric:
             self.renamed[metric] = name
-        self._metrics[name] = None
         return name
 
     # --- the header -------------------------------------------------------------------------------------------------
@@ -250,7 +256,7 @@ class Run:
             metadata={
                 "improvement": list(run.improvement),
                 "milestones": [_plain(record.milestone) for record in self._rest if isinstance(record, MilestoneLine)],
-                "metrics": list(self._metrics),
+                "metrics": self._names,
                 "summary": summary.model_dump(mode="json", by_alias=True),
             },
         )
@@ -274,7 +280,7 @@ def _usage(calls: list[CallLine]) -> dict[str, ModelUsage]:
 def _error(line: ExperimentLine) -> EvalError | None:
     if line.status is not ExperimentStatus.CRASHED:
         return None
-    return EvalError(message=line.why, traceback="", traceback_ansi="")
+    return EvalError(message=shown(line.why), traceback="", traceback_ansi="")
 
 
 def _metrics(values: dict[str, float | int | None]) -> dict[str, EvalMetric]:

@@ -43,6 +43,7 @@ class Gatherer:
         self._placed: dict[Key, tuple[int, str]] = {}
         self._decided: list[tuple[int, str]] = []
         self._reservations: list[str] = []
+        self._times: dict[int, str] = {}
         for event in reading.events(number):
             self._place(event)
 
@@ -54,7 +55,7 @@ class Gatherer:
             yield from self._trial(self._read.state.trials[name])
         yield from self._decisions()
         for found in self._reading.findings_of(self._number):
-            yield FindingLine(run=self._run, finding=found)
+            yield FindingLine(run=self._run, time=self._times.get(found.seq, ""), finding=found)
 
     def _place(self, event: Event) -> None:
         if event.kind == "policy.decided":
@@ -62,6 +63,7 @@ class Gatherer:
         elif event.kind == "call.reserved":
             self._reservations.append(str(event.body.get("reservation")))
         names = tuple(str(event.body.get(name)) for name in _NAMES.get(event.kind, ()))
+        self._times[event.seq] = event.time
         self._placed.setdefault((event.kind, *names), (event.seq, event.time))
 
     def _at(self, body: Record) -> Place:

@@ -277,6 +277,8 @@ class FindingLine(Exported):
     """A thing that a reviewer should see."""
 
     record: Literal["finding"] = "finding"
+    time: str
+    """When the event was recorded that says so; empty where that is not known."""
     finding: Found
 
 

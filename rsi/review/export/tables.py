@@ -192,6 +192,7 @@ _MEASUREMENTS = (
 )
 _FINDINGS = (
     *_plain("text", "run"),
+    *_plain("time", "time"),
     *_at("int", "finding", "seq", "experiment"),
     *_at("text", "finding", "trial", "stage", "code", "message", "pointer"),
     _text("severity", _field("finding.severity.value")),
