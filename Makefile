@@ -1,5 +1,5 @@
 # `make demo` and `make test` are each enough on a bare Debian or Ubuntu with Python 3.11+, git and make.
-# What they set up stays: .venv, the sandbox image, strace, and a Docker engine where none answered (it goes on).
+# What they set up stays: .venv (.venv-exports after `make test-exports`), the sandbox image, strace, and a Docker engine where none answered (it goes on).
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
@@ -9,7 +9,7 @@ BIN = .venv/bin
 NOT_LONG = not long$(if $(RSI_SKIP_DOCKER), and not docker)
 LONG = long$(if $(RSI_SKIP_DOCKER), and not docker)
 
-.PHONY: help setup setup-for-tests demo test test-long redteam lint format lock
+.PHONY: help setup setup-for-tests demo test test-exports test-long redteam lint format lock
 
 help: ## These lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,10 @@ demo: setup ## Watch a small language model's training code get better
 
 test: setup-for-tests lint ## Linters, types, import rules, and every test but the long ones
 	@$(BIN)/pytest -n 2 -m "$(NOT_LONG)" $(PYTEST_FLAGS)
+
+test-exports: ## Read every export back with the other tools' own libraries, in an environment that has them
+	@$(PYTHON) tools/setup.py --exports
+	@RSI_TEST_EXPORTS=1 .venv-exports/bin/pytest tests/exports $(PYTEST_FLAGS)
 
 test-long: setup-for-tests ## The tests that take minutes
 	@$(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)

@@ -2,7 +2,8 @@
 
 Standard library only, because it runs before anything is installed. What is there already is left as it is, so that a
 second call takes about a second. With `--engine-answers` it only tells, by its exit status, whether an engine does;
-with `--engine-required` (as `make test` asks) a missing engine is an error unless RSI_SKIP_DOCKER is set.
+with `--engine-required` (as `make test` asks) a missing engine is an error unless RSI_SKIP_DOCKER is set; with
+`--exports` (as `make test-exports` asks) only the environment is made that also holds other tools' libraries.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ import engine
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "locks" / "host.lock"
+EXPORTS_VENV = ROOT / ".venv-exports"
+"""With the libraries of every format that `rsi export` writes, which bring half as many packages again along."""
+EXPORTS_LOCK = ROOT / "locks" / "exports.lock"
 BEGIN = time.monotonic()
 APT = threading.Lock()
 """apt serves one caller at a time."""
@@ -79,28 +83,28 @@ def may_apt() -> bool:
 # --- the virtual environment ----------------------------------------------------------------------------------------
 
 
-def venv_stamp() -> str:
+def venv_stamp(lock: Path) -> str:
     """What the environment was made of; another value makes it again."""
     state = hashlib.sha256(sys.version.encode())
-    for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)):
+    for path in (lock, ROOT / "pyproject.toml", Path(__file__)):
         state.update(path.read_bytes())
     return state.hexdigest()
 
 
-def ensure_venv() -> None:
-    """`.venv` with the locked dependencies and this project, editable."""
-    stamp = VENV / "rsi-stamp"
-    if stamp.is_file() and stamp.read_text() == venv_stamp() and (VENV / "bin" / "rsi").exists():
+def ensure_venv(folder: Path, lock: Path) -> None:
+    """An environment with what the lock names and this project, editable."""
+    stamp = folder / "rsi-stamp"
+    if stamp.is_file() and stamp.read_text() == venv_stamp(lock) and (folder / "bin" / "rsi").exists():
         return
-    say("Making .venv and installing the pinned dependencies …")
-    python = str(VENV / "bin" / "python")
+    say(f"Making {folder.name} and installing the pinned dependencies …")
+    python = str(folder / "bin" / "python")
     if not has_pip(python):
-        make_venv()
+        make_venv(folder)
     install = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    quietly([*install, "--require-hashes", "-r", str(LOCK)], "pip could not install the pinned dependencies")
+    quietly([*install, "--require-hashes", "-r", str(lock)], "pip could not install the pinned dependencies")
     quietly([*install, "--no-deps", "--no-build-isolation", "-e", "."], "pip could not install this project")
-    stamp.write_text(venv_stamp())
-    say("The virtual environment is ready.")
+    stamp.write_text(venv_stamp(lock))
+    say(f"The virtual environment {folder.name} is ready.")
 
 
 def has_pip(python: str) -> bool:
@@ -112,7 +116,7 @@ def has_pip(python: str) -> bool:
         return False
 
 
-def make_venv() -> None:
+def make_venv(folder: Path) -> None:
     """Debian keeps the part of Python that makes environments in a package of its own."""
     try:
         import ensurepip  # noqa: F401, PLC0415
@@ -124,7 +128,7 @@ def make_venv() -> None:
             ) from error
         say(f"Installing {package} …")
         apt_install(package)
-    quietly([sys.executable, "-m", "venv", "--clear", str(VENV)], "Python could not make .venv")
+    quietly([sys.executable, "-m", "venv", "--clear", str(folder)], f"Python could not make {folder.name}")
 
 
 # --- the container engine -------------------------------------------------------------------------------------------
@@ -193,8 +197,11 @@ def main(arguments: list[str]) -> int:
     if "--engine-answers" in arguments:
         return 0 if not os.environ.get("RSI_SKIP_DOCKER") and engine.probe() is engine.State.ANSWERS else 1
     try:
+        if "--exports" in arguments:
+            ensure_venv(EXPORTS_VENV, EXPORTS_LOCK)
+            return 0
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            venv, engine_start = pool.submit(ensure_venv), pool.submit(ensure_engine)
+            venv, engine_start = pool.submit(ensure_venv, VENV, LOCK), pool.submit(ensure_engine)
             venv.result()
             missing = engine_start.result()
         if not missing:

@@ -46,7 +46,7 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
     _show_diff(run, entry, console)
-    names = (*entry.trials, *_claiming(run, number))
+    names = trials_of(run, number)
     for name in names:
         _show_trial(run.state.trials[name], console)
     _show_decisions(entry, console)
@@ -61,7 +61,7 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
 def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
     """One experiment as plain values, every text in it made harmless; `schema` is its version."""
     entry = find(run, number)
-    names = (*entry.trials, *_claiming(run, number))
+    names = trials_of(run, number)
     value = {
         "schema": 1,
         "run": run.state.run.run,
@@ -132,6 +132,11 @@ def _show_diff(run: ReadRun, entry: ExperimentState, console: Console) -> None:
 def print_syntax(diff: str, console: Console) -> None:
     """A diff in colours; made harmless already."""
     console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def trials_of(run: ReadRun, number: int) -> tuple[str, ...]:
+    """All trials of an experiment's code: first those that it was decided on, then those for milestones and such."""
+    return (*run.state.experiments[number].trials, *_claiming(run, number))
 
 
 def _claiming(run: ReadRun, number: int) -> list[str]:

@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "sandboxes" / "image"
+EXPORTS = ROOT / "locks" / "exports.lock"
 LOCKS = [ROOT / "locks" / "host.lock", IMAGE / "requirements-cpu.txt", IMAGE / "requirements-cuda.txt"]
 
 
@@ -19,7 +20,7 @@ def requirements(lock: Path) -> dict[str, str]:
     return {line.split("--hash")[0].strip(): line for line in lines}
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [*LOCKS, EXPORTS], ids=lambda lock: lock.name)
 def test_every_line_is_pinned_and_hashed(lock: Path) -> None:
     found = requirements(lock)
     assert found
@@ -28,28 +29,35 @@ def test_every_line_is_pinned_and_hashed(lock: Path) -> None:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), pinned
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [*LOCKS, EXPORTS], ids=lambda lock: lock.name)
 def test_no_lock_says_where_its_packages_came_from(lock: Path) -> None:
     assert not re.search(r"://|--(extra-)?index|--find-links|file:|^/", lock.read_text(), re.MULTILINE)
 
 
-def test_the_host_lock_holds_every_dependency_and_development_tool() -> None:
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [(LOCKS[0], ["dev"]), (EXPORTS, ["dev", "inspect", "parquet", "mlflow"])],
+    ids=["host", "exports"],
+)
+def test_the_lock_holds_every_dependency_and_development_tool(lock: Path, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    locked = {line.split("==")[0]: Requirement(line) for line in requirements(LOCKS[0])}
+    wanted = project["dependencies"] + [text for extra in extras for text in project["optional-dependencies"][extra]]
+    locked = {line.split("==")[0]: Requirement(line) for line in requirements(lock)}
     for text in wanted:
         requirement = Requirement(text)
         if requirement.name == "litellm":
             continue
-        assert requirement.name in locked
-        pinned = str(next(iter(locked[requirement.name].specifier)).version)
+        name = requirement.name.lower().replace("_", "-")
+        assert name in locked
+        pinned = str(next(iter(locked[name].specifier)).version)
         assert requirement.specifier.contains(pinned, prereleases=True)
 
 
 def test_the_image_never_holds_litellm_and_the_host_never_a_compromised_one() -> None:
     for lock in LOCKS[1:]:
         assert not any(line.startswith(("litellm", "scikit-learn")) for line in requirements(lock))
-    assert not {"litellm==1.82.7", "litellm==1.82.8"} & set(requirements(LOCKS[0]))
+    for lock in (LOCKS[0], EXPORTS):
+        assert not {"litellm==1.82.7", "litellm==1.82.8"} & set(requirements(lock))
     assert "litellm!=1.82.7,!=1.82.8" in (ROOT / "locks" / "constraints.txt").read_text()
 
 
