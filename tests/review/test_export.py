@@ -77,7 +77,9 @@ def test_it_holds_what_the_ledger_holds(pristine: Path, run: ReadRun, tmp_path: 
     )
     assert counts["verdict"] == kinds["trial.judged"]
     assert counts["decision"] == kinds["policy.decided"]
-    assert counts["finding"] == len(read(pristine)._finder.found)
+    reading = read(pristine)
+    experiments = (None, *(line.experiment for line in reading.lines))
+    assert counts["finding"] == sum(len(reading.findings_of(number)) for number in experiments)
     by_seq = {event.seq: event for event in run.events}
     for line in lines:
         if line.get("seq") is not None:

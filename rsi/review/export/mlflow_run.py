@@ -14,7 +14,7 @@ from rsi.records import ExperimentStatus
 from rsi.review.export.gather import Gathering
 from rsi.review.export.mlflow_names import LONGEST_PARAMETER, LONGEST_TAG, flat, name, value
 from rsi.review.export.records import ExperimentLine, RunLine
-from rsi.review.reading import Line
+from rsi.review.lines import Line
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
