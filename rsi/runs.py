@@ -173,6 +173,24 @@ def read(folder: Path) -> ReadRun:
     return ReadRun(folder, entries, state, Blobs(folder / "blobs", Redactor.none()))
 
 
+def read_what_holds(folder: Path) -> tuple[ReadRun, str]:
+    """Read a run up to the first event that does not hold, and what is wrong there; empty where all of it holds.
+
+    IntegrityError where not even the beginning holds.
+    """
+    state, entries, problem = RunState(), [], ""
+    try:
+        for event in read_events(folder / LEDGER):
+            state.apply(event)
+            entries.append(event)
+    except IntegrityError as error:
+        if state.started is None:
+            raise
+        problem = str(error)
+    _ = state.run
+    return ReadRun(folder, entries, state, Blobs(folder / "blobs", Redactor.none())), problem
+
+
 def task_blob_digest(task: Task) -> str:
     """The digest under which `create` stores the task."""
     return hashlib.sha256(task.model_dump_json(by_alias=True).encode()).hexdigest()

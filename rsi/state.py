@@ -241,7 +241,9 @@ class RunState:
         """Fold one event; IntegrityError for a body that cannot be, or one that contradicts the state."""
         body_type = e.BODIES.get(event.kind)
         if body_type is None:
-            raise IntegrityError(f"Event {event.seq} is of the unknown kind {event.kind[:60]!r}: this rsi is too old for it; update rsi.")
+            raise IntegrityError(
+                f"Event {event.seq} is of the unknown kind {event.kind[:60]!r}: this rsi is too old for it; update rsi."
+            )
         try:
             body = body_type.model_validate(event.body)
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """What in a run deserves a reviewer's look, gravest first, each pointing into the evidence: diff line, stream, event.
 
 Read off the events one by one: what verifiers and scrutiny found, rejections, errors of verifiers, malformed answers,
-torn ends, another image. Nothing is judged anew here.
+torn ends, another image; and what reviewers marked as suspicious. Nothing is judged anew here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 from rsi import events as e
 from rsi.chain import Event
 from rsi.records import ExperimentStatus, Finding, Record, Rejected, Severity, VerifierError
+from rsi.review.notes import Note
 
 RANK = {severity: number for number, severity in enumerate(Severity)}
 
@@ -45,7 +46,7 @@ class Found(Record):
     """None for what belongs to the run as a whole."""
     trial: str = ""
     stage: str = ""
-    """Where it was seen: `train`, `control half`, `predict windows`, `inspect`, `verdict`, `run`."""
+    """Where it was seen: `train`, `control half`, `predict windows`, `inspect`, `verdict`, `run`, `note`."""
     severity: Severity
     code: str
     message: str
@@ -138,7 +139,28 @@ def ranked(found: Iterable[Found]) -> list[Found]:
         others = {member.experiment for member in members if member.experiment not in {None, first.experiment}}
         also = tuple(sorted(number for number in others if number is not None))
         merged.append(first.model_copy(update={"times": len(members), "also": also}))
-    return sorted(merged, key=lambda item: (-RANK[item.severity], not item.kept, item.run, item.seq))
+    return sorted(merged, key=order)
+
+
+def order(item: Found) -> tuple[int, bool, str, int]:
+    """By what findings of one or several runs are sorted: the gravest first, kept code first among equals."""
+    return -RANK[item.severity], not item.kept, item.run, item.seq
+
+
+def of_notes(run: str, notes: Iterable[Note]) -> Iterator[Found]:
+    """What reviewers marked as suspicious; it points at the last event that its author had before them."""
+    for note in notes:
+        if note.mark == "suspicious":
+            yield Found(
+                run=run,
+                seq=note.events - 1,
+                experiment=note.experiment,
+                stage="note",
+                severity=Severity.WARNING,
+                code="note.suspicious",
+                message=f"{note.author}: {note.text}",
+                place=Place(kind="event"),
+            )
 
 
 def _experiment(event: Event) -> int | None:

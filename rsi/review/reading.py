@@ -6,18 +6,19 @@ events is read once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from rsi import runs
 from rsi.chain import Event
+from rsi.errors import IntegrityError, RsiError
 from rsi.events import BODIES
-from rsi.records import ExperimentStatus, Record, Severity
+from rsi.records import ExperimentStatus, Objective, Record, Severity
 from rsi.review.experiment import find
-from rsi.review.findings import RANK, Finder, Found
+from rsi.review.findings import RANK, Finder, Found, of_notes, order
 from rsi.review.log import experiment_of
-from rsi.review.notes import Note
+from rsi.review.notes import Mark, Note, marked
 from rsi.review.notes import read as read_notes
 from rsi.review.show import experiment_seconds
 from rsi.review.staircase import Point, points
@@ -51,13 +52,19 @@ class Line(Record):
     findings: int
     """Of severity notice and above."""
     gravest: Severity | None
+    notes: int = 0
+    """Of reviewers."""
+    marked: Mark = ""
+    """What reviewers say of it at most: `suspicious`, `fine`, or neither."""
 
 
 class Reading:
     """One run folder, opened for reading; nothing in it is changed, and it may be going on."""
 
-    def __init__(self, run: ReadRun) -> None:
+    def __init__(self, run: ReadRun, problem: str = "") -> None:
         """Use `read`."""
+        self.problem = problem
+        """What is wrong behind the last event that is shown; empty where the whole ledger holds."""
         self.folder = run.folder
         self.blobs = run.blobs
         self.run = run
@@ -70,7 +77,8 @@ class Reading:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """Every experiment, the baseline first."""
-        state, notes = self.run.state, standings(self.run.state)
+        state, standing = self.run.state, standings(self.run.state)
+        notes = () if self.notes_problem else self.notes
         own: dict[int | None, list[Found]] = {}
         for found in self._finder.found:
             if RANK[found.severity] >= RANK[Severity.NOTICE]:
@@ -91,12 +99,19 @@ class Reading:
                     tokens=provenance.input_tokens + provenance.output_tokens,
                     words=tried(entry.proposed, 300),
                     why=one_line(entry.closed.reason if entry.closed else ""),
-                    standing=notes.get(number, ""),
+                    standing=standing.get(number, ""),
                     findings=len(seen),
                     gravest=max((item.severity for item in seen), key=RANK.__getitem__, default=None),
+                    notes=sum(note.experiment == number for note in notes),
+                    marked=marked(notes, number),
                 )
             )
         return tuple(rows)
+
+    @property
+    def objective(self) -> Objective:
+        """What the run improves, with the noise that its numbers have."""
+        return self.run.state.run.objective
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -106,7 +121,8 @@ class Reading:
     @cached_property
     def findings(self) -> tuple[Found, ...]:
         """What deserves a look, first things first; hostile text as it stands in the record."""
-        return tuple(self._finder.ranked())
+        noted = of_notes(self.run.state.run.run, () if self.notes_problem else self.notes)
+        return tuple(sorted([*self._finder.ranked(), *noted], key=order))
 
     def findings_of(self, experiment: int | None) -> list[Found]:
         """Every finding of one experiment (None: of the run as a whole), in the order of the events, none merged."""
@@ -117,11 +133,48 @@ class Reading:
         """Reviewers' words, oldest first; IntegrityError where their chain does not hold."""
         return read_notes(self.folder)
 
-    def events(self, experiment: int | None = None) -> Iterator[Event]:
-        """Every event in order, or an experiment's."""
+    @cached_property
+    def notes_problem(self) -> str:
+        """Why the notes cannot be read; empty where they can, or where there are none."""
+        try:
+            _ = self.notes
+        except RsiError as error:
+            return str(error)
+        return ""
+
+    def events(
+        self, experiment: int | None = None, *, kinds: Collection[str] = (), since: str = "", until: str = ""
+    ) -> Iterator[Event]:
+        """Every event in order, or those that fit.
+
+        Args:
+            experiment: Only what belongs to it.
+            kinds: Only these, or what begins so (`trial` for `trial.started`); all where there are none.
+            since: Not before that time; like `until` as a ledger writes it.
+            until: Not after it.
+        """
         for event in self.run.events:
-            if experiment is None or experiment_of(event, self.run) == experiment:
+            if (
+                (not kinds or is_of(event.kind, kinds))
+                and (not since or event.time >= since)
+                and (not until or event.time <= until)
+                and (experiment is None or experiment_of(event, self.run) == experiment)
+            ):
                 yield event
+
+    def experiment_of(self, event: Event) -> int | None:
+        """The experiment that an event belongs to, None for one of the run as a whole."""
+        return experiment_of(event, self.run)
+
+    @cached_property
+    def severities(self) -> Mapping[int, Severity]:
+        """The gravest that an event says, by its number; events that say nothing grave are not in it."""
+        gravest: dict[int, Severity] = {}
+        for found in self._finder.found:
+            before = gravest.get(found.seq)
+            if before is None or RANK[found.severity] > RANK[before]:
+                gravest[found.seq] = found.severity
+        return gravest
 
     def excerpt(self, experiment: int) -> ReadRun:
         """The run, of which at least that experiment, its parent's lineage and its trials are read.
@@ -140,6 +193,25 @@ class Reading:
         return finder
 
 
-def read(folder: Path) -> Reading:
-    """Open a run folder; IntegrityError where its chain does not hold."""
-    return Reading(runs.read(folder))
+def is_of(event_kind: str, kinds: Collection[str]) -> bool:
+    """Whether a kind is one of these, or begins with one of them and a point."""
+    return any(event_kind == kind or event_kind.startswith(kind.rstrip(".") + ".") for kind in kinds)
+
+
+def read(folder: Path, *, anyway: bool = False) -> Reading:
+    """Open a run folder; IntegrityError where its chain does not hold.
+
+    With `anyway`, what stands before the first event that does not hold is read then, and `problem` says what is
+    wrong; IntegrityError only where not even the beginning holds.
+    """
+    try:
+        return Reading(runs.read(folder))
+    except IntegrityError:
+        if not anyway:
+            raise
+    return Reading(*runs.read_what_holds(folder))
+
+
+def reading_of(run: ReadRun) -> Reading:
+    """The same of a run that was read whole already."""
+    return Reading(run)
