@@ -66,9 +66,9 @@ def show_experiment(
     _field(console, "from", _origin(entry))
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
-    for note in notes:
-        if note.experiment == number:
-            _field(console, "noted", note_words(note))
+    for said in notes:
+        if said.experiment == number:
+            _field(console, "noted", note_words(said))
     show_asked(run, number, console, texts=prompt, how=f"rsi show {run.state.run.run} {number} --prompt")
     _show_diff(run, entry, console)
     names = (*entry.trials, *_claiming(run, number))

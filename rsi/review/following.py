@@ -55,26 +55,24 @@ class Belonging:
     """Which experiment each event belongs to, learnt from the events themselves, in order."""
 
     def __init__(self) -> None:
-        self._trials: dict[str, int] = {}
-        self._milestones: dict[int, int] = {}
-        self._ablations: dict[int, int] = {}
+        self._known: dict[tuple[str, object], int] = {}
 
     def take(self, event: Event, body: Record | None) -> int | None:
         """The experiment of the next event; None for one of the run as a whole."""
         match body:
             case e.TrialStarted():
-                self._trials[body.trial] = body.experiment
+                self._known["trial", body.trial] = body.experiment
             case e.MilestoneBegun():
-                self._milestones[body.milestone] = body.candidate
+                self._known["milestone", body.milestone] = body.candidate
             case e.AblationBegun():
-                self._ablations[body.ablation] = body.base
-        fields = event.body
-        for name, known in (("milestone", self._milestones), ("ablation", self._ablations), ("trial", self._trials)):
-            number = known.get(fields.get(name)) if isinstance(fields.get(name), str | int) else None  # type: ignore[call-overload, attr-defined]
-            if number is not None and not isinstance(fields.get("experiment"), int):
-                return int(number)
-        if event.kind.startswith("call.") and "reservation" in fields:
-            first = str(fields["reservation"]).split(".", maxsplit=1)[0]
-            return int(first) if first.isascii() and first.isdigit() and len(first) < 10 else None
-        number = fields.get("experiment")
-        return number if isinstance(number, int) else None
+                self._known["ablation", body.ablation] = body.base
+            case e.CallReserved():
+                self._known["reservation", body.reservation] = body.experiment
+        number = event.body.get("experiment")
+        if isinstance(number, int):
+            return number
+        for name in ("ablation", "milestone", "trial", "reservation"):
+            value = event.body.get(name)
+            if isinstance(value, str | int) and (name, value) in self._known:
+                return self._known[name, value]
+        return None

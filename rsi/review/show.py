@@ -12,6 +12,7 @@ from rich.text import Text
 
 from rsi.records import Direction, ExperimentStatus, Objective, Severity
 from rsi.review.closing import became, next_commands
+from rsi.review.findings import RANK
 from rsi.review.improvement import calibration_words, gap_words, how_sure, milestone_words, sentences
 from rsi.review.notes import note_words
 from rsi.review.staircase import renderable
@@ -65,7 +66,8 @@ def _looked_at(reading: Reading, console: Console) -> None:
     counts = Counter(found.severity for found in reading.findings)
     if counts:
         graver = [f"{counts[severity]} {severity.value}" for severity in reversed(Severity) if counts[severity]]
-        tail = f"; rsi findings {one_line(reading.summary.run, 60)}"
+        grave = any(RANK[severity] >= RANK[Severity.NOTICE] for severity in counts)
+        tail = f"; rsi findings {one_line(reading.summary.run, 60)}{'' if grave else ' --severity info'}"
         _row_of("found", ", ".join(graver) + tail, console)
     notes = () if reading.notes_problem else reading.notes
     for place, note in enumerate(notes[-_NOTES_SHOWN:]):

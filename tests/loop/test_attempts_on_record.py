@@ -18,7 +18,9 @@ from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import Job, Outcome, Watch
 from rsi.records import ExperimentStatus, Severity
 from rsi.review.experiment import show_experiment
-from rsi.review.log import print_log
+from rsi.review.filtering import Filter
+from rsi.review.log_lines import print_log
+from rsi.review.reading import reading_of
 from rsi.review.show import show_run
 from rsi.review.verify import verify
 from rsi.runs import ReadRun, list_runs
@@ -61,8 +63,8 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def shown(record: ReadRun, experiment: int) -> str:
     console = Console(file=io.StringIO(), width=250)
     show_experiment(record, experiment, console)
-    print_log(record, console, kind="trial.trained", as_json=False)
-    show_run(record, console)
+    print_log([reading_of(record)], Filter(kinds=("trial.trained",)), console)
+    show_run(reading_of(record), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

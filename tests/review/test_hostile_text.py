@@ -16,8 +16,10 @@ from rsi.review import listing
 from rsi.review.closing import closing
 from rsi.review.diff import print_diff
 from rsi.review.experiment import experiment_json, show_experiment
-from rsi.review.log import print_log
+from rsi.review.filtering import Filter
+from rsi.review.log_lines import print_log
 from rsi.review.progress import write_progress
+from rsi.review.reading import reading_of
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
 from rsi.review.show import show_run
@@ -73,13 +75,13 @@ def harmless(text: str) -> bool:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=100, height=50, force_terminal=terminal, color_system="standard")
-    show_run(hostile, console)
+    show_run(reading_of(hostile), console)
     for number in (0, 1, 2):
         show_experiment(hostile, number, console)
     closing(hostile, console)
     listing.render(listing.list_runs(hostile.folder.parent), console)
-    print_log(hostile, console, as_json=False)
-    print_diff(hostile, "best", "", console)
+    print_log([reading_of(hostile)], Filter(), console)
+    print_diff(reading_of(hostile), "best", "", console)
     text = written(console)
     assert harmless(text)
     assert "[bold red]loud" in text.replace("\n", "")
