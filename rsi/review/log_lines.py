@@ -134,9 +134,9 @@ def _require_known(readings: Sequence[Reading], wanted: Filter) -> None:
         return
     lasts = [reading.summary.experiments for reading in readings]
     if all(wanted.experiment > last for last in lasts):
-        which = readings[0].summary.run if len(readings) == 1 else "None of these runs"
-        has = "has no" if len(readings) == 1 else "has an"
-        raise UsageError(f"{which} {has} experiment {wanted.experiment}; it has 0 to {max(lasts)}.")
+        if len(readings) > 1:
+            raise UsageError(f"None of these runs has an experiment {wanted.experiment}; they have 0 to {max(lasts)}.")
+        raise UsageError(f"{readings[0].summary.run} has no experiment {wanted.experiment}; it has 0 to {lasts[0]}.")
 
 
 def is_of_any(known: Iterable[str], kind: str) -> bool:

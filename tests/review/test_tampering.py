@@ -56,7 +56,9 @@ def named(report: VerifyReport, path: Path) -> int:
     assert not report.ok
     if path.name == "ledger.jsonl":
         return report.problems[0].line
-    (words,) = [problem.sentence for problem in report.problems if problem.sentence.startswith("notes.jsonl, line ")][:1]
+    (words,) = [problem.sentence for problem in report.problems if problem.sentence.startswith("notes.jsonl, line ")][
+        :1
+    ]
     return int(words.split()[2].rstrip(":"))
 
 
@@ -160,9 +162,7 @@ def test_verify_reports_altered_lines(file: Path, nobody_kept_a_head: None) -> N
         assert named(verified(file), file) == line, (what, at, SEED)
 
 
-def test_a_clean_cut_at_the_end_shows_only_against_a_head_kept_elsewhere(
-    whole: Path, nobody_kept_a_head: None
-) -> None:
+def test_a_clean_cut_at_the_end_shows_only_against_a_head_kept_elsewhere(whole: Path, nobody_kept_a_head: None) -> None:
     ledger, said = whole / "ledger.jsonl", whole / "notes.jsonl"
     content, kept_notes = ledger.read_bytes(), said.read_bytes()
     anchor = anchoring.head_of(whole)
