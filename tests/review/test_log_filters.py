@@ -27,8 +27,6 @@ from rsi.review.log_lines import follow_log
 from rsi.review.reading import read
 from rsi.testing.altering import alter, load, store
 
-ROOT = Path(__file__).parents[2]
-
 
 def seqs(out: str) -> list[int]:
     return [json.loads(line)["seq"] for line in out.splitlines()]
@@ -46,10 +44,7 @@ def test_each_line_of_json_is_the_recorded_event_with_what_it_belongs_to(rsi: Rs
 
 
 def test_kinds_can_be_given_several_times_and_begin_so(rsi: Rsi, pristine: Path) -> None:
-    lines = [
-        json.loads(x)
-        for x in rsi("log", pristine, "--kind", "trial", "--kind", "run.finished", "--json").out.splitlines()
-    ]
+    done = rsi("log", pristine, "--kind", "trial", "--kind", "run.finished", "--json")
     wanted = [e["seq"] for e in load(pristine) if e["kind"].startswith("trial.") or e["kind"] == "run.finished"]
     assert seqs(done.out) == wanted
     assert rsi("log", pristine, "--kind", "trail").code == 2
@@ -235,20 +230,19 @@ def test_following_ends_when_the_run_does_and_misses_nothing(
     from rsi.output import console  # noqa: PLC0415
 
     rest, folder = copy_of(pristine, tmp_path / "run", 10)
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
-    )
-    assert writer.stdin is not None
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == b"locked\n"
     said: list[list[str]] = []
     followed = threading.Thread(target=lambda: said.append(follow_log([folder], Filter(), console(), as_json=True)))
-    followed.start()
-    writer.stdin.write(b"".join(rest))
-    writer.stdin.close()
-    followed.join(timeout=60)
+    command = [sys.executable, "-c", WRITER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"locked\n"
+        followed.start()
+        writer.stdin.write(b"".join(rest))
+        writer.stdin.close()
+        followed.join(timeout=60)
     assert not followed.is_alive()
-    assert writer.wait(timeout=60) == 0
+    assert writer.returncode == 0
     assert said == [[]]
     assert seqs(capsys.readouterr().out) == list(range(10 + len(rest)))
 
