@@ -191,7 +191,7 @@ def findings(
 ) -> None:
     """Rank what deserves a look, over one run or all, each with the command that shows the evidence."""
     from rsi import runs
-    from rsi.errors import RsiError
+    from rsi.errors import RsiError, UsageError
     from rsi.records import Severity
     from rsi.review.filtering import severity as severity_named
     from rsi.review.findings_told import findings_json, render, select
@@ -200,6 +200,8 @@ def findings(
 
     readings, said = [], []
     folders = [_find(name) for name in names] if names else runs.list_runs(runs.runs_folder())
+    if not folders:
+        raise UsageError(f"There is no run in {runs.runs_folder()}; `rsi run charlm` starts one.")
     for folder in folders:
         try:
             with _access(folder):

@@ -44,8 +44,6 @@ def rewritten(folder: Path) -> None:
 
 
 def test_an_anchor_is_a_line_that_holds_until_the_record_changes(rsi: Rsi, run_folder: Path, tmp_path: Path) -> None:
-    rsi: Rsi, run_folder: Path, tmp_path: Path
-) -> None:
     line = rsi("anchor", run_folder).out
     events = load(run_folder)
     assert line.startswith(f"rsi-anchor run={run_folder.name} events={len(events)} head={events[-1]['hash']} time=20")
@@ -71,8 +69,6 @@ def test_a_cut_off_end_is_told_with_where_it_ends_now(rsi: Rsi, run_folder: Path
 
 
 def test_several_anchors_narrow_down_where_it_was_written_anew(rsi: Rsi, run_folder: Path, tmp_path: Path) -> None:
-    rsi: Rsi, run_folder: Path, tmp_path: Path
-) -> None:
     events = load(run_folder)
     altered = find(events, "experiment.proposed", experiment=3)
     places = [altered - 5, altered - 1, altered + 4, len(events) - 1]
