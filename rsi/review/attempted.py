@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rsi.attempts import Attempt, Coverage, most_telling_first, severity
-from rsi.errors import IntegrityError
+from rsi.errors import RsiError
 from rsi.execution import Execution
 from rsi.records import Severity
 from rsi.review.wording import count, one_line, say
@@ -34,7 +34,7 @@ def attempts_of(execution: Execution, further: str | None, blobs: BlobStore) -> 
         return most_telling_first(execution.attempts)
     try:
         return most_telling_first(_ATTEMPTS.validate_json(blobs.get(further)))
-    except (IntegrityError, ValidationError):
+    except (RsiError, ValidationError):
         return most_telling_first(execution.attempts)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rsi.course import Course, interleaved, read_course
-from rsi.errors import IntegrityError
+from rsi.errors import RsiError
 from rsi.events import Executed, TrialTrained
 from rsi.execution import Execution
 from rsi.records import Record
@@ -72,7 +72,7 @@ def course_of(run: ReadRun, digest: str | None) -> Course | None:
     """A course from the record; None where it is gone, altered, or of an earlier version."""
     try:
         return None if digest is None else read_course(run.blobs.get(digest))
-    except IntegrityError:
+    except RsiError:
         return None
 
 
@@ -140,7 +140,7 @@ def show_printed(run: ReadRun, executions: Sequence[Kept], console: Console) -> 
         say(console, f"  trial {kept.trial}, {kept.what}", "bold")
         try:
             streams = run.blobs.get(kept.stdout), run.blobs.get(kept.stderr)
-        except IntegrityError as error:
+        except RsiError as error:
             say(console, f"    (not to be had: {error})", "red")
             continue
         course = course_of(run, kept.course)

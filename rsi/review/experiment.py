@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rsi import events as e
-from rsi.errors import IntegrityError, RsiError, UsageError
+from rsi.errors import RsiError, UsageError
 from rsi.records import Finding, Measure, Record, Scored, Severity
 from rsi.review.asked import asked_json, show_asked
 from rsi.review.executions import executions_of, show_executions, show_printed
@@ -182,7 +182,7 @@ def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
         return None
     try:
         return run.blobs.get(entry.committed.diff).decode("utf-8", "replace")
-    except IntegrityError as error:
+    except RsiError as error:
         return f"(not to be had: {error})"
 
 

@@ -79,7 +79,7 @@ def _tell(item: Pointed, console: Console) -> None:
         also = f", also in {_numbers(found.also)}" if found.also else ""
         say(console, f"         {found.times} times{also}", "dim")
     pointer = _pointer(found)
-    quoted = one_line(quote(item.reading, found), 160)
+    quoted = for_terminal(quote(item.reading, found), 160)
     if pointer or quoted:
         say(console, f"         {pointer}{': ' if pointer and quoted else ''}{quoted}")
     say(console, f"         {command(item.reading.folder, found)}", "dim")

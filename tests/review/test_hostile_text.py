@@ -6,13 +6,15 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import make_run, written
 from rich.console import Console
 
 from rsi import runs
-from rsi.review import listing
+from rsi.records import Severity
+from rsi.review import findings_told, listing, notes
 from rsi.review.closing import closing
 from rsi.review.diff import print_diff
 from rsi.review.experiment import experiment_json, show_experiment
@@ -63,6 +65,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
         elif event["kind"] == "policy.decided":
             body["decision"]["reason"] = EVIL
     store(folder, events)
+    notes.write_on(folder, 1, EVIL, "suspicious", EVIL)
     return runs.read(folder)
 
 
@@ -76,8 +79,10 @@ def harmless(text: str) -> bool:
 def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=100, height=50, force_terminal=terminal, color_system="standard")
     show_run(reading_of(hostile), console)
+    noted = reading_of(hostile).notes
     for number in (0, 1, 2):
-        show_experiment(hostile, number, console)
+        show_experiment(hostile, number, console, output=True, code=True, prompt=True, notes=noted)
+    findings_told.render(findings_told.select([reading_of(hostile)], Severity.INFO), console, everything=True)
     closing(hostile, console)
     listing.render(listing.list_runs(hostile.folder.parent), console)
     print_log([reading_of(hostile)], Filter(), console)
@@ -90,8 +95,17 @@ def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, term
     assert max(map(len, ESCAPES.sub("", text).splitlines())) < 5000
 
 
+def _everything(hostile: ReadRun) -> dict[str, Any]:
+    reading = reading_of(hostile)
+    whole = experiment_json(hostile, 1, notes=reading.notes, findings=reading.findings_of(1), prompt=True)
+    assert whole["notes"]
+    assert whole["findings"]
+    found = findings_told.findings_json(findings_told.select([reading], Severity.INFO))
+    return {**whole, "second": experiment_json(hostile, 2), "found": found}
+
+
 def test_json_for_programs_holds_no_control_characters(hostile: ReadRun) -> None:
-    for value in (json.loads(summarise(hostile).model_dump_json()), experiment_json(hostile, 2)):
+    for value in (json.loads(summarise(hostile).model_dump_json()), _everything(hostile)):
         strings: list[str] = []
 
         def collect(part: object, into: list[str] = strings) -> None:
