@@ -51,6 +51,7 @@ from rsi.flags import (
     WithoutVerifier,
 )
 from rsi.output import console, print_json, say
+from rsi.review import commands as reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -381,116 +382,9 @@ def _go(session: Session) -> int:
     return code
 
 
-# --- reading ------------------------------------------------------------------------------------------------------
+# --- reading: rsi/review/commands.py ------------------------------------------------------------------------------
 
-
-@app.command(name="list")
-def list_(
-    folder: Annotated[Path | None, typer.Argument(help="A folder of runs; by default RSI_RUNS or runs.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the runs of a folder."""
-    from rsi import runs
-    from rsi.review.listing import list_runs, render
-
-    rows = list_runs(folder or runs.runs_folder())
-    if as_json:
-        print_json({"schema": 1, "runs": [row.model_dump(mode="json") for row in rows]})
-    else:
-        render(rows, console())
-
-
-@app.command()
-def show(
-    name: RunName,
-    experiment: Annotated[int | None, typer.Argument(help="One experiment, in full.")] = None,
-    output: Annotated[bool, typer.Option("--output", help="With all that its programs printed, in order.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Tell what a run did: a summary first, then every experiment; or one experiment whole."""
-    from rsi import runs
-    from rsi.errors import UsageError
-    from rsi.review.experiment import experiment_json, show_experiment
-    from rsi.review.show import show_run
-    from rsi.review.summary import summarise
-
-    run_ = runs.read(runs.find(name))
-    if experiment is not None:
-        if as_json:
-            print_json(experiment_json(run_, experiment))
-        else:
-            show_experiment(run_, experiment, console(), output=output)
-    elif output:
-        raise UsageError("--output needs an experiment: `rsi show RUN 3 --output`.")
-    elif as_json:
-        print_json(summarise(run_))
-    else:
-        show_run(run_, console())
-
-
-@app.command()
-def diff(
-    name: RunName,
-    experiment: Annotated[str, typer.Argument(help="An experiment's number, best or baseline.")] = "best",
-    against: Annotated[str, typer.Argument(help="Another one; by default the parent, for best the baseline.")] = "",
-) -> None:
-    """Show what an experiment changed."""
-    from rsi import runs
-    from rsi.review.diff import print_diff
-
-    print_diff(runs.read(runs.find(name)), experiment, against, console())
-
-
-@app.command()
-def log(
-    name: RunName,
-    kind: Annotated[str, typer.Option(help="Only events of this kind, or beginning so (trial).")] = "",
-    experiment: Annotated[int | None, typer.Option(help="Only events of this experiment.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a run's events, one a line."""
-    from rsi import runs
-    from rsi.review.log import print_log
-
-    print_log(runs.read(runs.find(name)), console(), kind=kind, experiment=experiment, as_json=as_json)
-
-
-@app.command()
-def verify(
-    name: RunName,
-    verdicts: Annotated[bool, typer.Option(help="Derive every verdict again from its evidence.")] = True,
-    trust_plugins: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
-    head: Annotated[str, typer.Option(help="A head hash kept elsewhere: some event must have it.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Check that a run's record is whole and that every verdict and decision follows from it."""
-    from rsi import runs
-    from rsi.review import verify as check
-
-    report = check.verify(runs.find(name), verdicts=verdicts, trust_paths=trust_plugins, head=head)
-    if as_json:
-        print_json(report)
-    else:
-        check.render(report, console())
-    raise typer.Exit(0 if report.ok else 1)
-
-
-@app.command()
-def replay(
-    name: RunName,
-    trust_paths: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Derive every proposal, verdict and decision again from the record alone: no key, no network, no engine."""
-    from rsi import runs
-    from rsi.review import replay as again
-
-    report = again.replay(runs.find(name), trust_paths=trust_paths)
-    if as_json:
-        print_json(report)
-    else:
-        again.render(report, console())
-    raise typer.Exit(0 if report.ok else 1)
+reading.register(app)
 
 
 @app.command()

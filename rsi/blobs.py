@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rsi.durable import disk_faults, make_folder, read_regular, sync_file, sync_folder, write_whole
-from rsi.errors import IntegrityError
+from rsi.errors import EnvironmentFault, IntegrityError
 from rsi.redaction import Redactor
 
 LARGEST = 2 * 1024**3
@@ -60,12 +60,17 @@ class Blobs:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """The bytes of that sha256, hashed again; MissingBlob or IntegrityError where they are gone or altered."""
+        """The bytes of that sha256, hashed again; MissingBlob or IntegrityError where they are gone or altered.
+
+        EnvironmentFault where they may not be read.
+        """
         check_digest(digest)
         group = digest[:2]
-        path = self.folder / group / digest[2:] if group in self._plain else self._path(digest)
+        with self._access():
+            path = self.folder / group / digest[2:] if group in self._plain else self._path(digest)
         try:
-            data = read_regular(path, LARGEST)
+            with self._access():
+                data = read_regular(path, LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             raise MissingBlob(f"Blob {digest} is missing from {self.folder}; restore it from a copy.") from None
         self._plain.add(group)
@@ -75,8 +80,9 @@ class Blobs:
 
     def has(self, digest: str) -> bool:
         """Whether a file of that name is there; only `get` says whether it is whole."""
-        path = self._path(digest)
-        return path.is_file() and not path.is_symlink()
+        with self._access():
+            path = self._path(digest)
+            return path.is_file() and not path.is_symlink()
 
     def length(self, digest: str) -> int:
         """Bytes of one blob; MissingBlob where it is not there."""
@@ -126,6 +132,15 @@ class Blobs:
                 for leftover in staging.iterdir():
                     leftover.unlink()
                 sync_folder(staging)
+
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError as error:
+            raise EnvironmentFault(
+                f"{self.folder} cannot be read: {error.strerror}; ask its owner for access."
+            ) from None
 
     def _path(self, digest: str) -> Path:
         check_digest(digest)

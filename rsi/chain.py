@@ -146,13 +146,29 @@ class Scan:
             yield fields
 
     def _stopped(self, line: bytes, broken: _Broken) -> None:
-        short = len(line) <= LONGEST_LINE
-        if short and (not line.endswith(b"\n") or (isinstance(broken, _Unparseable) and not self.file.read(1))):
+        if len(line) <= LONGEST_LINE and not self.file.read(1) and isinstance(broken, _Unparseable) and _torn(line):
             self.torn = line
             return
         number = self.at.events + 1
         sentence = f"{self.path}, line {number} (event {self.at.events}): {broken}."
         self.problem = Problem(line=number, seq=self.at.events, sentence=sentence)
+
+
+def _torn(line: bytes) -> bool:
+    """Whether a crash can have left this as the last line of a file that only grows; else someone altered it.
+
+    A crash leaves the beginning of a line, or blocks of zeros where the disk lost some; neither holds a whole event
+    with something behind it.
+    """
+    if b"\0\0" in line:
+        return True
+    if line.endswith(b"\n"):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(line.decode("ascii"))
+    except (ValueError, RecursionError):
+        return line.isascii()
+    return end == len(line)
 
 
 def _parse(line: bytes, at: _Position) -> dict[str, Any]:
@@ -192,6 +208,8 @@ def _check_fields(fields: dict[str, Any], at: _Position) -> None:
     seq, schema, time = fields["seq"], fields["schema"], fields["time"]
     if type(seq) is not int or seq != at.events:
         raise _Broken(f"it is numbered {_shown(seq)}: an event was removed, repeated or moved")
+    if type(schema) is int and schema > SCHEMA:
+        raise _Broken(f"it is of schema {_shown(schema)}, this rsi reads schema {SCHEMA}: too old for it; update rsi")
     if type(schema) is not int or schema != SCHEMA:
         raise _Broken(f"it is of schema {_shown(schema)}, this program reads schema {SCHEMA}")
     if fields["previous"] != at.head:

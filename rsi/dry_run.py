@@ -14,10 +14,10 @@ from rsi.configuration import RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.events import ExperimentClosed, RunFinished, RunPaused, RunStarted
 from rsi.execution import SandboxDescription
+from rsi.heads import redactor_of
 from rsi.proposing import BASELINE, record_proposal
 from rsi.protocols import AsksModels, Exhausted, Proposer, Verifier
 from rsi.records import ExperimentStatus
-from rsi.redaction import Redactor
 from rsi.runs import ReadRun
 from rsi.session import build, require_models_usable, versions
 from rsi.task import Task, load_task
@@ -46,7 +46,7 @@ def propose_once(configuration: RunConfiguration, root: Path | None = None) -> R
         randomness=secrets.token_hex(32),
         versions=versions(),
     )
-    run = runs.create(started, (root or runs.runs_folder()) / run_id, task, Redactor.from_environment(os.environ))
+    run = runs.create(started, (root or runs.runs_folder()) / run_id, task, redactor_of(os.environ))
     try:
         _ask(run, task, proposer)
     except BaseException as error:

@@ -27,13 +27,13 @@ from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.events import DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
 from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
+from rsi.heads import HEADS, KEY_FILE, HeadKeeper, redactor_of
 from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preflight import require_modules, require_room, require_side_by_side
 from rsi.preparation import PreparedData, prepare, read_source
 from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
-from rsi.redaction import Redactor
 from rsi.state import RunState
 from rsi.task import Task, load_task
 from rsi.trial import TrialRunner
@@ -46,8 +46,9 @@ Say = Callable[[str], None]
 class Session:
     """Holds a run open, its sandbox ready and its loop built; close it when done."""
 
-    def __init__(self, run: runs.OpenRun, loop: Loop, stack: ExitStack) -> None:
+    def __init__(self, run: runs.OpenRun, loop: Loop, stack: ExitStack, keeper: HeadKeeper) -> None:
         self.run = run
+        self._heads = keeper
         self.loop = loop
         self._stack = stack
 
@@ -63,7 +64,7 @@ class Session:
         self.run.recorder.listeners.extend([*listeners, self._anchor])
         return self.loop.run()
 
-    def _anchor(self, event: Event, state: RunState) -> None:
+    def _anchor(self, event: Event, _state: RunState) -> None:
         """Repeat the head hash where this run's folder does not reach, whenever something was decided."""
         if event.kind in {
             "experiment.closed",
@@ -72,7 +73,7 @@ class Session:
             "run.paused",
             "run.finished",
         }:
-            anchors.record(state.run.run, event.seq, event.hash)
+            self._heads.keep(event.seq, event.hash)
 
     def close(self) -> None:
         """Leave nothing behind but the run folder."""
@@ -98,6 +99,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         if configuration.trace:
             _require_trace(parts.sandbox)
         run_id = runs.new_run_id(task.spec.name)
+        folder = (root or runs.runs_folder()) / run_id
+        keeper, redactor = HeadKeeper.of(os.environ, folder, run_id), redactor_of(os.environ)
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
             run=run_id,
@@ -110,13 +113,13 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
             randomness=_randomness(configuration.seed),
             versions=versions(),
         )
-        run = runs.create(started, (root or runs.runs_folder()) / run_id, task, Redactor.from_environment(os.environ))
+        run = runs.create(started, folder, task, redactor)
         stack.callback(run.close)
-        if not anchors.record(run_id, 0, run.recorder.state.head):
+        if not keeper.keep(0, run.recorder.state.head):
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
             _record_prepared(run, prepared, made)
-        return parts.session(run, task, data, stack.pop_all(), say)
+        return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
 def resume(
@@ -136,9 +139,10 @@ def resume(
     names another one, by the user's own word, which is recorded.
     """
     with ExitStack() as stack:
-        run, torn = runs.open_to_write(folder, Redactor.from_environment(os.environ))
+        run, torn = runs.open_to_write(folder, redactor_of(os.environ))
         stack.callback(run.close)
         state = run.recorder.state
+        keeper = HeadKeeper.of(os.environ, folder, state.run.run)
         if state.finished is not None and budget is None and attribute is None:
             raise UsageError(
                 f"{state.run.run} is finished ({state.finished.reason}); give it more with --experiments, --hours, "
@@ -177,13 +181,15 @@ def resume(
                 other_image=changed,
             )
         )
+        if os.path.lexists(folder / HEADS) and not keeper.authenticates:
+            say(f"Heads of this run were authenticated with a key so far; {KEY_FILE} names none from here on.")
         if changed:
             say(f"From here on trials run in the image {description.image_digest}; scores before may not compare.")
         if torn:
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
             _record_prepared(run, prepared, made)
-        return parts.session(run, task, data, stack.pop_all(), say)
+        return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
 def attribute(folder: Path, say: Say, trials: int | None = None, *, trusted: bool = False) -> Session:
@@ -228,7 +234,15 @@ class _Parts:
             )
         require_models_usable(self.proposer, task, budget)
 
-    def session(self, run: runs.OpenRun, task: Task, data: PreparedData | None, stack: ExitStack, say: Say) -> Session:
+    def session(
+        self,
+        run: runs.OpenRun,
+        task: Task,
+        data: PreparedData | None,
+        stack: ExitStack,
+        say: Say,
+        keeper: HeadKeeper,
+    ) -> Session:
         executor = stack.enter_context(ThreadPoolExecutor(self.configuration.parallel, thread_name_prefix="trial"))
         trials = TrialRunner(
             recorder=run.recorder,
@@ -261,7 +275,7 @@ class _Parts:
                     stopped=lambda: loop.stopping,
                 )
             )
-        return Session(run, loop, stack)
+        return Session(run, loop, stack, keeper)
 
 
 def side_by_side(limits: Limits) -> int:

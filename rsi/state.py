@@ -257,7 +257,9 @@ class RunState:
         """The body of an event as its kind's record; IntegrityError for one that cannot be, or of an unknown kind."""
         body_type = e.BODIES.get(event.kind)
         if body_type is None:
-            raise IntegrityError(f"Event {event.seq} is of the unknown kind {event.kind!r}; a newer rsi wrote it.")
+            raise IntegrityError(
+                f"Event {event.seq} is of the unknown kind {event.kind[:60]!r}: this rsi is too old for it; update rsi."
+            )
         try:
             return body_type.model_validate(event.body)
         except ValidationError as error:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rsi.calls import Interrupted
 from rsi.errors import EnvironmentFault
 from rsi.events import ExperimentProposed
-from rsi.review.experiment import print_syntax
+from rsi.review.highlight import print_highlighted
 from rsi.review.wording import one_line, say
 from rsi.sanitize import for_terminal
 
@@ -37,7 +37,7 @@ class Approval:
     def __call__(self, proposed: ExperimentProposed, diff: str) -> tuple[bool, str]:
         """Yes, no, or a sentence that says why not, which the proposer is told."""
         say(self.console, f"Experiment {proposed.experiment}: {one_line(proposed.rationale, 1000)}", "bold")
-        print_syntax(for_terminal(diff), self.console)
+        print_highlighted(for_terminal(diff), self.console)
         self.console.print("Train it? y, n, or why not: ", end="", markup=False)
         line = self._line()
         word = line.strip().lower()

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from rsi.course import Course, interleaved, read_course
-from rsi.errors import IntegrityError
+from rsi.errors import RsiError
 from rsi.events import Executed, TrialTrained
 from rsi.execution import Execution
 from rsi.records import Record
+from rsi.review.attempted import attempts_of, show_attempts
 from rsi.review.wording import count, duration, one_line, safe, say
 from rsi.runs import ReadRun
 
@@ -30,12 +31,20 @@ class Kept(Record):
     stdout: str
     stderr: str
     course: str | None
+    attempts: str | None = None
+    """The blob that lists everything that was attempted, where the execution does not."""
+
+    @property
+    def what(self) -> str:
+        """`train`, `predict windows`: what ran, in words."""
+        return self.execution.purpose if self.challenge is None else f"{self.execution.purpose} {self.challenge}"
 
     def as_json(self, run: ReadRun) -> dict[str, Any]:
-        """With its course in full, as plain values."""
+        """With its course and all attempts in full, as plain values."""
         course = course_of(run, self.course)
-        values = self.model_dump(mode="json", exclude={"stdout", "stderr", "course"})
-        return {**values, "course": course.model_dump(mode="json") if course else None}
+        values = self.model_dump(mode="json", exclude={"stdout", "stderr", "course", "attempts"})
+        every = [attempt.model_dump(mode="json") for attempt in attempts_of(self.execution, self.attempts, run.blobs)]
+        return {**values, "course": course.model_dump(mode="json") if course else None, "attempts": every}
 
 
 def executions_of(run: ReadRun, names: Sequence[str]) -> list[Kept]:
@@ -55,6 +64,7 @@ def _kept(trial: str, event: Executed) -> Kept:
         stdout=event.stdout,
         stderr=event.stderr,
         course=event.course,
+        attempts=event.attempts,
     )
 
 
@@ -62,12 +72,12 @@ def course_of(run: ReadRun, digest: str | None) -> Course | None:
     """A course from the record; None where it is gone, altered, or of an earlier version."""
     try:
         return None if digest is None else read_course(run.blobs.get(digest))
-    except IntegrityError:
+    except RsiError:
         return None
 
 
-def show_executions(executions: Sequence[Kept], console: Console) -> None:
-    """A row for each execution, then what of its output was cut; a dash where nothing was measured."""
+def show_executions(run: ReadRun, executions: Sequence[Kept], console: Console) -> None:
+    """A row for each execution (a dash where nothing was measured), what of its output was cut, what was attempted."""
     if not executions:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
@@ -79,6 +89,9 @@ def show_executions(executions: Sequence[Kept], console: Console) -> None:
     for kept in executions:
         for sentence in _cut(kept):
             say(console, f"  {sentence}", "yellow")
+    for kept in executions:
+        attempts = attempts_of(kept.execution, kept.attempts, run.blobs)
+        show_attempts(f"trial {kept.trial}, {kept.what}", kept.execution, attempts, console)
 
 
 def _cells(kept: Kept) -> tuple[str, ...]:
@@ -119,21 +132,25 @@ def _cut(kept: Kept) -> Iterator[str]:
 
 
 def show_printed(run: ReadRun, executions: Sequence[Kept], console: Console) -> None:
-    """Both streams of each execution in the order in which they came, standard error marked by colour and `!`."""
+    """Both streams of each execution in the order in which they came, each line with its number in its own stream.
+
+    Standard error is marked by colour and `!`.
+    """
     for kept in executions:
-        what = kept.execution.purpose if kept.challenge is None else f"{kept.execution.purpose} {kept.challenge}"
-        say(console, f"  trial {kept.trial}, {what}", "bold")
+        say(console, f"  trial {kept.trial}, {kept.what}", "bold")
         try:
             streams = run.blobs.get(kept.stdout), run.blobs.get(kept.stderr)
-        except IntegrityError as error:
+        except RsiError as error:
             say(console, f"    (not to be had: {error})", "red")
             continue
         course = course_of(run, kept.course)
         if course is None or course.order is None:
             say(console, "    (in which order the two streams came is not on record)", "dim")
+        numbers = {"stdout": 0, "stderr": 0}
         for stream, text in lines(interleaved(course.order if course else None, *streams)):
             mark, style = ("|", "") if stream == "stdout" else ("!", "yellow")
-            line = Text(f"    {mark} ", style="dim")
+            numbers[stream] += 1  # of its own stream, as findings point at it
+            line = Text(f"  {numbers[stream]:>5} {mark} ", style="dim")
             line.append_text(safe(text, style))
             say(console, line)
         for sentence in _cut(kept):

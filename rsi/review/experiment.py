@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.syntax import Syntax
 from rich.text import Text
 
 from rsi import events as e
-from rsi.errors import IntegrityError, UsageError
+from rsi.errors import RsiError, UsageError
 from rsi.records import Finding, Measure, Record, Scored, Severity
+from rsi.review.asked import asked_json, show_asked
 from rsi.review.executions import executions_of, show_executions, show_printed
+from rsi.review.findings import Found
+from rsi.review.highlight import print_highlighted
+from rsi.review.notes import Note, note_words
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself, standings
-from rsi.review.wording import STYLES, count, one_line, safe, say
+from rsi.review.wording import STYLES, count, mean, one_line, safe, say
 from rsi.review.worth import edits_of
 from rsi.runs import ReadRun
 from rsi.sanitize import for_terminal
 from rsi.state import ExperimentState, TrialState
+from rsi.workspace import Workspace
 
 LONGEST_DIFF = 400
 """Lines of a diff shown on a screen; `rsi diff` shows all of it."""
 
 
-def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool = False) -> None:
+def show_experiment(
+    run: ReadRun,
+    number: int,
+    console: Console,
+    *,
+    output: bool = False,
+    prompt: bool = False,
+    code: bool = False,
+    notes: Sequence[Note] = (),
+) -> None:
     """Tell everything about one experiment; UsageError where the run has none of that number.
 
-    What its programs printed is told where `output` asks for it.
+    Args:
+        run: That holds the experiment whole.
+        number: Of the experiment.
+        console: Where to.
+        output: With what its programs printed.
+        prompt: With what language models were asked and answered, in full.
+        code: With its code, each line numbered.
+        notes: Of reviewers, on whatever experiment.
     """
     entry = find(run, number)
     proposed = entry.proposed
@@ -45,6 +66,10 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     _field(console, "from", _origin(entry))
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
+    for said in notes:
+        if said.experiment == number:
+            _field(console, "noted", note_words(said))
+    show_asked(run, number, console, texts=prompt, how=f"rsi show {run.state.run.run} {number} --prompt")
     _show_diff(run, entry, console)
     names = trials_of(run, number)
     for name in names:
@@ -53,13 +78,20 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     if entry.closed is not None:
         _field(console, "became", f"{entry.closed.status.value}: {entry.closed.reason}")
     executions = executions_of(run, names)
-    show_executions(executions, console)
+    show_executions(run, executions, console)
     if output:
         show_printed(run, executions, console)
+    if code:
+        _show_code(run, entry, console)
 
 
-def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
-    """One experiment as plain values, every text in it made harmless; `schema` is its version."""
+def experiment_json(
+    run: ReadRun, number: int, *, notes: Sequence[Note] = (), findings: Sequence[Found] = (), prompt: bool = False
+) -> dict[str, Any]:
+    """One experiment as plain values, every text in it made harmless; `schema` is its version.
+
+    Notes and findings are those of the run that are about it; `prompt` adds prompts and answers in full to `calls`.
+    """
     entry = find(run, number)
     names = trials_of(run, number)
     value = {
@@ -75,12 +107,48 @@ def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
         "executions": [kept.as_json(run) for kept in executions_of(run, names)],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
+        "compared": [row._asdict() for row in compared(entry.decisions[-1])] if entry.decisions else [],
+        "calls": asked_json(run, number, texts=prompt),
+        "findings": [found.model_dump(mode="json") for found in findings if found.experiment == number],
+        "notes": [note.model_dump(mode="json") for note in notes if note.experiment == number],
         "decisions": [decided.model_dump(mode="json") for decided in entry.decisions],
         "closed": entry.closed.model_dump(mode="json") if entry.closed else None,
     }
     harmless = _harmless(value)
     assert isinstance(harmless, dict)
     return harmless
+
+
+class Compared(NamedTuple):
+    """One metric of a candidate against the incumbent's: means over their scored trials at the last decision."""
+
+    metric: str
+    candidate: float | None
+    candidate_trials: int
+    incumbent: float | None
+    incumbent_trials: int
+    incumbent_experiment: int
+
+
+def compared(decided: e.PolicyDecided) -> list[Compared]:
+    """Every metric that either side was measured by, the objective first."""
+    sides = decided.comparison.candidate, decided.comparison.incumbent
+    names = dict.fromkeys(name for side in sides for seen in side.observations for name in seen.measurements)
+    objective = decided.comparison.objective.metric
+    rows = []
+    for name in sorted(names, key=lambda name: name != objective):
+        own, other = ([o.measurements[name] for o in side.observations if name in o.measurements] for side in sides)
+        rows.append(
+            Compared(
+                metric=name,
+                candidate=mean(own) if own else None,
+                candidate_trials=len(own),
+                incumbent=mean(other) if other else None,
+                incumbent_trials=len(other),
+                incumbent_experiment=decided.comparison.incumbent.experiment,
+            )
+        )
+    return rows
 
 
 def find(run: ReadRun, number: int) -> ExperimentState:
@@ -114,7 +182,7 @@ def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
         return None
     try:
         return run.blobs.get(entry.committed.diff).decode("utf-8", "replace")
-    except IntegrityError as error:
+    except RsiError as error:
         return f"(not to be had: {error})"
 
 
@@ -123,15 +191,28 @@ def _show_diff(run: ReadRun, entry: ExperimentState, console: Console) -> None:
     if text is None:
         return
     lines = for_terminal(text).splitlines()
-    print_syntax("\n".join(lines[:LONGEST_DIFF]), console)
+    print_highlighted("\n".join(lines[:LONGEST_DIFF]), console)
     if len(lines) > LONGEST_DIFF:
         say(console, f"  … {len(lines) - LONGEST_DIFF} further lines: rsi diff {run.state.run.run} "
                      f"{entry.proposed.experiment}", "dim")  # fmt: skip
 
 
-def print_syntax(diff: str, console: Console) -> None:
-    """A diff in colours; made harmless already."""
-    console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+def _show_code(run: ReadRun, entry: ExperimentState, console: Console) -> None:
+    """Every file of its code as it was committed, read without git."""
+    if entry.committed is None:
+        say(console, "  (it has no code: its edit was not applied)", "dim")
+        return
+    try:
+        files = Workspace.open(run.folder).read(entry.committed.commit)
+    except RsiError as error:
+        say(console, f"  (its code is not to be had: {error})", "red")
+        return
+    for path, text in files.items():
+        say(console, f"  {one_line(path)}", "bold")
+        for place, part in enumerate(text.split("\n"), start=1):
+            line = Text(f"  {place:>5} | ", style="dim")
+            line.append_text(safe(part))
+            say(console, line)
 
 
 def trials_of(run: ReadRun, number: int) -> tuple[str, ...]:
@@ -190,6 +271,10 @@ def _show_decisions(entry: ExperimentState, console: Console) -> None:
         incumbent = ", ".join(f"{value:.6g}" for value in decided.comparison.incumbent.values(metric))
         against = f"{metric}: {candidate} against {incumbent} (experiment {decided.comparison.incumbent.experiment})"
         _field(console, "compared", against)
+        for row in compared(decided)[1:]:
+            beside = "nothing" if row.incumbent is None else f"{row.incumbent:.6g}"
+            own = "nothing" if row.candidate is None else f"{row.candidate:.6g}"
+            _field(console, "", f"{row.metric}: {own} against {beside}")
         decision = decided.decision
         more = f", {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
         _field(console, "decided", f"{decision.kind}{more} by {decision.rule}: {decision.reason}")

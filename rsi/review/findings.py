@@ -1,7 +1,7 @@
 """What in a run deserves a reviewer's look, gravest first, each pointing into the evidence: diff line, stream, event.
 
 Read off the events one by one: what verifiers and scrutiny found, rejections, errors of verifiers, malformed answers,
-torn ends, another image. Nothing is judged anew here.
+torn ends, another image; and what reviewers marked as suspicious. Nothing is judged anew here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Found(Record):
     """None for what belongs to the run as a whole."""
     trial: str = ""
     stage: str = ""
-    """Where it was seen: `train`, `control half`, `predict windows`, `inspect`, `verdict`, `run`."""
+    """Where it was seen: `train`, `control half`, `predict windows`, `inspect`, `verdict`, `run`, `note`."""
     severity: Severity
     code: str
     message: str

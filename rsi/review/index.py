@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.chain import Event, Scan, make_event, open_to_read
 from rsi.errors import IntegrityError
 from rsi.preparation import cache_folder
-from rsi.records import ExperimentStatus, Record
+from rsi.records import ExperimentStatus
 from rsi.redaction import Redactor
 from rsi.review.findings import RANK, Finder, Found
+from rsi.review.following import Belonging
 from rsi.review.lean import Lean
 from rsi.review.lines import lines_of
 from rsi.review.log import describe
@@ -163,8 +163,7 @@ class _Maker:
         self.lean = Lean()
         self.told: list[Event] = []
         """Events of the run as a whole, of which a summary wants to know."""
-        self.experiments: dict[str, int] = {}
-        """Of trials and of calls, by their names."""
+        self.belonging = Belonging()
         self.found = 0
 
     def make(self) -> str:
@@ -192,6 +191,7 @@ class _Maker:
             "problem": told.problem,
             "torn_bytes": str(told.torn_bytes),
             "summary": summarise(run).model_dump_json(by_alias=True),
+            "objective": self.state.run.objective.model_dump_json(),
             "points": json.dumps([point.model_dump(mode="json") for point in points(self.state)]),
             "standings": json.dumps(standings(self.state)),
         }
@@ -227,25 +227,8 @@ class _Maker:
             self.told.append(event)
         gravest = max((RANK[item.severity] for item in found), default=None)
         frame, words = int(event.kind in FRAME), one_line(describe(event, body), 400)
-        experiment = self._experiment(event, body)
+        experiment = self.belonging.take(event, body)
         return (event.seq, at, length, event.kind, event.time, experiment, gravest, frame, words)
-
-    def _experiment(self, event: Event, body: Record) -> int | None:
-        """The experiment that an event belongs to."""
-        number: object = event.body.get("experiment")
-        for name in ("trial", "reservation"):
-            named = event.body.get(name)
-            if isinstance(named, str) and isinstance(number, int):
-                self.experiments[f"{name} {named}"] = number
-            elif isinstance(named, str):
-                number = self.experiments.get(f"{name} {named}")
-        if isinstance(number, int):
-            return number
-        if isinstance(body, e.MilestoneBegun | e.MilestoneTested | e.MilestoneClosed):
-            return self.state.milestones[body.milestone - 1].begun.candidate
-        if isinstance(body, e.AblationBegun | e.AblationCut | e.AblationClosed):
-            return self.state.ablations[body.ablation - 1].begun.base
-        return None
 
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
         self.connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

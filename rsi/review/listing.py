@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 from rsi import runs
 from rsi.errors import RsiError
 from rsi.records import Record
+from rsi.review import notes
 from rsi.review.improvement import figures, how_sure
 from rsi.review.reading import read
 from rsi.review.wording import number, one_line, say
@@ -40,6 +42,12 @@ class Row(Record):
     grounded: bool = True
     isolated: bool = True
     started: str = ""
+    notes: int = 0
+    """Of reviewers."""
+    suspicious: int = 0
+    """Experiments that a reviewer marked so."""
+    notes_problem: str = ""
+    """Why the notes cannot be read."""
 
 
 def list_runs(folder: Path) -> list[Row]:
@@ -71,7 +79,16 @@ def _row(folder: Path) -> Row:
         grounded=summary.grounded,
         isolated=summary.isolated,
         started=summary.started,
+        **_noted(folder),
     )
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    try:
+        noted = notes.read(folder)
+    except (RsiError, OSError) as error:
+        return {"notes_problem": one_line(str(error), 300)}
+    return {"notes": len(noted), "suspicious": len({note.experiment for note in noted if note.mark == "suspicious"})}
 
 
 def render(rows: list[Row], console: Console) -> None:
@@ -96,6 +113,10 @@ def _cells(row: Row) -> list[Text]:
     sure = Text(row.sure)
     if marked:
         sure.append(" " + ", ".join(marked), style="bold red")
+    if row.suspicious:
+        sure.append(f" {row.suspicious} suspicious", style="yellow")
+    if row.notes_problem:
+        sure.append(" NOTES ALTERED", style="bold red")
     kept = Text(f"{row.kept} of {row.experiments}")
     return [Text(row.run), Text(row.status), kept, Text(_gained(row.certified)), Text(_hoped(row.provisional)), sure]
 

@@ -1,56 +1,20 @@
-"""`rsi log`: every event in one line, in words, or as the JSON that stands in the ledger."""
+"""What happened, event by event, in words: a line each, of `rsi log` and wherever an event is named."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from rsi import events as e
-from rsi.errors import UsageError
 from rsi.ledger import Event
-from rsi.plugins import nearest
 from rsi.records import Measure, Record, TryAgain
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself
-from rsi.review.wording import count, duration, one_line, say, size
+from rsi.review.wording import count, duration, size
 from rsi.review.worth import edits_of, found, looking
 from rsi.runs import ReadRun
 
 Words = Callable[[Any], str]
-
-
-def print_log(run: ReadRun, console: Console, *, kind: str = "", experiment: int | None = None, as_json: bool) -> None:
-    """Print the events that match, oldest first; UsageError for a kind or an experiment that there is not."""
-    if kind and not any(_is_of(known, kind) for known in (*e.BODIES, *(event.kind for event in run.events))):
-        raise UsageError(f"No event is called {one_line(kind, 40)!r}: {nearest(kind, sorted(e.BODIES))}")
-    if experiment is not None and experiment not in run.state.experiments:
-        last = len(run.state.experiments) - 1
-        raise UsageError(f"{one_line(run.state.run.run)} has no experiment {experiment}; it has 0 to {last}.")
-    for event in select(run, kind, experiment):
-        if as_json:
-            # Straight to the file: a console would wrap or style what a program is to read.
-            console.file.write(json.dumps(event.model_dump(mode="json"), sort_keys=True) + "\n")
-        else:
-            line = Text(f"{event.time[:19].replace('T', ' ')} ", style="dim")
-            line.append(f"{event.seq:>6} ", style="dim")
-            line.append(f"{one_line(event.kind, 40):<22} ", style="cyan")
-            line.append(one_line(describe(event), 400))
-            say(console, line)
-
-
-def select(run: ReadRun, kind: str = "", experiment: int | None = None) -> Iterator[Event]:
-    """Events of a kind (or whose kind begins so), and of an experiment, where these are given."""
-    for event in run.events:
-        if (not kind or _is_of(event.kind, kind)) and (experiment is None or experiment_of(event, run) == experiment):
-            yield event
-
-
-def _is_of(event_kind: str, kind: str) -> bool:
-    return event_kind == kind or event_kind.startswith(kind.rstrip(".") + ".")
 
 
 def experiment_of(event: Event, run: ReadRun) -> int | None:
@@ -58,6 +22,9 @@ def experiment_of(event: Event, run: ReadRun) -> int | None:
     number = event.body.get("experiment")
     if isinstance(number, int):
         return number
+    if event.kind.startswith("call."):
+        asked = run.state.calls.get(str(event.body.get("reservation", "")))
+        return asked.reserved.experiment if asked else None
     milestone, ablation = event.body.get("milestone"), event.body.get("ablation")
     if isinstance(ablation, int) and 0 < ablation <= len(run.state.ablations):
         return run.state.ablations[ablation - 1].begun.base

@@ -14,10 +14,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from rsi.chain import ChainReport, check_chain, read_events
-from rsi.errors import IntegrityError, UsageError
+from rsi.errors import EnvironmentFault, IntegrityError, UsageError
 from rsi.ledger import Ledger
 from rsi.records import Record
 from rsi.redaction import Redactor
+from rsi.review.wording import one_line
+from rsi.runs import LEDGER
 
 NOTES = "notes.jsonl"
 LOCK = "notes.lock"
@@ -55,6 +57,36 @@ def write(folder: Path, note: Note) -> None:
         ledger.append(KIND, note.model_dump(mode="json", exclude={"time"}))
 
 
+def write_on(folder: Path, experiment: int, text: str, mark: str = "", by: str = "") -> Note:
+    """Write a note on an experiment of a run, which may be going on; what was written.
+
+    UsageError for an experiment, a mark or a text that is none; IntegrityError where the run's chain does not hold;
+    EnvironmentFault where the folder cannot be written.
+    """
+    known, last = set(), None
+    for last in read_events(folder / LEDGER):
+        if last.kind == "experiment.proposed":
+            known.add(last.body.get("experiment"))
+    if last is None or experiment not in known:
+        raise UsageError(f"{folder.resolve().name} has no experiment {experiment}; it has 0 to {len(known) - 1}.")
+    if mark not in {"suspicious", "fine", ""}:
+        raise UsageError(f"--mark {one_line(mark, 40)!r} is neither suspicious nor fine.")
+    if not text.strip() or len(text) > LONGEST:
+        raise UsageError(
+            f"A note has 1 to {LONGEST} characters, and this one {len(text)}; put what is longer elsewhere."
+        )
+    who = " ".join(by.split())[:200] or author()
+    note = Note(experiment=experiment, text=text, mark=mark, author=who, head=last.hash, events=last.seq + 1)  # type: ignore[arg-type]
+    try:
+        write(folder, note)
+    except EnvironmentFault as error:
+        why = str(error).partition(";")[0]
+        raise EnvironmentFault(
+            f"{why}; notes lie in the run folder, so copy it to a place of your own and note there."
+        ) from None
+    return note
+
+
 def read(folder: Path) -> tuple[Note, ...]:
     """Every note, oldest first; none where there is no such file. IntegrityError where the chain does not hold."""
     path = folder / NOTES
@@ -76,6 +108,12 @@ def read(folder: Path) -> tuple[Note, ...]:
 def checked(folder: Path) -> ChainReport | None:
     """Whether the notes' chain holds; None where there are none."""
     return check_chain(folder / NOTES) if os.path.lexists(folder / NOTES) else None
+
+
+def note_words(note: Note) -> str:
+    """A note in a sentence; hostile text as it is."""
+    mark = f" ({note.mark})" if note.mark else ""
+    return f"{note.author} on experiment {note.experiment}{mark}, {note.time[:16].replace('T', ' ')}: {note.text}"
 
 
 def marked(notes: Iterable[Note], experiment: int) -> Mark:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rsi.blobs import Blobs
 from rsi.chain import Event, make_event, open_to_read
 from rsi.errors import IntegrityError, RsiError, UsageError
-from rsi.records import Severity
+from rsi.records import Objective, Severity
 from rsi.redaction import Redactor
 from rsi.review.findings import Found, of_notes, order
 from rsi.review.index import opened
@@ -65,6 +65,11 @@ class Reading:
             told = sum(note.experiment == number for note in notes)
             lines[number] = lines[number].model_copy(update={"notes": told, "marked": marked(notes, number)})
         return tuple(lines)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the run improves, with the noise that its numbers have."""
+        return Objective.model_validate_json(self._meta("objective"))
 
     @cached_property
     def points(self) -> tuple[Point, ...]:

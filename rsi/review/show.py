@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rsi.records import Direction, ExperimentStatus
+from rsi.records import Direction, ExperimentStatus, Objective, Severity
 from rsi.review.closing import became, next_commands
+from rsi.review.findings import RANK
 from rsi.review.improvement import calibration_words, gap_words, how_sure, milestone_words, sentences
-from rsi.review.lines import experiment_seconds
-from rsi.review.staircase import points, renderable
-from rsi.review.standing import standings, tried
-from rsi.review.summary import RunSummary, Trouble, summarise
+from rsi.review.notes import note_words
+from rsi.review.staircase import renderable
+from rsi.review.summary import RunSummary, Trouble
 from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
 from rsi.review.worth import attribution_words
-from rsi.runs import ReadRun
-from rsi.state import ExperimentState, RunState
+
+if TYPE_CHECKING:
+    from rsi.review.lines import Line
+    from rsi.review.reading import Reading
 
 _SURE = {
     "certified": "tested on fresh seeds and on the holdout, which no decision had seen",
@@ -29,20 +35,54 @@ _SURE = {
 _IMPROVED = {"certified": "bold green", "confirmed": "bold green", "not certified": "bold yellow"}
 
 
-def show_run(run: ReadRun, console: Console) -> None:
-    """Tell what a run did."""
-    summary = summarise(run)
+LAST_SHOWN = 50
+"""Experiments that are always in the table, besides those that were kept."""
+
+
+def show_run(reading: Reading, console: Console, *, everything: bool = False) -> None:
+    """Tell what a run did; of a long one, unless `everything` is asked for, what was kept and the last experiments."""
+    summary = reading.summary
     _head(summary, console)
+    _looked_at(reading, console)
     say(console)
-    console.print(_table(run.state, console))
-    plotted = points(run.state)
-    if len(plotted) > 1:
+    lines = reading.lines
+    first = 0 if everything else len(lines) - LAST_SHOWN
+    shown = [line for n, line in enumerate(lines) if n >= first or n == 0 or line.status is ExperimentStatus.KEPT]
+    console.print(_table(shown, reading.objective, console))
+    if len(shown) < len(lines):
+        left = f"{len(lines) - len(shown):,} experiments that were not kept are left out"
+        say(console, f"{left}, the last {LAST_SHOWN} are all here; --all shows every one.", "dim")
+    if len(reading.points) > 1:
         say(console)
-        plot = renderable(plotted, console, Direction(summary.direction))
+        plot = renderable(reading.points, console, Direction(summary.direction))
         console.print(plot, markup=False, emoji=False, highlight=False)
     say(console)
     next_commands(summary, console)
     say(console, f"ledger head {summary.ledger_head} ({count(summary.events, 'event')})", "dim")
+
+
+def _looked_at(reading: Reading, console: Console) -> None:
+    """What verifiers and scrutiny found, counted, and what reviewers said."""
+    counts = Counter(found.severity for found in reading.findings)
+    if counts:
+        graver = [f"{counts[severity]} {severity.value}" for severity in reversed(Severity) if counts[severity]]
+        grave = any(RANK[severity] >= RANK[Severity.NOTICE] for severity in counts)
+        tail = f"; rsi findings {one_line(reading.summary.run, 60)}{'' if grave else ' --severity info'}"
+        _row_of("found", ", ".join(graver) + tail, console)
+    notes = () if reading.notes_problem else reading.notes
+    for place, note in enumerate(notes[-_NOTES_SHOWN:]):
+        _row_of("noted" if place == 0 else "", note_words(note), console)
+    if len(notes) > _NOTES_SHOWN:
+        _row_of("", f"and {count(len(notes) - _NOTES_SHOWN, 'earlier note')}; rsi log --kind note", console)
+
+
+_NOTES_SHOWN = 5
+
+
+def _row_of(label: str, text: str, console: Console) -> None:
+    line = Text(f"  {label:<11}", style="dim")
+    line.append(one_line(text, 1000))
+    say(console, line)
 
 
 def _head(summary: RunSummary, console: Console) -> None:
@@ -118,41 +158,39 @@ def _left(summary: RunSummary) -> str:
     return (f" ({', '.join(parts)} left)" if parts else "") + unpriced
 
 
-def _table(state: RunState, console: Console) -> Table:
+def _table(lines: Sequence[Line], objective: Objective, console: Console) -> Table:
     ascii_only = console.options.ascii_only
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", safe_box=ascii_only)
-    for header, justify in (("#", "right"), ("became", "left"), (state.run.objective.metric, "right")):
+    for header, justify in (("#", "right"), ("became", "left"), (objective.metric, "right")):
         table.add_column(one_line(header, 30), justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("gain", justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("what it tried, and what came of it", overflow="fold", ratio=1)
-    resolution, notes = _resolution(state), standings(state)
-    for entry in state.experiments.values():
-        table.add_row(*_row(state, entry, resolution, notes.get(entry.proposed.experiment, "")))
+    for line in lines:
+        table.add_row(*_row(line, objective.noise))
     return table
 
 
-def _row(state: RunState, entry: ExperimentState, resolution: float, note: str) -> list[Text]:
-    experiment = entry.proposed.experiment
-    gain = entry.closed.gain if entry.closed else None
-    words = Text(tried(entry.proposed, 160))
-    unusual = entry.status not in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.OPEN}
-    if unusual and entry.closed is not None:
-        words.append(f" ({one_line(entry.closed.reason, 160)})", style="dim")
-    if note:
-        words.append(f" [{note}]", style="bold" if note.startswith("certified") else "dim")
+def _row(line: Line, resolution: float) -> list[Text]:
+    words = Text(one_line(line.words, 160))
+    unusual = line.status not in {ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.OPEN}
+    if unusual and line.why:
+        words.append(f" ({one_line(line.why, 160)})", style="dim")
+    if line.standing:
+        words.append(f" [{line.standing}]", style="bold" if line.standing.startswith("certified") else "dim")
+    if line.gravest in {Severity.WARNING, Severity.CRITICAL}:
+        words.append(f" [{line.gravest.value}]", style="bold red" if line.gravest is Severity.CRITICAL else "yellow")
+    if line.notes:
+        said = f"{line.marked}, a reviewer says" if line.marked else "noted"
+        words.append(f" [{said}]", style="yellow" if line.marked == "suspicious" else "dim")
     return [
-        Text(str(experiment)),
-        Text("baseline" if experiment == 0 else entry.status.value, style=STYLES[entry.status]),
-        Text(number(state.mean(experiment), resolution)),
-        Text("" if gain is None else f"{gain:+.{_places(resolution)}f}"),
-        Text(f"{experiment_seconds(state, entry):.1f}"),
+        Text(str(line.experiment)),
+        Text("baseline" if line.experiment == 0 else line.status.value, style=STYLES[line.status]),
+        Text(number(line.value, resolution)),
+        Text("" if line.gain is None else f"{line.gain:+.{_places(resolution)}f}"),
+        Text(f"{line.seconds:.1f}"),
         words,
     ]
-
-
-def _resolution(state: RunState) -> float:
-    return state.run.objective.noise
 
 
 def _places(resolution: float) -> int:

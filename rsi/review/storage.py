@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rsi import anchors
 from rsi import events as e
 from rsi.blobs import MissingBlob
-from rsi.errors import IntegrityError
+from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import Event
 from rsi.records import ExperimentStatus, Record
 from rsi.review.once_read import OnceRead
@@ -127,7 +127,7 @@ class BlobIndex:
                     lost += 1
                     continue
                 wrong.append(Wrong(first.seq, "blob", f"its {first.role} is not there: {missing}"))
-            except (IntegrityError, OSError) as error:
+            except (RsiError, OSError) as error:
                 wrong.append(Wrong(first.seq, "blob", f"its {first.role} does not hold: {error}"))
         note = f"{lost} sealed answers are gone without a recorded drop, as after a crash of the machine."
         return wrong, [note] if lost else [], checked

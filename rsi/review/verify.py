@@ -24,6 +24,7 @@ from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import GENESIS, Event, read_events
 from rsi.records import Record
 from rsi.redaction import Redactor
+from rsi.review.beside import ImageWatch, Ledger, Outside, look
 from rsi.review.lean import Lean
 from rsi.review.liveness import is_being_written
 from rsi.review.once_read import OnceRead
@@ -86,6 +87,8 @@ class VerifyReport(Record):
     events: int
     head: str
     torn_bytes: int
+    torn: tuple[str, ...] = ()
+    """What a crash left unfinished, a sentence each: no alteration, and no problem."""
     verdicts_derived: bool
     """False for the fast path, which takes verdicts as recorded."""
     counts: Counts
@@ -93,7 +96,9 @@ class VerifyReport(Record):
     notes: tuple[str, ...]
 
 
-def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False, head: str = "") -> VerifyReport:
+def verify(
+    folder: Path, verdicts: bool = True, trust_paths: bool = False, head: str = "", outside: Outside | None = None
+) -> VerifyReport:
     """Check a run folder.
 
     Args:
@@ -101,6 +106,7 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False, head:
         verdicts: Derive commits and verdicts again too; without, chain, order, blobs, references and decisions.
         trust_paths: Load verifiers and policies that the run names by a file's path. That runs the file.
         head: A head hash kept elsewhere, or its beginning; some event must have it.
+        outside: What else a reviewer has that vouches for the run.
 
     Raises UsageError where there is no ledger; everything else that is wrong is in the report.
     """
@@ -109,11 +115,12 @@ def verify(folder: Path, verdicts: bool = True, trust_paths: bool = False, head:
         examination = _Examination(folder, verdicts, trust_paths)
         examination.run(reader)
         examination.outside()
+        examination.beside(outside or Outside())
     if head and not any(known.startswith(head.lower()) for known in examination.hashes):
         sentence = f"no event has the head {one_line(head, 64)} that was kept elsewhere"
         examination.wrong.append(Wrong(max(0, len(examination.hashes) - 1), "anchor", sentence))
     if reader.torn_bytes:
-        examination.notes.append(
+        examination.torn.append(
             f"The last {reader.torn_bytes} bytes are an unfinished event: a crash, or a writer at work."
         )
     return _report(examination, reader.torn_bytes)
@@ -144,6 +151,8 @@ class _Examination:
         self.index = BlobIndex()
         self.wrong: list[Wrong] = []
         self.notes: list[str] = []
+        self.torn: list[str] = []
+        self.images = ImageWatch()
         self.last: Event | None = None
         """Of those that could be folded."""
         self.hashes: list[str] = []
@@ -207,6 +216,11 @@ class _Examination:
         out_of_order = contradiction(self.state, body)
         if out_of_order:
             self.wrong.append(Wrong(event.seq, "order", out_of_order))
+        elsewhere = self.images.problem(self.state, body)
+        if elsewhere:
+            self.wrong.append(Wrong(event.seq, "image", elsewhere))
+        if isinstance(body, e.RunResumed) and body.torn_tail:
+            self.torn.append(f"Before event {event.seq} a crash had left an unfinished event; it was set aside.")
         if isinstance(body, e.BlobsDropped):
             problem = self.index.drop_problem(self.state, body)
             if problem:
@@ -239,6 +253,13 @@ class _Examination:
             if broken is not None:
                 self.wrong.append(broken)
         self.notes.extend(self._remarks())
+
+    def beside(self, outside: Outside) -> None:
+        """Notes, authenticated heads and anchors; where the chain does not hold, its end is not what they end at."""
+        found = look(self.folder, Ledger(self.hashes, self.state, self.whole), outside)
+        self.wrong.extend(found.wrong)
+        self.torn.extend(found.torn)
+        self.notes.extend(found.notes)
 
     def _remarks(self) -> Iterator[str]:
         started = self.state.run
@@ -294,6 +315,7 @@ def _report(examination: _Examination, torn_bytes: int) -> VerifyReport:
         events=len(kinds),
         head=examination.hashes[-1] if kinds else GENESIS,
         torn_bytes=torn_bytes,
+        torn=tuple(one_line(words, 400) for words in examination.torn),
         verdicts_derived=examination.verdicts,
         counts=examination.counts(),
         problems=problems,
@@ -314,6 +336,8 @@ def render(report: VerifyReport, console: Console) -> None:
             say(console, f"  event {problem.seq} [{problem.kind}] {problem.sentence}", "red")
         if len(report.problems) > 10:
             say(console, f"  and {count(len(report.problems) - 10, 'further problem')}; --json lists them.")
+    for words in report.torn:
+        say(console, f"  torn, not altered: {words}", "yellow")
     for note in report.notes:
         say(console, f"  note: {note}", "yellow" if note.isupper() else "dim")
     say(console, f"  head {report.head}")

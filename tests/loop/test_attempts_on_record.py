@@ -17,8 +17,10 @@ from rsi.configuration import Budget, Component
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.execution import Job, Outcome, Watch
 from rsi.records import ExperimentStatus, Severity
+from rsi.review import reading
 from rsi.review.experiment import show_experiment
-from rsi.review.log import print_log
+from rsi.review.filtering import Filter
+from rsi.review.log_lines import print_log
 from rsi.review.show import show_run
 from rsi.review.verify import verify
 from rsi.runs import ReadRun, list_runs
@@ -61,8 +63,8 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def shown(record: ReadRun, experiment: int) -> str:
     console = Console(file=io.StringIO(), width=250)
     show_experiment(record, experiment, console)
-    print_log(record, console, kind="trial.trained", as_json=False)
-    show_run(record, console)
+    print_log([reading.read(record.folder)], Filter(kinds=("trial.trained",)), console)
+    show_run(reading.read(record.folder), console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from rich.console import Console
 
+import cli
 import rsi.testing.fake_proposer
 import rsi.testing.fake_sandbox
 import rsi.testing.fake_verifier
@@ -113,3 +116,31 @@ def written(console: Console) -> str:
     """What was written to such a console."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Rsi = Callable[..., Done]
+
+
+@pytest.fixture
+def rsi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Rsi:
+    """The program itself, in this process: `rsi("log", folder)`."""
+
+    def call(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["rsi", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        return Done(code, *capsys.readouterr())
+
+    return call

@@ -16,10 +16,11 @@ from rsi import audits, runs
 from rsi.claims.attribution import Attributed, Attribution
 from rsi.configuration import Component, RunConfiguration
 from rsi.records import Direction
-from rsi.review import listing
+from rsi.review import listing, reading
 from rsi.review.claims import Certified, Milestone, Provisional
 from rsi.review.closing import closing
 from rsi.review.experiment import show_experiment
+from rsi.review.filtering import Filter
 from rsi.review.improvement import (
     calibration_words,
     certified_words,
@@ -29,7 +30,8 @@ from rsi.review.improvement import (
     sentences,
     statement,
 )
-from rsi.review.log import describe, print_log
+from rsi.review.log import describe
+from rsi.review.log_lines import print_log
 from rsi.review.progress import picture_of, write_progress
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
@@ -311,7 +313,7 @@ def test_a_certified_run_says_so_everywhere(passed: ReadRun, pipe: Console) -> N
     assert summary.provisional is None
     closing(passed, pipe)
     assert written(pipe).startswith("Certified: val_loss on the holdout fell by ")
-    show_run(passed, pipe)
+    show_run(reading.read(passed.folder), pipe)
     listing.render(listing.list_runs(passed.folder.parent), pipe)
     for words in ("improved   Certified:", "[certified by milestone 1]", "◆ certified", "gap        "):
         assert words in written(pipe)
@@ -375,9 +377,9 @@ def test_null_edits_are_counted_and_told_as_such(tmp_path: Path, pipe: Console) 
     assert (summary.calibration.kept, summary.calibration.decided) == (kept, len(nulls))
     assert 0 <= summary.calibration.low <= kept / len(nulls) <= summary.calibration.high <= 1
     assert f" of {len(nulls)} kept" in calibration_words(summary)
-    show_run(record, pipe)
+    show_run(reading.read(record.folder), pipe)
     show_experiment(record, nulls[0], pipe)
-    print_log(record, pipe, kind="experiment.proposed", as_json=False)
+    print_log([reading.read(record.folder)], Filter(kinds=("experiment.proposed",)), pipe)
     assert written(pipe).count("null edit: Nothing but further draws") == len(nulls)
     assert "the loop, not the proposer: null edit" in written(pipe)
     assert "luck kept" in written(pipe)
@@ -387,7 +389,7 @@ def test_audits_are_told_as_the_ladder_released_them(tmp_path: Path, pipe: Conso
     record = made(tmp_path, "39 38 37", holdout_questions=5)
     points = summarise(record).audits
     assert points, "nothing was audited, so nothing was shown"
-    show_run(record, pipe)
+    show_run(reading.read(record.folder), pipe)
     where = "ahead of" if points[-1].gap > 0 else "behind"
     assert f"audited    dev {where} the holdout by {abs(points[-1].gap):.3g}" in written(pipe)
     show_experiment(record, record.state.incumbent, pipe)
@@ -552,7 +554,7 @@ def test_the_log_has_words_for_every_kind_of_event(passed: ReadRun, failed: Read
 
 
 def test_the_log_of_an_experiment_has_its_milestone(passed: ReadRun, pipe: Console) -> None:
-    print_log(passed, pipe, kind="milestone", experiment=3, as_json=False)
+    print_log([reading.read(passed.folder)], Filter(kinds=("milestone",), experiment=3), pipe)
     assert len(written(pipe).splitlines()) == 3
 
 
@@ -587,7 +589,7 @@ def test_a_run_from_before_milestones_is_still_shown(run_folder: Path, pipe: Con
     summary = summarise(old)
     assert (summary.certify, summary.certified, summary.milestones, summary.calibration) == (False, None, (), None)
     assert how_sure(summary) == "confirmed"
-    show_run(old, pipe)
+    show_run(reading.read(old.folder), pipe)
     closing(old, pipe)
     text = written(pipe)
     assert "improved   val_loss on the holdout fell" in text
@@ -612,7 +614,7 @@ def test_a_record_whose_numbers_point_nowhere_is_refused_or_shown(tmp_path: Path
         except RsiError:
             continue
         console = Console(file=io.StringIO(), width=100)
-        show_run(record, console)
+        show_run(reading.read(record.folder), console)
         closing(record, console)
         assert written(console)
 

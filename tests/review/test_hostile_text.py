@@ -6,17 +6,20 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import make_run, written
 from rich.console import Console
 
 from rsi import runs
-from rsi.review import listing
+from rsi.records import Severity
+from rsi.review import findings_told, listing, notes, reading
 from rsi.review.closing import closing
 from rsi.review.diff import print_diff
 from rsi.review.experiment import experiment_json, show_experiment
-from rsi.review.log import print_log
+from rsi.review.filtering import Filter
+from rsi.review.log_lines import print_log
 from rsi.review.progress import write_progress
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
@@ -61,6 +64,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
         elif event["kind"] == "policy.decided":
             body["decision"]["reason"] = EVIL
     store(folder, events)
+    notes.write_on(folder, 1, EVIL, "suspicious", EVIL)
     return runs.read(folder)
 
 
@@ -73,13 +77,15 @@ def harmless(text: str) -> bool:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=100, height=50, force_terminal=terminal, color_system="standard")
-    show_run(hostile, console)
+    show_run(reading.read(hostile.folder), console)
+    noted = reading.read(hostile.folder).notes
     for number in (0, 1, 2):
-        show_experiment(hostile, number, console)
+        show_experiment(hostile, number, console, output=True, code=True, prompt=True, notes=noted)
+    findings_told.render(findings_told.select([reading.read(hostile.folder)], Severity.INFO), console, everything=True)
     closing(hostile, console)
     listing.render(listing.list_runs(hostile.folder.parent), console)
-    print_log(hostile, console, as_json=False)
-    print_diff(hostile, "best", "", console)
+    print_log([reading.read(hostile.folder)], Filter(), console)
+    print_diff(reading.read(hostile.folder), "best", "", console)
     text = written(console)
     assert harmless(text)
     assert "[bold red]loud" in text.replace("\n", "")
@@ -88,8 +94,17 @@ def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, term
     assert max(map(len, ESCAPES.sub("", text).splitlines())) < 5000
 
 
+def _everything(hostile: ReadRun) -> dict[str, Any]:
+    opened = reading.read(hostile.folder)
+    whole = experiment_json(hostile, 1, notes=opened.notes, findings=opened.findings_of(1), prompt=True)
+    assert whole["notes"]
+    assert whole["findings"]
+    found = findings_told.findings_json(findings_told.select([opened], Severity.INFO))
+    return {**whole, "second": experiment_json(hostile, 2), "found": found}
+
+
 def test_json_for_programs_holds_no_control_characters(hostile: ReadRun) -> None:
-    for value in (json.loads(summarise(hostile).model_dump_json()), experiment_json(hostile, 2)):
+    for value in (json.loads(summarise(hostile).model_dump_json()), _everything(hostile)):
         strings: list[str] = []
 
         def collect(part: object, into: list[str] = strings) -> None:

@@ -18,12 +18,13 @@ from rsi import runs
 from rsi.edits import check
 from rsi.errors import UsageError
 from rsi.records import Direction, Edit, EditFormat, ExperimentStatus
-from rsi.review import listing
+from rsi.review import listing, reading
 from rsi.review.closing import closing
 from rsi.review.diff import diff, print_diff
 from rsi.review.experiment import experiment_json, show_experiment
+from rsi.review.filtering import Filter
 from rsi.review.improvement import confirmed
-from rsi.review.log import print_log
+from rsi.review.log_lines import print_log
 from rsi.review.progress import write_progress
 from rsi.review.results import write_results
 from rsi.review.show import show_run
@@ -167,7 +168,7 @@ def test_a_side_without_scores_says_nothing() -> None:
 
 
 def test_show_begins_with_what_a_person_wants_to_know(run: ReadRun, pipe: Console) -> None:
-    show_run(run, pipe)
+    show_run(reading.read(run.folder), pipe)
     lines = written(pipe).splitlines()
     labels = [line.split()[0] for line in lines[1:6]]
     assert labels == ["improved", "how", "went", "cost", "did"]
@@ -177,7 +178,7 @@ def test_show_begins_with_what_a_person_wants_to_know(run: ReadRun, pipe: Consol
 
 
 def test_show_tells_every_experiment_and_draws_the_staircase(run: ReadRun, pipe: Console) -> None:
-    show_run(run, pipe)
+    show_run(reading.read(run.folder), pipe)
     text = written(pipe)
     for words in ("baseline", "kept", "discarded", "crashed", "rejected", "refused", "Raise VALUE: nearly there"):
         assert words in text
@@ -187,7 +188,7 @@ def test_show_tells_every_experiment_and_draws_the_staircase(run: ReadRun, pipe:
 def test_an_ascii_console_gets_ascii(run: ReadRun) -> None:
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii", write_through=True), width=90)
-    show_run(run, console)
+    show_run(reading.read(run.folder), console)
     closing(run, console)
     assert raw.getvalue().isascii()
 
@@ -235,7 +236,7 @@ def test_a_run_that_kept_nothing_says_so(tmp_path: Path, pipe: Console) -> None:
 
 def test_an_unconfirmed_gain_is_called_provisional(tmp_path: Path, pipe: Console) -> None:
     folder = make_run(tmp_path, [("VALUE = 1.0", "VALUE = 2.0", "better")])
-    show_run(runs.read(folder), pipe)
+    show_run(reading.read(folder), pipe)
     text = written(pipe)
     assert "Provisional" in text
     assert "only provisional" in text
@@ -248,7 +249,7 @@ def test_ungrounded_and_unisolated_runs_are_marked_in_plain_words(run_folder: Pa
     events[0]["body"]["sandbox"]["isolates"] = False
     store(run_folder, events)
     read = runs.read(run_folder)
-    show_run(read, pipe)
+    show_run(reading.read(read.folder), pipe)
     closing(read, pipe)
     listing.render(listing.list_runs(run_folder.parent), pipe)
     text = written(pipe)
@@ -283,12 +284,12 @@ def test_an_empty_folder_of_runs_says_how_to_start(tmp_path: Path, pipe: Console
 
 
 def test_the_log_has_a_line_an_event(run: ReadRun, pipe: Console) -> None:
-    print_log(run, pipe, as_json=False)
+    print_log([reading.read(run.folder)], Filter(), pipe)
     assert len(written(pipe).splitlines()) == len(run.events)
 
 
 def test_the_log_selects_by_kind_and_experiment(run: ReadRun, pipe: Console) -> None:
-    print_log(run, pipe, kind="trial", experiment=3, as_json=True)
+    print_log([reading.read(run.folder)], Filter(kinds=("trial",), experiment=3), pipe, as_json=True)
     events = [json.loads(line) for line in written(pipe).splitlines()]
     assert [event["kind"] for event in events] == ["trial.started", "trial.trained", "trial.answered", "trial.judged"]
     assert events[0]["hash"] == run.events[events[0]["seq"]].hash
@@ -300,26 +301,30 @@ def test_the_diff_of_an_experiment_leads_from_its_parent_to_it(run: ReadRun) -> 
     assert committed[0] is not None
     assert committed[1] is not None
     old, new = (workspace.read(commit.commit) for commit in committed if commit)
-    edit = Edit(format=EditFormat.UNIFIED_DIFF, text=diff(run, "6"))
+    edit = Edit(format=EditFormat.UNIFIED_DIFF, text=diff(reading.read(run.folder), "6"))
     applied = check(edit, old, tuple(old), 10_000)
     assert applied.code == new
 
 
 def test_the_best_is_compared_with_the_baseline_unless_told_otherwise(run: ReadRun) -> None:
-    assert diff(run, "best") == diff(run, "6", "baseline") != diff(run, "best", "1")
-    assert "-VALUE = 1.0" in diff(run, "best")
-    assert diff(run, "1", "1") == ""
+    assert (
+        diff(reading.read(run.folder), "best")
+        == diff(reading.read(run.folder), "6", "baseline")
+        != diff(reading.read(run.folder), "best", "1")
+    )
+    assert "-VALUE = 1.0" in diff(reading.read(run.folder), "best")
+    assert diff(reading.read(run.folder), "1", "1") == ""
 
 
 @pytest.mark.parametrize(("name", "words"), [("9", "no experiment 9"), ("x", "no experiment; give"), ("2", "no code")])
 def test_what_has_no_diff_is_a_usage_error(run: ReadRun, name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        diff(run, name)
+        diff(reading.read(run.folder), name)
 
 
 def test_a_diff_in_a_pipe_can_be_applied(run: ReadRun, pipe: Console) -> None:
-    print_diff(run, "best", "", pipe)
-    assert written(pipe) == diff(run, "best")
+    print_diff(reading.read(run.folder), "best", "", pipe)
+    assert written(pipe) == diff(reading.read(run.folder), "best")
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
