@@ -49,7 +49,8 @@ class VerifyProblem(Record):
     line: int
     """Its line in the ledger, from 1."""
     kind: str
-    """`chain`, `order`, `blob`, `commit`, `diff`, `verdict`, `decision`, `closing`, `confirmation`, `drop`, …"""
+    """`chain`, `order`, `blob`, `commit`, `diff`, `verdict`, `decision`, `closing`, `confirmation`, `drop`, `image`,
+    `note`, `head`, `anchor`, …"""
     event: str
     """The event's kind, empty where it could not be read."""
     sentence: str
@@ -235,9 +236,9 @@ class _Examination:
 
         Where not the whole ledger could be read, what its last events said of these is not known.
         """
-        wrong, notes, self.blobs_read = self.index.problems(self.blobs, self.whole)
+        wrong, torn, self.blobs_read = self.index.problems(self.blobs, self.whole)
         self.wrong.extend(wrong)
-        self.notes.extend(notes)
+        self.torn.extend(torn)
         if not self.hashes:
             self.wrong.append(Wrong(0, "order", "the ledger holds no run.started event, so it is no run"))
         if self.last is None or self.state.started is None:
@@ -245,9 +246,9 @@ class _Examination:
         if self.workspace is not None and self.derive is not None and self.whole:
             commits = self.derive.commits
             living = is_being_written(self.folder) is True
-            wrong, notes = reference_problems(self.workspace, self.state, commits, self.last, living)
+            wrong, torn = reference_problems(self.workspace, self.state, commits, self.last, living)
             self.wrong.extend(wrong)
-            self.notes.extend(notes)
+            self.torn.extend(torn)
         if self.whole:
             broken, self.anchors = anchor_problem(self.state.started.run, self.hashes)
             if broken is not None:

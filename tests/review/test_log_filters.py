@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ from rsi.review.following import Belonging, Follower
 from rsi.review.log_lines import follow_log
 from rsi.review.reading import read
 from rsi.testing.altering import alter, load, store
+
+ROOT = Path(__file__).parents[2]
 
 
 def seqs(out: str) -> list[int]:
@@ -294,3 +297,18 @@ def test_a_note_that_is_written_while_a_run_goes_on_is_followed_too(
         followed.join(timeout=60)
     assert not followed.is_alive()
     assert "meanwhile" in capsys.readouterr().out
+
+
+def test_an_interrupt_while_following_is_no_error(pristine: Path, tmp_path: Path) -> None:
+    _, folder = copy_of(pristine, tmp_path / "run", 4)
+    command = [sys.executable, "-m", "cli", "log", str(folder), "--follow"]
+    with (
+        Ledger.open(folder / "ledger.jsonl", Redactor.none()),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as followed,
+    ):
+        assert followed.stdout is not None
+        assert followed.stderr is not None
+        assert "run.started" in followed.stdout.readline()
+        followed.send_signal(signal.SIGINT)
+        assert followed.wait(timeout=60) == 130
+        assert followed.stderr.read() == ""

@@ -486,16 +486,16 @@ def test_the_json_has_its_version_first(pristine: Path) -> None:
     assert {"ok", "events", "head", "problems", "notes", "torn_bytes", "counts"} <= set(values)
 
 
-def test_a_crash_between_a_keep_and_its_branch_is_a_note(run_folder: Path) -> None:
+def test_a_crash_between_a_keep_and_its_branch_is_torn_and_no_problem(run_folder: Path) -> None:
     events = load(run_folder)
     store(run_folder, events[: find(events, "experiment.closed", experiment=6) + 1])
     Workspace.open(run_folder).keep(events[find(events, "experiment.closed", experiment=1)]["body"]["commit"])
     report = check(run_folder)
     assert "reference" not in {problem.kind for problem in report.problems}
-    assert any("rsi resume" in note for note in report.notes)
+    assert any("rsi resume" in words for words in report.torn)
 
 
-def test_a_sealed_answer_lost_in_a_crash_of_the_machine_is_a_note_after_a_resume(run_folder: Path) -> None:
+def test_a_sealed_answer_lost_in_a_crash_of_the_machine_is_torn_after_a_resume(run_folder: Path) -> None:
     events = load(run_folder)
     at = find(events, "trial.answered", trial="6.c1")
     resumed = dict(events[-1]) | {"kind": "run.resumed", "body": {
@@ -508,4 +508,4 @@ def test_a_sealed_answer_lost_in_a_crash_of_the_machine_is_a_note_after_a_resume
     report = check(run_folder, verdicts=False)
     answers = [problem for problem in report.problems if problem.kind == "blob" and "its answer" in problem.sentence]
     assert answers == []
-    assert any("sealed answers are gone" in note for note in report.notes)
+    assert any("sealed answers are gone" in words for words in report.torn)
