@@ -44,6 +44,8 @@ class Entry(NamedTuple):
     experiment: int | None
     severity: Severity | None
     """The gravest of what it says."""
+    line: str = ""
+    """What happened, as one harmless line, where that is known already."""
 
     def words(self) -> str:
         """What happened; hostile text as it stands in the record."""
@@ -108,8 +110,12 @@ class LogPrinter:
             line.append(f"{one_line(entry.run, 60)} ", style="dim")
         line.append(f"{'note' if entry.file == NOTES else event.seq:>6} ", style="dim")
         line.append(f"{one_line(event.kind, 40):<22} ", style="cyan")
-        line.append(one_line(entry.words(), 400), style=_STYLES.get(entry.severity, "") if entry.severity else "")
-        say(self.console, line)
+        words = entry.line or one_line(entry.words(), 400)
+        line.append(words, style=_STYLES.get(entry.severity, "") if entry.severity else "")
+        if self.console.is_terminal or self.console.options.ascii_only:
+            say(self.console, line)
+        else:
+            self.console.file.write(line.plain + "\n")  # a hundred thousand lines are many to lay out
 
 
 def print_log(readings: Sequence[Reading], wanted: Filter, console: Console, *, as_json: bool = False) -> list[str]:
@@ -149,11 +155,17 @@ def _entries(reading: Reading, wanted: Filter) -> Iterator[Entry]:
 
 
 def _ledger(reading: Reading, wanted: Filter) -> Iterator[Entry]:
-    run, severities = reading.folder.resolve().name, reading.severities
-    found = reading.events(wanted.experiment, kinds=wanted.kinds, since=wanted.since, until=wanted.until)
-    for event in found:
-        own = wanted.experiment if wanted.experiment is not None else reading.experiment_of(event)
-        yield Entry(run, LEDGER, event, own, severities.get(event.seq))
+    run = reading.folder.resolve().name
+    found = reading.entries(
+        wanted.experiment,
+        kinds=wanted.kinds,
+        since=wanted.since,
+        until=wanted.until,
+        severity=wanted.severity,
+        text=wanted.text,
+    )
+    for entry in found:
+        yield Entry(run, LEDGER, entry.event, entry.experiment, entry.severity, entry.words)
 
 
 def _notes(reading: Reading) -> Iterator[Entry]:

@@ -7,9 +7,10 @@ Every screen, page and export asks this and nothing else, so that they agree. It
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from rsi.blobs import Blobs
 from rsi.chain import Event, make_event, open_to_read
@@ -29,6 +30,18 @@ from rsi.runs import LEDGER, ReadRun
 from rsi.state import RunState
 
 _SEVERITIES = tuple(Severity)
+
+
+class Entry(NamedTuple):
+    """One event of a run, and what is known of it besides."""
+
+    event: Event
+    experiment: int | None
+    """The one it belongs to, None for the run as a whole."""
+    severity: Severity | None
+    """The gravest of what it says."""
+    words: str
+    """What happened, as one harmless line."""
 
 
 class Reading:
@@ -125,6 +138,29 @@ class Reading:
             since: Not before that time; like `until` as a ledger writes it.
             until: Not after it.
         """
+        found = self.entries(experiment, kinds=kinds, since=since, until=until)
+        return (entry.event for entry in found)
+
+    def entries(
+        self,
+        experiment: int | None = None,
+        *,
+        kinds: Collection[str] = (),
+        since: str = "",
+        until: str = "",
+        severity: Severity | None = None,
+        text: str = "",
+    ) -> Iterator[Entry]:
+        """The same, with what is known of each event besides.
+
+        Args:
+            experiment: As in `events`, and so for the three that follow.
+            kinds: …
+            since: …
+            until: …
+            severity: Only events that say something at least so grave.
+            text: Events that cannot have it, neither in what they record nor in their words, may be left out.
+        """
         wanted: list[str] = ["1"]
         values: list[object] = []
         if experiment is not None:
@@ -135,12 +171,18 @@ class Reading:
             fitting = [kind for kind in known if is_of(kind, kinds)]
             wanted.append(f"kind IN ({', '.join('?' * len(fitting))})")
             values += fitting
+        if severity is not None:
+            wanted.append("severity >= ?")
+            values.append(_SEVERITIES.index(severity))
         for time, sign in ((since, ">="), (until, "<=")):
             if time:
                 wanted.append(f"time {sign} ?")
                 values.append(time)
         where = " AND ".join(wanted)
-        yield from self._read(f"SELECT at, length FROM events WHERE {where} ORDER BY seq", values)  # noqa: S608
+        query = f"SELECT at, length, experiment, severity, words FROM events WHERE {where} ORDER BY seq"  # noqa: S608
+        may_hold = _may_hold(text)
+        for event, number, rank, words in self._read(query, values, may_hold):
+            yield Entry(event, number, None if rank is None else _SEVERITIES[rank], words)
 
     def experiment_of(self, event: Event) -> int | None:
         """The experiment that an event belongs to, None for one of the run as a whole."""
@@ -166,7 +208,7 @@ class Reading:
         parent = Line.model_validate_json(row[0]).parent
         query = "SELECT at, length FROM events WHERE frame = 1 OR experiment IN (?, ?) ORDER BY seq"
         state, events = RunState(whole=False), []
-        for event in self._read(query, [experiment, parent]):
+        for (event,) in self._read(query, [experiment, parent]):
             state.apply(event)
             events.append(event)
         return ReadRun(self.folder, events, state, self.blobs)
@@ -175,17 +217,39 @@ class Reading:
         row = self._index.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return str(row[0])
 
-    def _read(self, query: str, values: Sequence[object]) -> Iterator[Event]:
-        """Events by their place in the ledger, whose every byte was hashed when this was opened."""
+    def _read(
+        self, query: str, values: Sequence[object], may_hold: Callable[[bytes, str], bool] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Events by their place in the ledger, whose every byte was hashed when this was opened, and what is beside it.
+
+        The query gives place, length, whatever else, and with `may_hold` the event's words last.
+        """
         with open_to_read(self.folder / LEDGER) as file:
-            for at, length in self._index.execute(query, list(values)):
-                file.seek(at)
+            for at, length, *more in self._index.execute(query, list(values)):
+                if file.tell() != at:  # to seek drops what was read ahead
+                    file.seek(at)
+                line = file.read(length)
+                if may_hold is not None and not may_hold(line, more[-1]):
+                    continue
                 try:
-                    yield make_event(json.loads(file.read(length)))
+                    yield make_event(json.loads(line)), *more
                 except (ValueError, TypeError, AttributeError):
                     raise IntegrityError(
-                        f"{self.folder / LEDGER} was changed while it was read; `rsi verify` it."
+                        f"{self.folder / LEDGER} was changed while it was read; read it again."
                     ) from None
+
+
+def _may_hold(text: str) -> Callable[[bytes, str], bool] | None:
+    """Whether an event's line, or its words, can hold a text, upper and lower case alike; None where all can."""
+    if not text or not text.isascii() or not text.isprintable() or set(text) & set('"\\'):
+        return None
+    wanted, as_bytes = text.lower(), text.lower().encode()
+
+    def may_hold(line: bytes, words: str) -> bool:
+        # Behind an escape may be a letter whose other case is one of these.
+        return b"\\u" in line or as_bytes in line.lower() or wanted in words.lower()
+
+    return may_hold
 
 
 def is_of(event_kind: str, kinds: Collection[str]) -> bool:
