@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from conftest import EVIL, Known
+from exported_runs import EVIL, Known
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inspect_ai.event import InfoEvent, ModelEvent, SandboxEvent, ScoreEvent

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import EVIL, PATCHES_OF_TWO, Known
+from exported_runs import EVIL, PATCHES_OF_TWO, Known
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
