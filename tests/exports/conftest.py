@@ -97,7 +97,20 @@ def _steps() -> Any:
     return steps
 
 
-@pytest.fixture(params=["finished", "asked"])
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """A run that passes a milestone: what it gained is certified, with trials on the holdout."""
+    sys.path.insert(0, str(TESTS / "loop"))
+    try:
+        from composing import configuration, run  # noqa: PLC0415
+    finally:
+        sys.path.remove(str(TESTS / "loop"))
+    where = tmp_path_factory.mktemp("certified")
+    _, record = run(where, configuration(where, "30 50 20 35:crash", certify=True, shared_seeds=True))
+    return known(record.folder)
+
+
+@pytest.fixture(params=["finished", "asked", "certified"])
 def any_run(request: pytest.FixtureRequest) -> Known:
     """Each of them."""
     value: Known = request.getfixturevalue(request.param)
