@@ -82,6 +82,8 @@ def test_scores_are_the_measurements(finished: Known, ending: str, tmp_path: Pat
             assert sample.scores[metric].as_float() == pytest.approx(mean)
             assert sample.scores[shown(EVIL)].value == 1.5
             assert sample.scores["metric:decision"].value == 2.5
+    assert log.results is not None
+    assert log.results.scores[0].scored_samples == sum(line.value is not None for line in finished.of(ExperimentLine))
     told = [
         (name, value)
         for sample in samples(log)
