@@ -28,7 +28,7 @@ test: setup-for-tests lint ## Linters, types, import rules, and every test but t
 
 test-exports: ## Read every export back with the other tools' own libraries, in an environment that has them
 	@$(PYTHON) tools/setup.py --exports
-	@RSI_TEST_EXPORTS=1 .venv-exports/bin/pytest tests/exports $(PYTEST_FLAGS)
+	@RSI_TEST_EXPORTS=1 .venv-exports/bin/pytest -n 2 tests/exports $(PYTEST_FLAGS)
 
 test-long: setup-for-tests ## The tests that take minutes
 	@$(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)

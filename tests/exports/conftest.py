@@ -8,21 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from exported_runs import EVIL, Known, known
 
-from rsi.review.export.gather import Gathering
-from rsi.review.export.records import Exported
-from rsi.runs import ReadRun, read
+from rsi.runs import read
 
 TESTS = Path(__file__).resolve().parents[1]
-EVIL = (
-    "\x1b]0;owned\x07\x1b[2J\x00\x7f\x9b31m<script>alert(1)</script> \u202egnp\u2028 attachment://x {{7*7}} \U0001f480"
-)
-
-PATCHES_OF_TWO = (("VALUE = 1.0", "VALUE = 2.0", "closer"), ("VALUE = 2.0", "VALUE = 2.5", "closer still"))
-"""Both kept."""
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -48,23 +41,6 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("RSI_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         yield
-
-
-class Known(NamedTuple):
-    """A run, and the records that every format is made from."""
-
-    folder: Path
-    run: ReadRun
-    records: list[Exported]
-
-    def of(self, record: type[Exported]) -> list[Any]:
-        """The records of one kind."""
-        return [line for line in self.records if isinstance(line, record)]
-
-
-def known(folder: Path) -> Known:
-    """Read a run."""
-    return Known(folder, read(folder), list(Gathering(folder).lines()))
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +97,20 @@ def _steps() -> Any:
     return steps
 
 
-@pytest.fixture(params=["finished", "asked"])
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """A run that passes a milestone: what it gained is certified, with trials on the holdout."""
+    sys.path.insert(0, str(TESTS / "loop"))
+    try:
+        from composing import configuration, run  # noqa: PLC0415
+    finally:
+        sys.path.remove(str(TESTS / "loop"))
+    where = tmp_path_factory.mktemp("certified")
+    _, record = run(where, configuration(where, "30 50 20 35:crash", certify=True, shared_seeds=True))
+    return known(record.folder)
+
+
+@pytest.fixture(params=["finished", "asked", "certified"])
 def any_run(request: pytest.FixtureRequest) -> Known:
     """Each of them."""
     value: Known = request.getfixturevalue(request.param)

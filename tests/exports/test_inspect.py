@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from conftest import EVIL, Known
+from exported_runs import EVIL, Known
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inspect_ai.event import InfoEvent, ModelEvent, SandboxEvent, ScoreEvent
@@ -82,6 +82,8 @@ def test_scores_are_the_measurements(finished: Known, ending: str, tmp_path: Pat
             assert sample.scores[metric].as_float() == pytest.approx(mean)
             assert sample.scores[shown(EVIL)].value == 1.5
             assert sample.scores["metric:decision"].value == 2.5
+    assert log.results is not None
+    assert log.results.scores[0].scored_samples == sum(line.value is not None for line in finished.of(ExperimentLine))
     told = [
         (name, value)
         for sample in samples(log)
@@ -158,6 +160,28 @@ def test_a_confirmed_gain_comes_with_its_interval(finished: Known, ending: str, 
     assert gain.metrics["estimate"].value == confirmed.improvement.estimate
     assert gain.metrics["low"].value == confirmed.improvement.low
     assert gain.metrics["high"].value == confirmed.improvement.high
+
+
+def test_a_certified_gain_comes_with_its_interval_and_its_test(certified: Known, ending: str, tmp_path: Path) -> None:
+    log = exported(certified, tmp_path / f"x.{ending}")
+    summary = Gathering(certified.folder).reading.summary
+    assert summary.certified is not None
+    interval = summary.certified.improvement
+    assert interval is not None
+    assert log.results is not None
+    [gain] = [score for score in log.results.scores if score.name == "certified gain"]
+    told = [gain.metrics[part].value for part in ("estimate", "low", "high")]
+    assert told == [interval.estimate, interval.low, interval.high]
+    assert gain.metadata is not None
+    assert gain.metadata["experiment"] == summary.certified.experiment
+    assert log.results.metadata is not None
+    assert [milestone["passed"] for milestone in log.results.metadata["milestones"]] == [True]
+    metric = certified.run.state.run.objective.metric
+    scores = samples(log)[summary.certified.experiment].scores
+    assert scores is not None
+    # The trials on the holdout, for the test, are told and do not count for the search's own figure.
+    assert scores[metric].value == certified.run.state.mean(summary.certified.experiment)
+    assert {m["split"] for m in (scores[metric].metadata or {})["measurements"]} == {"dev", "holdout"}
 
 
 def test_calls_are_model_events_and_add_up(asked: Known, ending: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Known
+from exported_runs import Known
 
 from rsi.review.export import inspect_log
 from rsi.review.export.gather import Gathering

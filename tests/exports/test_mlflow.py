@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import EVIL, PATCHES_OF_TWO, Known
+from exported_runs import EVIL, PATCHES_OF_TWO, Known
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -63,6 +63,17 @@ def test_a_run_is_told_with_its_figures_and_kept_edits(finished: Known, tmp_path
     assert sorted(int(run.data.params["experiment"]) for run in nested) == kept
     assert {file.path for file in client.list_artifacts(whole.info.run_id)} >= {"integrity.json", "run.json"}
     assert str(finished.folder) not in str(whole.to_dictionary())
+
+
+def test_a_certified_gain_is_a_metric_with_its_interval(certified: Known, tmp_path: Path) -> None:
+    exported(certified.folder, str(tmp_path / "store"))
+    whole, _ = runs(client_of(tmp_path / "store"))
+    found = Gathering(certified.folder).reading.summary.certified
+    assert found is not None
+    assert found.improvement is not None
+    told = [whole.data.metrics[f"certified_gain.{part}"] for part in ("estimate", "low", "high")]
+    assert told == [found.improvement.estimate, found.improvement.low, found.improvement.high]
+    assert whole.data.tags["rsi.sure"] == "certified"
 
 
 def test_a_second_export_adds_nothing(finished: Known, tmp_path: Path) -> None:

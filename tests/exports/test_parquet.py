@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from conftest import EVIL, Known
+from exported_runs import EVIL, Known
 
 from rsi.review.export import parquet
 from rsi.review.export.gather import Gathering

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import PATCHES, make_run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -168,6 +168,9 @@ def test_hostile_streams_survive_and_steer_nothing(tmp_path: Path) -> None:
 
 
 @given(st.text())
+@example("_u41_")
+@example("a..b/../c_u_")
+@example("")
 def test_names_for_mlflow_can_be_turned_back(text: str) -> None:
     theirs = mlflow_names.name(text)
     assert len(theirs) <= mlflow_names.LONGEST_NAME
@@ -176,6 +179,9 @@ def test_names_for_mlflow_can_be_turned_back(text: str) -> None:
 
 
 @given(st.text(), st.text())
+@example("_u41_", "A")
+@example("é", "_ue9_")
+@example("é" * 300, "é" * 299)
 def test_two_names_never_become_one(one: str, other: str) -> None:
     assert (mlflow_names.name(one) == mlflow_names.name(other)) == (one == other)
 

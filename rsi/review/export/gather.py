@@ -14,8 +14,9 @@ from rsi import anchors
 from rsi import events as e
 from rsi.chain import Event
 from rsi.errors import IntegrityError, RsiError
+from rsi.review.export.calls import unproposed_calls
 from rsi.review.export.contents import Contents
-from rsi.review.export.one_experiment import Gatherer, preparation_of, unproposed_calls
+from rsi.review.export.one_experiment import Gatherer, preparation_of
 from rsi.review.export.outcome import Outcome
 from rsi.review.export.records import (
     EndLine,

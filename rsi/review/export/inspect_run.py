@@ -59,7 +59,7 @@ class Run:
         self._names: dict[str, str] = {}
         """Of scores → of the metrics that they are."""
         self._ended = self._run.summary.started
-        self._samples = 0
+        self._samples = self._scored = 0
         self.renamed: dict[str, str] = {}
 
     # --- samples ----------------------------------------------------------------------------------------------------
@@ -76,6 +76,7 @@ class Run:
         for model, used in usage.items():
             self._usage[model] = self._usage.get(model, ModelUsage()) + used
         self._samples += 1
+        self._scored += first.value is not None
         self._ended = max(self._ended, first.closed, first.time)
         output = self._output(first)
         asked = self._asked(first, calls)
@@ -229,7 +230,8 @@ class Run:
             EvalScore(
                 name=objective,
                 scorer="rsi",
-                scored_samples=self._samples,
+                scored_samples=self._scored,
+                unscored_samples=self._samples - self._scored,
                 metrics=_metrics({"baseline": summary.baseline.value, "best": summary.best.value}),
                 metadata={"direction": summary.direction, "best_experiment": summary.best.experiment},
             ),

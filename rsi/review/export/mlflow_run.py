@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsi.durable import read_regular
 from rsi.errors import RsiError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LARGEST_ARTIFACT = 64 * 1024 * 1024
 BATCH = 500
 """Figures in one request."""
+FEW = 100
+"""Parameters in one request: no store takes more."""
 _STATUS = {"finished": "FINISHED", "running": "RUNNING", "paused": "KILLED"}
 _PICTURES = {"progress.png": b"\x89PNG\r\n\x1a\n", "results.tsv": b""}
 """Files of a run folder that are handed on, with what they begin with. No page: a store would show it as its own."""
@@ -87,14 +89,11 @@ class Telling:
             "task_digest": said.task_digest,
             "versions": said.versions,
         }
-        for ours, text in flat("", told):
-            theirs = self._name(ours)
-            if theirs not in there:  # the store takes each once; they are frozen when a run starts
-                self._client.log_param(run, theirs, value(text, LONGEST_PARAMETER))
+        self._told_once(run, told, there)
 
     def _set_tags(self, run: str) -> None:
         said, summary = self._run, self._run.summary
-        tags = {
+        tags: dict[str, object] = {
             "rsi.run": said.run,
             "rsi.head": said.integrity.head,
             "rsi.events": said.integrity.events,
@@ -109,8 +108,21 @@ class Telling:
             "rsi.problems": "; ".join(self._gathering.problems()),
             "rsi.renamed": "; ".join(f"{theirs} is {ours}" for ours, theirs in self.renamed.items()),
         }
-        for key, text in tags.items():
-            self._client.set_tag(run, key, value(text, LONGEST_TAG))
+        self._tagged(run, tags)
+
+    def _told_once(self, run: str, told: dict[str, Any], there: dict[str, str]) -> None:
+        """Parameters: the store takes each once, and they are frozen when a run starts."""
+        from mlflow.entities import Param  # noqa: PLC0415 - an extra
+
+        named = {self._name(ours): text for ours, text in flat("", told)}
+        new = [Param(key, value(text, LONGEST_PARAMETER)) for key, text in named.items() if key not in there]
+        for start in range(0, len(new), FEW):
+            self._client.log_batch(run, params=new[start : start + FEW])
+
+    def _tagged(self, run: str, tags: dict[str, object]) -> None:
+        from mlflow.entities import RunTag  # noqa: PLC0415
+
+        self._client.log_batch(run, tags=[RunTag(key, value(text, LONGEST_TAG)) for key, text in tags.items()])
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
@@ -177,22 +189,18 @@ class Telling:
         )
         there = self._client.get_run(run).data
         told = {"experiment": record.experiment, "parent": record.parent, "kind": record.kind, "detail": record.detail}
-        for ours, text in flat("", told):
-            theirs = self._name(ours)
-            if theirs not in there.params:
-                self._client.log_param(run, theirs, value(text, LONGEST_PARAMETER))
+        self._told_once(run, told, there.params)
         for key, figure in ((f"dev.{self._run.objective.metric}", line.value), ("gain", line.gain)):
             if figure is not None and there.metrics.get(self._name(key)) != figure:
                 self._client.log_metric(run, self._name(key), figure, self._late, line.experiment)
-        tags = {
+        tags: dict[str, object] = {
             "rsi.run": record.run,
             "rsi.commit": record.commit or "",
             "rsi.standing": record.standing,
             "rsi.why": record.why,
             "rsi.rationale": record.rationale,
         }
-        for key, text in tags.items():
-            self._client.set_tag(run, key, value(text, LONGEST_TAG))
+        self._tagged(run, tags)
         if record.diff is not None and (data := record.diff.data()) is not None:
             self._artifact(run, "change.diff", data)
         self._client.set_terminated(run, "FINISHED", _milliseconds(record.closed))

@@ -94,6 +94,7 @@ def _keep_quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # A server that does not answer is said after seconds, not after the minutes that seven attempts take.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -112,6 +113,7 @@ def _faults(target: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        reason = "nothing answers there" if "Max retries exceeded" in reason else reason
         shown = without_password(target)
         raise EnvironmentFault(
             f"The store at {shown} does not take the run: {reason.replace(target, shown)}; mend it and export again."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 from rsi import events as e
 from rsi.chain import Event
 from rsi.execution import Execution
 from rsi.records import Measure, Record, Rejected, Scored, Verdict, VerifierError
 from rsi.review.experiment import trials_of
+from rsi.review.export.calls import Place, call_line, declined_line, place_of
 from rsi.review.export.contents import Contents
 from rsi.review.export.records import (
     CallLine,
@@ -24,11 +25,7 @@ from rsi.review.export.records import (
 )
 from rsi.review.reading import Reading
 from rsi.review.standing import by_itself
-from rsi.state import CallState, TrialState
-
-Key = tuple[str, ...]
-Place = dict[str, Any]
-"""`run`, `seq` and `time` of a record."""
+from rsi.state import TrialState
 
 
 class Gatherer:
@@ -40,7 +37,7 @@ class Gatherer:
         self._entry = self._read.state.experiments[number]
         self._line = next(line for line in reading.lines[number : number + 1] if line.experiment == number)
         self._objective = self._read.state.run.objective.metric
-        self._placed: dict[Key, tuple[int, str]] = {}
+        self._placed: dict[tuple[str, ...], tuple[int, str]] = {}
         self._decided: list[tuple[int, str]] = []
         self._reservations: list[str] = []
         self._times: dict[int, str] = {}
@@ -242,93 +239,10 @@ def execution_line(
     )
 
 
-def call_line(call: CallState, place: Place, contents: Contents) -> CallLine:
-    """One attempt to ask a model, with what was asked and answered."""
-    reserved, settled, failed = call.reserved, call.settled, call.failed
-    what = f"call {reserved.reservation}"
-    request, problem = contents.request(reserved.request, f"{what}, its prompt")
-    answer, lacking = contents.answer(settled.answer, f"{what}, its answer") if settled else (None, "")
-    outcome: Literal["answered", "failed", "unsettled"] = "answered" if settled else "failed" if failed else "unsettled"
-    return CallLine(
-        **place,
-        experiment=reserved.experiment,
-        call=reserved.call,
-        attempt=reserved.attempt,
-        purpose=reserved.purpose,
-        model=reserved.model,
-        reported_model=settled.reported_model if settled else "",
-        outcome=outcome,
-        why=f"{failed.kind}: {failed.reason}" if failed else "",
-        charged=settled is not None or failed is None or failed.charged,
-        prompt=tuple((message.role, message.text) for message in request.messages) if request else (),
-        max_output_tokens=request.max_output_tokens if request else None,
-        effort=request.effort if request else "",
-        answer=answer.text if answer else None,
-        finish=settled.finish if settled else "",
-        input_tokens=settled.input_tokens if settled else 0,
-        output_tokens=settled.output_tokens if settled else 0,
-        cached_tokens=settled.cached_tokens if settled else 0,
-        reasoning_tokens=settled.reasoning_tokens if settled else 0,
-        cost_usd=settled.cost_usd if settled else None,
-        seconds=settled.seconds if settled else failed.seconds if failed else 0.0,
-        problem="; ".join(part for part in (problem, lacking) if part),
-    )
-
-
-def declined_line(body: e.CallDeclined, place: Place) -> CallLine:
-    """A call that was not made, because it could have passed a limit."""
-    return CallLine(
-        **place,
-        experiment=body.experiment,
-        call=body.call,
-        attempt=0,
-        purpose=body.purpose,
-        model="",
-        reported_model="",
-        outcome="declined",
-        why=body.reason,
-        charged=False,
-        prompt=(),
-        max_output_tokens=None,
-        effort="",
-        answer=None,
-        finish="",
-        input_tokens=0,
-        output_tokens=0,
-        cached_tokens=0,
-        reasoning_tokens=0,
-        cost_usd=None,
-        seconds=0.0,
-        problem="",
-    )
-
-
 def preparation_of(
     prepared: tuple[Event, e.DataPrepared] | None, contents: Contents, run: str
 ) -> Iterator[ExecutionLine]:
     """The execution that prepared the data, where this run made them itself."""
     if prepared is not None and prepared[1].execution is not None:
         event, body = prepared
-        yield execution_line(_place(run, event), None, "", "prepare", body, contents)
-
-
-def unproposed_calls(events: Iterable[Event], contents: Contents, run: str) -> Iterator[CallLine]:
-    """Calls for an experiment that is not proposed yet."""
-    calls: dict[str, tuple[Event, CallState]] = {}
-    for event in events:
-        body = e.BODIES[event.kind].model_validate(event.body)
-        match body:
-            case e.CallReserved():
-                calls[body.reservation] = (event, CallState(seq=event.seq, reserved=body))
-            case e.CallSettled() | e.CallFailed() if body.reservation in calls:
-                field = "settled" if isinstance(body, e.CallSettled) else "failed"
-                first, call = calls[body.reservation]
-                calls[body.reservation] = (first, call.model_copy(update={field: body}))
-            case e.CallDeclined():
-                yield declined_line(body, _place(run, event))
-    for event, call in calls.values():
-        yield call_line(call, _place(run, event), contents)
-
-
-def _place(run: str, event: Event) -> Place:
-    return {"run": run, "seq": event.seq, "time": event.time}
+        yield execution_line(place_of(run, event), None, "", "prepare", body, contents)
