@@ -46,7 +46,7 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
     if entry.committed is not None:
         _field(console, "commit", f"{entry.committed.commit}, {count(entry.committed.tree_tokens, 'token')}")
     _show_diff(run, entry, console)
-    names = (*entry.trials, *_claiming(run, number))
+    names = (*entry.trials, *claiming(run, number))
     for name in names:
         _show_trial(run.state.trials[name], console)
     _show_decisions(entry, console)
@@ -61,7 +61,7 @@ def show_experiment(run: ReadRun, number: int, console: Console, *, output: bool
 def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
     """One experiment as plain values, every text in it made harmless; `schema` is its version."""
     entry = find(run, number)
-    names = (*entry.trials, *_claiming(run, number))
+    names = (*entry.trials, *claiming(run, number))
     value = {
         "schema": 1,
         "run": run.state.run.run,
@@ -71,7 +71,7 @@ def experiment_json(run: ReadRun, number: int) -> dict[str, Any]:
         "standing": standings(run.state).get(number, ""),
         "proposed": entry.proposed.model_dump(mode="json"),
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
-        "diff": _diff_text(run, entry),
+        "diff": diff_text(run, entry),
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
         "executions": [kept.as_json(run) for kept in executions_of(run, names)],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
@@ -109,7 +109,11 @@ def _origin(entry: ExperimentState) -> str:
     return ", ".join(parts)
 
 
-def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
+def diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
+    """The experiment's unified diff against its parent, as it was recorded; None where it has none.
+
+    A sentence in brackets where the record names one that is missing or altered.
+    """
     if entry.committed is None or entry.committed.diff is None:
         return None
     try:
@@ -119,7 +123,7 @@ def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
 
 
 def _show_diff(run: ReadRun, entry: ExperimentState, console: Console) -> None:
-    text = _diff_text(run, entry)
+    text = diff_text(run, entry)
     if text is None:
         return
     lines = for_terminal(text).splitlines()
@@ -134,7 +138,7 @@ def print_syntax(diff: str, console: Console) -> None:
     console.print(Syntax(diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
 
-def _claiming(run: ReadRun, number: int) -> list[str]:
+def claiming(run: ReadRun, number: int) -> list[str]:
     """Trials of its code that no decision on it has seen: for milestones and the like, in the order of their start."""
     trials = run.state.trials.items()
     return [name for name, t in trials if t.started.experiment == number and t.started.role != "measure"]

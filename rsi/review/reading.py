@@ -11,9 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 from rsi import runs
-from rsi.chain import Event
-from rsi.events import BODIES
+from rsi.blobs import Blobs
+from rsi.chain import Event, read_events
+from rsi.errors import IntegrityError
+from rsi.events import BODIES, RunStarted
 from rsi.records import ExperimentStatus, Record, Severity
+from rsi.redaction import Redactor
 from rsi.review.experiment import find
 from rsi.review.findings import RANK, Finder, Found
 from rsi.review.log import experiment_of
@@ -24,7 +27,8 @@ from rsi.review.staircase import Point, points
 from rsi.review.standing import standings, tried
 from rsi.review.summary import RunSummary, summarise
 from rsi.review.wording import one_line
-from rsi.runs import ReadRun
+from rsi.runs import LEDGER, ReadRun
+from rsi.state import RunState
 
 
 class Line(Record):
@@ -61,6 +65,11 @@ class Reading:
         self.folder = run.folder
         self.blobs = run.blobs
         self.run = run
+
+    @property
+    def started(self) -> RunStarted:
+        """What was chosen when the run was started."""
+        return self.run.state.run
 
     @cached_property
     def summary(self) -> RunSummary:
@@ -143,3 +152,25 @@ class Reading:
 def read(folder: Path) -> Reading:
     """Open a run folder; IntegrityError where its chain does not hold."""
     return Reading(runs.read(folder))
+
+
+def read_what_holds(folder: Path) -> tuple[Reading, str]:
+    """Open a run folder as far as its record holds, and the sentence that says what does not; empty where all does.
+
+    IntegrityError where not even its first event holds.
+    """
+    try:
+        return read(folder), ""
+    except IntegrityError as error:
+        problem = str(error)
+    events, state = [], RunState()
+    try:
+        for event in read_events(folder / LEDGER):
+            state.apply(event)
+            events.append(event)
+    except IntegrityError as error:
+        if not events:
+            raise
+        problem = f"{error} What is shown is what stands before."
+    _ = state.run
+    return Reading(ReadRun(folder, events, state, Blobs(folder / "blobs", Redactor.none()))), problem
