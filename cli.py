@@ -106,7 +106,7 @@ def _check_shadowing() -> None:
 def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
     from evals.redteam.commands import redteam
-    from rsi.review.web.commands import report
+    from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
     from tasks.commands import task_app
 
@@ -115,6 +115,7 @@ def _add_groups() -> None:
     app.add_typer(sandbox_app, name="sandbox")
     app.command()(redteam)
     app.command()(report)
+    app.command()(view)
 
 
 def _version(wanted: bool) -> None:

@@ -31,3 +31,33 @@ def report(
     say(f"{written.path} holds the report, {size(written.bytes)}{more}.")
     if not written.holds:
         say("The record does not hold; the page says where, and so does `rsi verify`.")
+
+
+def view(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder of runs, or a run; by default RSI_RUNS or runs.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes any that is free.")] = 0,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Show the runs of a folder as web pages on this machine, read-only, following those that go on; Ctrl-C ends it."""
+    import secrets
+    import webbrowser
+
+    from rsi import runs
+    from rsi.review.web.server import serve
+    from rsi.review.web.shelf import Shelf
+
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        say("Open that address in a browser; the token in it is what lets you in. Ctrl-C ends this.")
+        if open_:
+            webbrowser.open(address)
+
+    shelf = Shelf(folder or runs.runs_folder())
+    if not shelf.folders():
+        say(f"There is no run in {shelf.folder} yet; the page shows those that come.")
+    try:
+        serve(shelf, port, secrets.token_urlsafe(24), ready)
+    except KeyboardInterrupt:
+        say("Ended.")

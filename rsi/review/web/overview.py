@@ -13,7 +13,7 @@ from rsi.review.summary import RunSummary
 from rsi.review.web.chart import HEIGHT, WIDTH, gap_rows, staircase
 from rsi.review.web.links import Links
 from rsi.review.web.pages import figure
-from rsi.review.wording import count, duration, marks, one_line, size
+from rsi.review.wording import count, decimals, duration, marks, one_line, size
 from rsi.review.worth import attribution_words
 
 SHOWN_COLUMNS = (
@@ -55,6 +55,7 @@ def overview(reading: Reading, links: Links, problems: tuple[str, ...]) -> dict[
         "lines_left": len(lines) - FIRST_LINES if len(lines) > FIRST_LINES else 0,
         "last": len(lines) - 1,
         "metric": one_line(metric, 40),
+        "places": decimals(reading.started.objective.noise),
         "gaps": gap_rows(summary),
         "asked": asked(reading),
         "run_notes": notes,
@@ -64,11 +65,10 @@ def overview(reading: Reading, links: Links, problems: tuple[str, ...]) -> dict[
 
 def facts(summary: RunSummary) -> list[tuple[str, str]]:
     """The figures under the claim; always the same ones in the same order, so that they can be updated."""
-    ended = f"{summary.status}: {summary.reason}" if summary.reason else summary.status
     return [
-        ("status", one_line(ended, 120)),
+        ("status", summary.status),
         (f"baseline {one_line(summary.baseline.metric, 30)}", figure(summary.baseline.value)),
-        ("best on dev", f"{figure(summary.best.value)} (experiment {summary.best.experiment})"),
+        ("best on dev", f"{figure(summary.best.value)} (#{summary.best.experiment})"),
         ("experiments", f"{summary.experiments:,}"),
         ("kept", f"{summary.kept:,}"),
         ("discarded", f"{summary.discarded:,}"),
@@ -99,6 +99,7 @@ def asked(reading: Reading) -> list[tuple[str, str]]:
         ("traced", "yes, every execution" if chosen.trace else "no"),
         ("versions", ", ".join(f"{name} {version}" for name, version in list(started.versions.items())[:20])),
         ("started", summary.started[:19].replace("T", " ") + " UTC"),
+        ("ended", summary.reason or "not yet"),
         ("on disk", f"{size(summary.disk_bytes)}, {count(summary.events, 'event')}"),
     ]
     rows += [("tested", milestone_words(milestone)) for milestone in summary.milestones[-20:]]

@@ -21,7 +21,7 @@ from rsi import attempts
 from rsi.review.executions import short_size
 from rsi.review.findings import RANK
 from rsi.review.sameness import verdict_words
-from rsi.review.wording import count, duration, size
+from rsi.review.wording import count, duration, mean, size
 from rsi.sanitize import LONGEST_LINE, for_page
 
 
@@ -41,8 +41,11 @@ def environment() -> Environment:
         "cut": cut,
         "duration": duration,
         "figure": figure,
+        "fixed": fixed,
+        "fixed_gain": lambda value, places: "" if value is None else fixed(value, places, sign=True),
         "gravity": attempts.severity,
         "json": data,
+        "mean": lambda values: figure(mean(values) if values else None),
         "rank": RANK.__getitem__,
         "short_size": short_size,
         "shell": shlex.quote,
@@ -72,6 +75,13 @@ def figure(value: float | None, sign: bool = False) -> str:
         return "\u2013"
     text = f"{value:+.4g}" if sign else f"{value:.4g}"
     return text.replace("-", "\u2212")
+
+
+def fixed(value: float | None, places: int, sign: bool = False) -> str:
+    """A number with so many digits after the point; a dash where there is none."""
+    if value is None:
+        return "\u2013"
+    return (f"{value:+.{places}f}" if sign else f"{value:.{places}f}").replace("-", "\u2212")
 
 
 def data(value: Any) -> Markup:

@@ -99,7 +99,12 @@ def _write(reading: Reading, problem: str, file: IO[bytes], largest: int) -> tup
 def page_data(values: dict[str, Any], own: links.Links, **more: Any) -> dict[str, Any]:
     """What the page's script is given beside the rows."""
     chart = values["chart"]
-    return {"experiments": own.experiments, "chart": chart and chart.model_dump(mode="json"), **more}
+    return {
+        "experiments": own.experiments,
+        "places": values["places"],
+        "chart": chart and chart.model_dump(mode="json"),
+        **more,
+    }
 
 
 def _pieces(generated: Iterable[str]) -> Iterator[bytes]:

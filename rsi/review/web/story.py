@@ -10,10 +10,10 @@ from rsi import events as e
 from rsi.attempts import Attempt, Coverage, Grade
 from rsi.calls.request import Answer, Request
 from rsi.errors import IntegrityError
-from rsi.records import Record
+from rsi.records import Record, Severity
 from rsi.review.executions import Kept, course_of, executions_of
 from rsi.review.experiment import claiming, diff_text
-from rsi.review.findings import Found
+from rsi.review.findings import RANK, Found
 from rsi.review.log import describe
 from rsi.review.notes import Note
 from rsi.review.reading import Line, Reading
@@ -113,7 +113,10 @@ class Story(Record):
     trials: tuple[TrialState, ...]
     decisions: tuple[Decided, ...]
     ran: tuple[Ran, ...]
-    findings: tuple[Found, ...]
+    grave: tuple[Found, ...]
+    """Findings of severity notice and above, gravest first."""
+    passing: tuple[Found, ...]
+    """The others."""
     notes: tuple[Note, ...]
     events: tuple[Happened, ...]
     events_left: int
@@ -143,11 +146,16 @@ def story(reading: Reading, line: Line, notes: tuple[Note, ...], room: Room) -> 
         trials=tuple(run.state.trials[name] for name in names),
         decisions=tuple(Decided(body=body, measured=tuple(_measured(body))) for body in entry.decisions),
         ran=tuple(_ran(run, number, names, found, room)),
-        findings=found,
+        grave=tuple(sorted((x for x in found if _is_grave(x)), key=lambda x: -RANK[x.severity])),
+        passing=tuple(x for x in found if not _is_grave(x)),
         notes=tuple(note for note in notes if note.experiment == number),
         events=happened,
         events_left=left,
     )
+
+
+def _is_grave(found: Found) -> bool:
+    return RANK[found.severity] >= RANK[Severity.NOTICE]
 
 
 def _events(reading: Reading, number: int, most: int, wanted: set[int]) -> tuple[tuple[Happened, ...], int]:

@@ -76,7 +76,7 @@
   const byNumber = new Map();
   const elements = new Map();
   let sort = { column: N, down: false }, at = 0, size = 100;
-  const figure = (value) => (value === null ? "\u2013" : minus(String(Number(value.toPrecision(4)))));
+  const figure = (value) => (value === null ? "\u2013" : minus(value.toFixed(page.places)));
   function cells(row) {
     const link = make("a", row[N]);
     link.href = page.experiments + row[N];
