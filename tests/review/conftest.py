@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -113,3 +115,17 @@ def written(console: Console) -> str:
     """What was written to such a console."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, started once; its pages are made in `browsing`."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    program = shutil.which("chromium")
+    assert program is not None, "There is no chromium: `make setup` installs it; RSI_SKIP_BROWSER=1 leaves this out."
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
