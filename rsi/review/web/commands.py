@@ -29,7 +29,9 @@ def report(
     left = written.experiments - written.told
     more = f"; {count(left, 'experiment')} only in its table, to keep it small" if left else ""
     say(f"{written.path} holds the report, {size(written.bytes)}{more}.")
-    if not written.holds:
+    if written.record == "unchecked":
+        say("Not all of the record was derived again, for the run names programs of its own; the page says which.")
+    elif written.record == "broken":
         say("The record does not hold; the page says where, and so does `rsi verify`.")
 
 

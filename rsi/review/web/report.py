@@ -20,6 +20,7 @@ from rsi.review.findings import RANK
 from rsi.review.reading import Line, Reading, read_what_holds
 from rsi.review.verify import verify
 from rsi.review.web import links, pages
+from rsi.review.web.integrity import Standing, complaints, standing
 from rsi.review.web.overview import notes_of, overview
 from rsi.review.web.story import BRIEFLY, IN_A_FILE, Room, story
 from rsi.review.web.table import row
@@ -39,8 +40,8 @@ class Written(Record):
     experiments: int
     told: int
     """In full; of the others the table has a row and their place says the command."""
-    holds: bool
-    """Whether the record it was made from does."""
+    record: Standing
+    """Whether the record that it was made from holds."""
 
 
 def write_report(folder: Path, target: Path, *, force: bool = False, largest: int = LARGEST) -> Written:
@@ -56,7 +57,7 @@ def write_report(folder: Path, target: Path, *, force: bool = False, largest: in
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         with temporary.open("xb") as file:
-            told, holds = _write(reading, problem, file, largest)
+            told, record = _write(reading, problem, file, largest)
         length = temporary.stat().st_size
         temporary.replace(target)
     except OSError as error:
@@ -65,15 +66,13 @@ def write_report(folder: Path, target: Path, *, force: bool = False, largest: in
     finally:
         with suppress(OSError):
             temporary.unlink()
-    return Written(path=str(target), bytes=length, experiments=len(reading.lines), told=told, holds=holds)
+    return Written(path=str(target), bytes=length, experiments=len(reading.lines), told=told, record=record)
 
 
-def _write(reading: Reading, problem: str, file: IO[bytes], largest: int) -> tuple[int, bool]:
+def _write(reading: Reading, problem: str, file: IO[bytes], largest: int) -> tuple[int, Standing]:
     environment, own = pages.environment(), links.ReportLinks()
     report = verify(reading.folder, trust_paths=False)
-    problems = (problem,) if problem else ()
-    if not report.ok and not problem:
-        problems = (report.problems[0].sentence,)
+    problems = (problem,) if problem else complaints(report)
     values = overview(reading, own, problems)
     found = reading.findings
     with tempfile.TemporaryFile() as spool:
@@ -84,6 +83,7 @@ def _write(reading: Reading, problem: str, file: IO[bytes], largest: int) -> tup
             "policy": pages.policy(served=False),
             "version": __version__,
             "report": report,
+            "standing": standing(report),
             "found": found[:MOST_FINDINGS],
             "found_left": max(0, len(found) - MOST_FINDINGS),
             "anchor_of": links.where,
@@ -93,7 +93,7 @@ def _write(reading: Reading, problem: str, file: IO[bytes], largest: int) -> tup
         }
         for piece in _pieces(environment.get_template("report.jinja").generate(values)):
             file.write(piece)
-        return len(details.places), report.ok and not problem
+        return len(details.places), "broken" if problem else standing(report)
 
 
 def page_data(values: dict[str, Any], own: links.Links, **more: Any) -> dict[str, Any]:

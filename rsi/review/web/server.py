@@ -19,6 +19,7 @@ from rsi.review.findings import RANK
 from rsi.review.web import links, pages
 from rsi.review.web.compare import MOST, compared
 from rsi.review.web.gate import Gate
+from rsi.review.web.integrity import standing
 from rsi.review.web.live import news
 from rsi.review.web.overview import notes_of, overview
 from rsi.review.web.report import page_data
@@ -140,6 +141,7 @@ class _Site:
         if report is None:
             raise UsageError("There is no run of that name here; the list of runs shows those that there are.")
         values = {"run": name, "name": name, "links": links.ViewLinks(name), "report": report}
+        values["standing"] = standing(report)
         return self._page("run_integrity.jinja", values)
 
     def all_findings(self, _request: Request) -> Response:

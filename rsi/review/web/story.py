@@ -38,13 +38,14 @@ class Room(Record):
     text: int
     """Characters of a prompt or an answer."""
     events: int
+    """0 for none but those that a finding points to."""
     attempts: int
     """Of each grade and execution."""
 
 
 SERVED = Room(diff_lines=5000, stream_lines=4000, text=200_000, events=2000, attempts=1000)
 IN_A_FILE = Room(diff_lines=600, stream_lines=400, text=40_000, events=300, attempts=100)
-BRIEFLY = Room(diff_lines=200, stream_lines=60, text=8_000, events=60, attempts=30)
+BRIEFLY = Room(diff_lines=200, stream_lines=60, text=8_000, events=0, attempts=30)
 
 
 class Spoken(Record):
@@ -135,7 +136,9 @@ def story(reading: Reading, line: Line, notes: tuple[Note, ...], room: Room) -> 
     for item in found:
         if item.place.diff_line:
             marked[item.place.diff_line] = (*marked.get(item.place.diff_line, ()), item)
-    happened, left = _events(reading, number, room.events, {item.seq for item in found})
+    wanted = {item.seq for item in found if links.where(item) == links.event_anchor(number, item.seq)}
+    wanted = {item.seq for item in found if _is_grave(item)} & wanted if not room.events else wanted
+    happened, left = _events(reading, number, room.events, wanted)
     return Story(
         line=line,
         state=entry,
@@ -159,6 +162,8 @@ def _is_grave(found: Found) -> bool:
 
 
 def _events(reading: Reading, number: int, most: int, wanted: set[int]) -> tuple[tuple[Happened, ...], int]:
+    if not most and not wanted:
+        return (), 0  # nothing is looked for, so that a run of ten thousand is not gone through for each of them
     shown, left = [], 0
     for place, event in enumerate(reading.events(number)):
         if place >= most and event.seq not in wanted:

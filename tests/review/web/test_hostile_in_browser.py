@@ -137,8 +137,9 @@ def test_the_policy_of_a_report_stops_what_a_slip_in_escaping_would_let_through(
 ) -> None:
     target = tmp_path / "report.html"
     write_report(pristine, target)
+    # Of what a style or an address does, a policy in the page cannot stop a refresh; escaping alone does.
     slip = (
-        "".join(TEXTS) + "<script>window.__pwned=60</script><img src='https://attacker.invalid/x' onerror='__pwned=61'>"
+        "".join(SCRIPTS) + "<script>window.__pwned=60</script><img src=https://attacker.invalid/x onerror=__pwned=61>"
     )
     slip += "<p id=styled style='color: rgb(1, 2, 3)'>x</p><style>#styled { color: rgb(1, 2, 3) }</style>"
     page = target.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from browsing import grave_violations, sideways, watched
+from playwright.sync_api import expect
 
 from rsi.blobs import Blobs
 from rsi.redaction import Redactor
@@ -88,19 +89,19 @@ def test_the_table_searches_filters_and_sorts(opened: Any) -> None:
 
 def test_an_experiment_opens_from_the_table_and_the_back_button_leaves_it(opened: Any) -> None:
     opened.locator("#experiments a", has_text=re.compile(r"^3$")).click()
-    assert opened.locator("#experiment-3").is_visible()
-    assert not opened.locator("#overview").is_visible()
+    expect(opened.locator("#experiment-3")).to_be_visible()
+    expect(opened.locator("#overview")).not_to_be_visible()
     assert "Raise VALUE: too far" in opened.locator("#experiment-3 .lead").inner_text()
     assert "marked suspicious by me" in opened.locator("#experiment-3 .note").inner_text()
     opened.go_back()
-    assert opened.locator("#overview").is_visible()
+    expect(opened.locator("#overview")).to_be_visible()
 
 
 def test_a_finding_leads_to_its_line_of_the_diff(opened: Any) -> None:
     opened.get_by_role("link", name="Findings").click()
     opened.get_by_role("link", name="diff:5 (train.py:1)").click()
     line = opened.locator("#e3-diff-5")
-    assert "target" in str(line.get_attribute("class"))
+    expect(line).to_contain_class("target")
     assert "VALUE = 9.0" in line.inner_text()
     assert line.evaluate("e => e.getBoundingClientRect().top >= 0 && e.getBoundingClientRect().bottom <= innerHeight")
 
@@ -109,7 +110,7 @@ def test_a_finding_leads_to_its_line_of_the_output_though_the_middle_is_cut(open
     opened.get_by_role("link", name="Findings").click()
     opened.get_by_role("link", name="stdout:600").click()
     line = opened.locator(".l.target")
-    assert line.is_visible()
+    expect(line).to_be_visible()
     assert line.inner_text().split() == ["600", "step", "600", "loss", "1.5"]
     assert "lines left out: rsi show" in opened.locator("#experiment-3 .stream").first.inner_text()
 
@@ -134,14 +135,14 @@ def test_keys_go_through_all_of_it(opened: Any) -> None:
     opened.keyboard.press("j")
     assert opened.evaluate("document.activeElement.textContent") == "1"
     opened.keyboard.press("Enter")
-    assert opened.locator("#experiment-1").is_visible()
+    expect(opened.locator("#experiment-1")).to_be_visible()
     opened.keyboard.press("j")
-    assert opened.locator("#experiment-2").is_visible()
+    expect(opened.locator("#experiment-2")).to_be_visible()
     opened.keyboard.press("k")
     opened.keyboard.press("k")
-    assert opened.locator("#experiment-0").is_visible()
+    expect(opened.locator("#experiment-0")).to_be_visible()
     opened.keyboard.press("/")
-    opened.wait_for_function("document.activeElement.id === 'search'")
+    expect(opened.locator("#search")).to_be_focused()
 
 
 def test_the_staircase_answers_to_arrows_and_to_the_pointer(opened: Any) -> None:
@@ -155,7 +156,7 @@ def test_the_staircase_answers_to_arrows_and_to_the_pointer(opened: Any) -> None
     opened.mouse.move(dot["x"] + 2, dot["y"] + 2)
     assert opened.locator("#tip").inner_text().startswith("experiment 3, discarded")
     opened.mouse.click(dot["x"] + 2, dot["y"] + 2)
-    assert opened.locator("#experiment-3").is_visible()
+    expect(opened.locator("#experiment-3")).to_be_visible()
 
 
 @pytest.mark.parametrize("anchor", ["", "#experiment-3", "#findings", "#integrity", "#e3-t3.1-train"])

@@ -272,13 +272,18 @@
       const search = $("search") || sieve;
       if (!search) return;
       event.preventDefault();
-      if (page.report && shown !== $("overview")) location.hash = "#overview";
-      setTimeout(() => search.focus(), 0);
+      if (page.report && shown !== $("overview")) {
+        addEventListener("hashchange", () => search.focus(), { once: true }); /* after the page has been turned */
+        location.hash = "#overview";
+      } else search.focus();
     } else if (event.key === "j" || event.key === "k") {
       const forward = event.key === "j";
       const inside = page.report ? shown && shown.dataset.experiment !== undefined && shown : document;
       const link = inside && inside.querySelector(forward ? "a[rel=next]" : "a[rel=prev]");
-      if (link) { link.click(); return; }
+      if (link) {
+        if (page.report) { location.hash = link.hash; go(false); /* at once, so that keys pressed fast are not lost */ } else link.click();
+        return;
+      }
       if (!table || (inside && inside !== document)) return;
       const links = Array.from(table.tBodies[0].querySelectorAll("td:first-child a"));
       const next = links[links.indexOf(document.activeElement) + (forward ? 1 : -1)];
