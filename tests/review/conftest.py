@@ -123,7 +123,9 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     program = shutil.which("chromium")
-    assert program is not None, "There is no chromium: `make setup` installs it; RSI_SKIP_BROWSER=1 leaves this out."
+    if program is None and not os.environ.get("CI"):
+        pytest.skip("there is no chromium; `make test` installs it for root on Debian and Ubuntu")
+    assert program is not None, "there is no chromium, and in CI nothing of the pages goes untested: install it"
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
