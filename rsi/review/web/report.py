@@ -138,7 +138,7 @@ class _Details:
         room = IN_A_FILE if len(lines) <= FULLY_UP_TO else BRIEFLY
         spent = 0
         for line in sorted(lines, key=_order):
-            page = self._page(line, room).encode("utf-8", "replace")
+            page = self._page(line, room)
             if spent + len(page) > largest:
                 break
             self._spool.write(page)
@@ -150,14 +150,21 @@ class _Details:
         for line in self._reading.lines:
             place = self.places.get(line.experiment)
             if place is None:
-                yield Markup(self._stub.render({"line": line, "name": self._values["name"]}))  # noqa: S704 - a template's
+                yield Markup(self._left_out(line))  # noqa: S704 - a template's
                 continue
             self._spool.seek(place[0])
             yield Markup(self._spool.read(place[1]).decode())  # noqa: S704 - likewise
 
-    def _page(self, line: Line, room: Room) -> str:
-        told = story(self._reading, line, notes_of(self._reading)[0], room)
-        return self._template.render({**self._values, "story": told, "room": room, "anchor_of": links.where})
+    def _page(self, line: Line, room: Room) -> bytes:
+        try:
+            told = story(self._reading, line, notes_of(self._reading)[0], room)
+            values = {**self._values, "story": told, "room": room, "anchor_of": links.where}
+            return self._template.render(values).encode("utf-8", "replace")
+        except Exception as error:  # a run from elsewhere may hold anything; the other experiments must still be told
+            return self._left_out(line, f"{type(error).__name__}: {error}").encode("utf-8", "replace")
+
+    def _left_out(self, line: Line, problem: str = "") -> str:
+        return self._stub.render({"line": line, "name": self._values["name"], "problem": problem})
 
 
 def _order(line: Line) -> tuple[int, int]:

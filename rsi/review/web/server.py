@@ -45,7 +45,7 @@ def application(shelf: Shelf, token: str, port: int, stopping: Callable[[], bool
         Route("/runs/{run}/integrity", site.integrity),
         Route("/runs/{run}/experiments/{number:int}", site.experiment),
     ]
-    handlers: dict[Any, Any] = {404: site.not_here, RsiError: site.problem}
+    handlers: dict[Any, Any] = {404: site.not_here, RsiError: site.problem, Exception: site.problem}
     return Gate(Starlette(routes=routes, exception_handlers=handlers), token, port, pages.policy(served=True))
 
 
@@ -71,7 +71,8 @@ class _Site:
 
     def problem(self, _request: Request, error: Exception) -> Response:
         """What cannot be shown, in a sentence."""
-        return self._refused(str(error), 404 if isinstance(error, UsageError) else 500)
+        told = str(error) if isinstance(error, RsiError) else f"{type(error).__name__}: {error}"
+        return self._refused(told, 404 if isinstance(error, UsageError) else 500)
 
     def _opened(self, request: Request) -> tuple[str, Opened]:
         name = request.path_params["run"]

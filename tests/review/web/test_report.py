@@ -13,8 +13,13 @@ from pathlib import Path
 import pytest
 
 from rsi import events as e
+from rsi.blobs import Blobs
+from rsi.calls.request import Answer, Message, Request
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
+from rsi.redaction import Redactor
+from rsi.review.web import pages
 from rsi.review.web.report import write_report
+from rsi.spending import Spending
 from rsi.testing.altering import load, store
 
 ROOT = Path(__file__).parents[3]
@@ -144,12 +149,25 @@ def test_the_command_says_where_the_file_is_and_how_big(pristine: Path, tmp_path
     assert told["bytes"] == target.stat().st_size
 
 
-def test_every_kind_of_call_to_a_model_is_told(run_folder: Path, tmp_path: Path) -> None:
-    from rsi.blobs import Blobs  # noqa: PLC0415
-    from rsi.calls.request import Answer, Message, Request  # noqa: PLC0415
-    from rsi.redaction import Redactor  # noqa: PLC0415
-    from rsi.spending import Spending  # noqa: PLC0415
+def test_every_string_that_a_template_puts_out_is_made_visible_and_escaped() -> None:
+    template = pages.environment().from_string('<a title="{{ x }}">{{ x }}</a>{{ x ~ x | upper }}')
+    shown = template.render(x='\u202e\x1b"<b>')
+    assert not re.search("[\u202e\x1b]|<b>", shown, re.IGNORECASE)
+    assert shown.count("&lt;U+202E&gt;&lt;U+001B&gt;&#34;&lt;b&gt;") == 3
 
+
+def test_one_experiment_that_cannot_be_told_spoils_no_other(run_folder: Path, tmp_path: Path) -> None:
+    events = load(run_folder)
+    trained = next(x["body"] for x in events if x["kind"] == "trial.trained" and x["body"]["trial"].startswith("1."))
+    course = {"series": {"seconds": [1.0, 1.0], "cpu_seconds": [1.0, 2.0], "memory_bytes": [10**400, 2]}}
+    trained["course"] = Blobs(run_folder / "blobs", Redactor.none()).put(json.dumps(course).encode())
+    store(run_folder, events)
+    page = written(run_folder, tmp_path / "report.html")
+    assert page.count("It cannot be told: OverflowError") == 1
+    assert page.count("-title") >= 3 + 2 * 6
+
+
+def test_every_kind_of_call_to_a_model_is_told(run_folder: Path, tmp_path: Path) -> None:
     blobs = Blobs(run_folder / "blobs", Redactor.none())
     request = Request(model="m", messages=(Message(role="user", parts=("What <b>now</b>?",)),), max_output_tokens=9)
     answer = Answer(text="Raise it.", finish="stop", input_tokens=1, output_tokens=2)

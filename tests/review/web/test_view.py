@@ -99,7 +99,8 @@ def test_localhost_is_answered_as_well(server: Server) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_nothing_but_reading_is_possible(server: Server, method: str) -> None:
-    assert ask(server, "/", method)[0] == 405
+    status, headers, text = ask(server, "/", method)
+    assert (status, headers["allow"], text) == (405, "GET, HEAD", "Nothing can be changed here.\n")
 
 
 def test_every_answer_keeps_itself_where_it_is(server: Server) -> None:
