@@ -1,5 +1,6 @@
 # `make demo` and `make test` are each enough on a bare Debian or Ubuntu with Python 3.11+, git and make.
-# What they set up stays: .venv (.venv-exports after `make test-exports`), the sandbox image, strace, and a Docker engine where none answered (it goes on).
+# What they set up stays: .venv (.venv-exports after `make test-exports`), the sandbox image, strace, for tests Chromium,
+# and a Docker engine where none answered (it goes on).
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
@@ -18,7 +19,7 @@ setup: ## The virtual environment, a container engine, the sandbox image, strace
 	@$(PYTHON) tools/setup.py
 
 setup-for-tests:
-	@$(PYTHON) tools/setup.py --engine-required
+	@$(PYTHON) tools/setup.py --for-tests --engine-required
 
 demo: setup ## Watch a small language model's training code get better
 	@tools/demo

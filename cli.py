@@ -108,6 +108,7 @@ def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
     from evals.redteam.commands import redteam
     from rsi.review.export.commands import export
+    from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
     from tasks.commands import task_app
 
@@ -116,6 +117,8 @@ def _add_groups() -> None:
     app.add_typer(sandbox_app, name="sandbox")
     app.command()(redteam)
     app.command()(export)
+    app.command()(report)
+    app.command()(view)
 
 
 def _version(wanted: bool) -> None:

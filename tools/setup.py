@@ -1,9 +1,10 @@
-"""Sets a bare machine up: the virtual environment, a container engine, the sandbox image, strace for traced runs.
+"""Sets a bare machine up: the virtual environment, a container engine, the sandbox image, strace, a browser for tests.
 
 Standard library only, because it runs before anything is installed. What is there already is left as it is, so that a
 second call takes about a second. With `--engine-answers` it only tells, by its exit status, whether an engine does;
-with `--engine-required` (as `make test` asks) a missing engine is an error unless RSI_SKIP_DOCKER is set; with
-`--exports` (as `make test-exports` asks) only the environment is made that also holds other tools' libraries.
+with `--for-tests` (as `make test` asks) Chromium is installed too, for the tests of the pages; with `--engine-required`
+a missing engine is an error unless RSI_SKIP_DOCKER is set; with `--exports` (as `make test-exports` asks) only the
+environment is made that also holds other tools' libraries.
 """
 
 from __future__ import annotations
@@ -185,6 +186,26 @@ def ensure_tracer() -> None:
         say("strace could not be installed; all but `rsi run --trace` works without it.")
 
 
+def ensure_browser() -> None:
+    """Debian's Chromium, where this user can install it: for the tests of `rsi report` and `rsi view` alone.
+
+    Like strace: asked for once for each environment, and no set-up fails for it; the tests that lack it say so, and
+    where CI is set they fail.
+    """
+    asked = VENV / "chromium-asked-for"
+    if shutil.which("chromium") or asked.exists():
+        return
+    if not may_apt():
+        say("There is no chromium, so the tests of the pages are left out: `sudo apt-get install chromium` adds them.")
+        return
+    say("Installing chromium, for the tests of the pages …")
+    try:
+        apt_install("chromium")
+    except SetupFault:
+        asked.touch()
+        say("chromium could not be installed; the tests of the pages are left out.")
+
+
 def ensure_image() -> None:
     """Have the sandbox image; the builder prints its own progress."""
     done = subprocess.run([str(VENV / "bin" / "python"), "-m", "sandboxes.image"], cwd=ROOT, check=False)
@@ -204,6 +225,8 @@ def main(arguments: list[str]) -> int:
             venv, engine_start = pool.submit(ensure_venv, VENV, LOCK), pool.submit(ensure_engine)
             venv.result()
             missing = engine_start.result()
+        if "--for-tests" in arguments:
+            ensure_browser()
         if not missing:
             ensure_tracer()
             ensure_image()

@@ -103,7 +103,7 @@ def experiment_json(
         "standing": standings(run.state).get(number, ""),
         "proposed": entry.proposed.model_dump(mode="json"),
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
-        "diff": _diff_text(run, entry),
+        "diff": diff_text(run, entry),
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
         "executions": [kept.as_json(run) for kept in executions_of(run, names)],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
@@ -177,7 +177,11 @@ def _origin(entry: ExperimentState) -> str:
     return ", ".join(parts)
 
 
-def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
+def diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
+    """The experiment's unified diff against its parent, as it was recorded; None where it has none.
+
+    A sentence in brackets where the record names one that is missing or altered.
+    """
     if entry.committed is None or entry.committed.diff is None:
         return None
     try:
@@ -187,7 +191,7 @@ def _diff_text(run: ReadRun, entry: ExperimentState) -> str | None:
 
 
 def _show_diff(run: ReadRun, entry: ExperimentState, console: Console) -> None:
-    text = _diff_text(run, entry)
+    text = diff_text(run, entry)
     if text is None:
         return
     lines = for_terminal(text).splitlines()
@@ -217,10 +221,10 @@ def _show_code(run: ReadRun, entry: ExperimentState, console: Console) -> None:
 
 def trials_of(run: ReadRun, number: int) -> tuple[str, ...]:
     """All trials of an experiment's code: first those that it was decided on, then those for milestones and such."""
-    return (*run.state.experiments[number].trials, *_claiming(run, number))
+    return (*run.state.experiments[number].trials, *claiming(run, number))
 
 
-def _claiming(run: ReadRun, number: int) -> list[str]:
+def claiming(run: ReadRun, number: int) -> list[str]:
     """Trials of its code that no decision on it has seen: for milestones and the like, in the order of their start."""
     trials = run.state.trials.items()
     return [name for name, t in trials if t.started.experiment == number and t.started.role != "measure"]

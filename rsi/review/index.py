@@ -191,7 +191,6 @@ class _Maker:
             "problem": told.problem,
             "torn_bytes": str(told.torn_bytes),
             "summary": summarise(run).model_dump_json(by_alias=True),
-            "objective": self.state.run.objective.model_dump_json(),
             "points": json.dumps([point.model_dump(mode="json") for point in points(self.state)]),
             "standings": json.dumps(standings(self.state)),
         }

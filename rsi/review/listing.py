@@ -52,10 +52,11 @@ class Row(Record):
 
 def list_runs(folder: Path) -> list[Row]:
     """Every run below a folder, oldest first."""
-    return [_row(found) for found in runs.list_runs(folder)]
+    return [row(found) for found in runs.list_runs(folder)]
 
 
-def _row(folder: Path) -> Row:
+def row(folder: Path) -> Row:
+    """One run folder as a row; one that cannot be read is `broken`, whatever is wrong with it."""
     name, where = one_line(folder.name), one_line(str(folder), 1000)
     try:
         summary = read(folder).summary

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from rsi.blobs import Blobs
 from rsi.chain import Event, make_event, open_to_read
 from rsi.errors import IntegrityError, RsiError, UsageError
+from rsi.events import RunStarted
 from rsi.records import Objective, Severity
 from rsi.redaction import Redactor
 from rsi.review.findings import Found, of_notes, order
@@ -28,6 +29,7 @@ from rsi.review.summary import ENDED_WITHOUT_A_WORD, RunSummary
 from rsi.review.wording import one_line
 from rsi.runs import LEDGER, ReadRun
 from rsi.state import RunState
+from rsi.task import Task
 
 _SEVERITIES = tuple(Severity)
 
@@ -80,9 +82,18 @@ class Reading:
         return tuple(lines)
 
     @cached_property
+    def started(self) -> RunStarted:
+        """What was chosen when the run was started."""
+        return RunStarted.model_validate(next(self.events(kinds=["run.started"])).body)
+
+    def task(self) -> Task:
+        """The task as it was frozen at the start; IntegrityError where its blob is gone or altered."""
+        return Task.model_validate_json(self.blobs.get(self.started.task))
+
+    @property
     def objective(self) -> Objective:
         """What the run improves, with the noise that its numbers have."""
-        return Objective.model_validate_json(self._meta("objective"))
+        return self.started.objective
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
