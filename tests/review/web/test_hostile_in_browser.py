@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from browsing import sideways, viewing, watched
+from playwright.sync_api import expect
 
 from rsi.review.web.report import write_report
 from rsi.sanitize import for_page
@@ -162,6 +163,20 @@ def test_text_without_a_break_scrolls_nothing_sideways(chromium: Any, hostile: P
         for anchor in ("", "#experiment-1", "#findings", "#integrity"):
             seen.page.goto((tmp_path / "report.html").as_uri() + anchor)
             assert sideways(seen.page) == 0, anchor
+
+
+def test_a_line_is_in_sight_however_long_the_page_above_it_is(chromium: Any, hostile: Path, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    write_report(hostile, target)
+    in_sight = "e => { const b = e.getBoundingClientRect(); return b.top >= 0 && b.top < innerHeight; }"
+    with watched(chromium) as seen:
+        seen.page.goto(target.as_uri() + "#e1-diff-9")
+        assert seen.page.locator("#e1-diff-9").evaluate(in_sight)
+        seen.page.goto(target.as_uri() + "#integrity")
+        assert seen.page.evaluate("scrollY") == 0
+        seen.page.goto(target.as_uri() + "#e6-diff-9")
+        expect(seen.page.locator("#e6-diff-9")).to_contain_class("target")
+        assert seen.page.locator("#e6-diff-9").evaluate(in_sight)
 
 
 def test_data_for_the_script_cannot_end_its_element(hostile: Path, tmp_path: Path) -> None:

@@ -323,4 +323,5 @@
     addEventListener("pagehide", () => source.close());
   }
   go(true);
+  addEventListener("load", () => go(true)); /* the browser has scrolled to the anchor by itself once more */
 })();
