@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rsi.review.reading import Reading
 from rsi.review.verify import VerifyReport
 
 Standing = Literal["holds", "unchecked", "broken"]
@@ -27,3 +28,8 @@ def complaints(report: VerifyReport) -> tuple[str, ...]:
     if standing(report) != "broken":
         return ()
     return (next(problem.sentence for problem in report.problems if problem.kind != UNDERIVABLE),)
+
+
+def broken_off(reading: Reading) -> tuple[str, ...]:
+    """What is said of a record that does not hold behind what is shown; nothing where all of it holds."""
+    return (f"{reading.problem} What is shown is what stands before.",) if reading.problem else ()

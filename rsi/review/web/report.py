@@ -21,7 +21,7 @@ from rsi.review.lines import Line
 from rsi.review.reading import Reading, read
 from rsi.review.verify import verify
 from rsi.review.web import links, pages
-from rsi.review.web.integrity import Standing, complaints, standing
+from rsi.review.web.integrity import Standing, broken_off, complaints, standing
 from rsi.review.web.overview import notes_of, overview
 from rsi.review.web.story import BRIEFLY, IN_A_FILE, Room, story
 from rsi.review.web.table import row
@@ -74,7 +74,7 @@ def _write(reading: Reading, file: IO[bytes], largest: int) -> tuple[int, Standi
     environment, own = pages.environment(), links.ReportLinks()
     report = verify(reading.folder, trust_paths=False)
     problem = reading.problem
-    problems = (problem,) if problem else complaints(report)
+    problems = broken_off(reading) or complaints(report)
     values = overview(reading, own, problems)
     found = reading.findings
     with tempfile.TemporaryFile() as spool:

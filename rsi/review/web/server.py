@@ -19,7 +19,7 @@ from rsi.review.findings import RANK
 from rsi.review.web import links, pages
 from rsi.review.web.compare import MOST, compared
 from rsi.review.web.gate import Gate
-from rsi.review.web.integrity import standing
+from rsi.review.web.integrity import broken_off, standing
 from rsi.review.web.live import news
 from rsi.review.web.overview import notes_of, overview
 from rsi.review.web.report import page_data
@@ -91,7 +91,7 @@ class _Site:
         name, opened = self._opened(request)
         own = links.ViewLinks(name)
         problem = opened.reading.problem
-        problems = (problem,) if problem else ()
+        problems = broken_off(opened.reading)
         values = overview(opened.reading, own, problems)
         over = opened.reading.summary.status == "finished" or bool(problem)
         page = page_data(values, own, rows=f"{own.home}/rows", live="" if over else f"{own.home}/events")
