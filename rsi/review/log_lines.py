@@ -221,7 +221,7 @@ def _body(event: Event) -> Record | None:
 def follow_log(folders: Sequence[Path], wanted: Filter, console: Console, *, as_json: bool = False) -> list[str]:
     """Print what fits and what comes, until every run has ended, was paused, or nobody writes it any more.
 
-    Returns what must be said besides, a sentence each: chains that do not hold, lines that were never ended.
+    Returns what must be said besides, a sentence each: chains that do not hold.
     """
     printer = LogPrinter(wanted, console, several=len(folders) > 1, as_json=as_json)
     followed = [_Followed(folder) for folder in folders]

@@ -170,7 +170,7 @@ def test_notes_stand_between_the_events_at_their_time(rsi: Rsi, run_folder: Path
     assert "\x1b" not in done.out
     only = rsi("log", run_folder, "--kind", "note", "--experiment", "3", "--severity", "warning", "--json")
     (line,) = [json.loads(line) for line in only.out.splitlines()]
-    assert (line["file"], line["seq"], line["experiment"]) == ("notes.jsonl", 0, 3)
+    assert (line["run"], line["file"], line["seq"], line["experiment"]) == (run_folder.name, "notes.jsonl", 0, 3)
     assert rsi("log", run_folder, "--kind", "note", "--experiment", "2").out == ""
     notes_file = run_folder / "notes.jsonl"
     notes_file.write_bytes(notes_file.read_bytes().replace(b"Ann", b"Bob"))

@@ -12,10 +12,12 @@ import pytest
 from conftest import Rsi, make_run
 
 from rsi import anchors, heads
+from rsi.configuration import Budget
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.review import anchoring, notes
 from rsi.review.beside import Outside
 from rsi.review.verify import VerifyReport, verify
+from rsi.session import resume
 from rsi.testing.altering import Events, alter, find, load, store
 
 KEY = "0f" * 7 + "3a91c4d2e8b75566"
@@ -234,6 +236,23 @@ def test_every_flipped_byte_of_the_heads_is_found_and_a_torn_end_is_told_apart(s
     report = vouched(sealed, key)
     assert report.ok
     assert any("unfinished head" in words for words in report.torn)
+
+
+def test_a_resumed_run_goes_on_under_its_key_and_says_where_it_has_none(
+    sealed: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go_on(experiments: int) -> list[str]:
+        said: list[str] = []
+        with resume(sealed, said.append, Budget(experiments=experiments), trusted=True) as session:
+            assert session.go() == 0
+        return said
+
+    monkeypatch.setenv("RSI_HMAC_KEY_FILE", str(key))
+    assert not any("RSI_HMAC_KEY_FILE" in sentence for sentence in go_on(2))
+    assert vouched(sealed, key).ok
+    monkeypatch.delenv("RSI_HMAC_KEY_FILE")
+    assert any("RSI_HMAC_KEY_FILE names none" in sentence for sentence in go_on(3))
+    assert any("the run is finished, but the key vouches" in p.sentence for p in vouched(sealed, key).problems)
 
 
 def test_the_key_is_in_no_file_of_the_run(sealed: Path) -> None:
