@@ -5,18 +5,22 @@ Heavy imports happen inside the functions, so that `rsi --help` answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from rsi.flags import AsJson, RunName
+from rsi.flags import AsJson, PolicyOption, RunName
 from rsi.output import console, print_json, say
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rsi.review.reading import Reading
+
+Told = TypeVar("Told")
 
 Runs = Annotated[
     list[str], typer.Argument(metavar="RUN…", help="Ids, beginnings of ids, folders, or latest.", show_default=False)
@@ -297,15 +301,36 @@ def anchor(
 
 def replay(
     name: RunName,
+    policy: Annotated[str, typer.Option(help="What would this one have decided on the same measurements?")] = "",
+    policy_option: PolicyOption = None,
+    experiment: Annotated[int | None, typer.Option(help="With --policy: only this one.")] = None,
     trust_paths: Annotated[bool, typer.Option("--trust-plugins", help="Run plug-in files the run names.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Derive every proposal, verdict and decision again from the record alone: no key, no network, no engine."""
+    from rsi import flags
+    from rsi.errors import UsageError
+    from rsi.review import otherwise
     from rsi.review import replay as again
+    from rsi.session import build
 
-    report = again.replay(_find(name), trust_paths=trust_paths)
+    if not policy:
+        if policy_option or experiment is not None:
+            raise UsageError("--policy-option and --experiment go with --policy: name the policy to ask.")
+        told = again.replay(_find(name), trust_paths=trust_paths)
+        _shown(told, again.render, as_json=as_json)
+        raise typer.Exit(0 if told.ok else 1)
+    reading = _open(name)
+    if experiment is not None:
+        reading.excerpt(experiment)  # says which there are
+    asked = build("policies", flags.policy(policy, policy_option))
+    with _access(reading.folder):
+        found = otherwise.report(reading.folder, policy, asked, experiment)
+    _shown(found, otherwise.render, as_json=as_json)
+
+
+def _shown(value: Told, render: Callable[[Told, Console], None], *, as_json: bool) -> None:
     if as_json:
-        print_json(report)
+        print_json(value)
     else:
-        again.render(report, console())
-    raise typer.Exit(0 if report.ok else 1)
+        render(value, console())
