@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.markup import render
 
-from rsi.sanitize import for_markup, for_terminal
+from rsi.sanitize import for_markup, for_page, for_terminal
 
 CONTROLS = ("\x1b", "\x1b[", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\x1b\\", "31m", "\x7f", "\x85", "\r", "\n", "\t")
 MARKUP = ("[red]", "[/red]", "[/]", "\\", "[", "]", "[link=x]", "[bold", "[@click=x]")
@@ -107,3 +107,25 @@ def test_a_megabyte_of_anything_takes_less_than_seconds(piece: str) -> None:
     begin = time.process_time()
     for_terminal(piece * (1_000_000 // len(piece)))
     assert time.process_time() - begin < 3
+
+
+@given(text=HOSTILE, width=st.integers(1, 40), whole=st.integers(1, 200))
+def test_a_page_shows_by_its_number_whatever_hides(text: str, width: int, whole: int) -> None:
+    out = for_page(text, width, whole)
+    assert not [c for c in out if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and c not in "\n\t"]
+    out.encode()
+
+
+@given(text=HOSTILE)
+def test_nothing_is_taken_out_of_what_a_page_shows(text: str) -> None:
+    plain = text.replace("\r\n", "\n")
+    out = for_page(plain)
+    assert len(out) >= len(plain)
+    for character in set(plain):
+        assert character in out or f"<U+{ord(character):04X}>" in out
+
+
+def test_what_a_page_cuts_is_counted() -> None:
+    assert for_page("a" * 30, width=10) == "a" * 10 + "… (20 further characters)"
+    assert for_page("ab\n" * 10, whole=6) == "ab\nab\n… (24 further characters)"
+    assert for_page("e\u0301" + "\u0301" * 4) == "e\u0301\u0301\u0301<U+0301><U+0301>"

@@ -46,6 +46,10 @@ class Staircase(Record):
     caption: str
 
 
+NOTHING_YET = Staircase(line="", dots=(), values=(), experiments=(), caption="Nothing has been scored yet")
+"""What is drawn of a run that has only begun, so that there is something to draw in once it has come further."""
+
+
 class Step(Record):
     """A run's staircase among others."""
 

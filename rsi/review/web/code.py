@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 
 from markupsafe import Markup, escape
 from pygments.lexers.python import PythonLexer
@@ -26,6 +27,7 @@ _COLOURS = (
     (Token.Name.Class, "f"),
     (Token.Name.Decorator, "f"),
 )
+_HUNK = re.compile(r"@@ -[0-9]{1,9}(?:,([0-9]{1,9}))? \+[0-9]{1,9}(?:,([0-9]{1,9}))? @@")
 _LEXER = PythonLexer(stripnl=False, ensurenl=False)
 
 
@@ -52,27 +54,38 @@ def diff_lines(text: str, most: int, wanted: Collection[int] = ()) -> Iterator[D
     """The first `most` lines and, of what follows, those that are wanted with three lines around each."""
     near = {line + step for line in wanted for step in range(-3, 4)}
     left = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Only a line feed ends a line, as where findings count; what else ends one on a screen may stand in code.
+    lines = text.removesuffix("\n").split("\n")
+    for number, (line, look) in enumerate(zip(lines, _looks(lines), strict=True), start=1):
         if number > most and number not in near:
             left += 1
             continue
         if left:
             yield Left(lines=left)
             left = 0
-        yield DiffLine(number=number, look=_look(line), html=_coloured(line))
+        yield DiffLine(number=number, look=look, html=_coloured(line, look))
     if left:
         yield Left(lines=left)
 
 
-def _look(line: str) -> str:
-    if line.startswith(("+++", "---", "diff ", "index ")):
-        return "file"
-    return {"+": "add", "-": "del", "@": "hunk"}.get(line[:1], "")
+def _looks(lines: Iterable[str]) -> Iterator[str]:
+    """Inside a hunk its counts decide, so that no added line passes for a header by beginning with `++`."""
+    old = new = 0
+    for line in lines:
+        if old > 0 or new > 0:
+            sign = line[:1]
+            old, new = old - (sign in {"-", " ", ""}), new - (sign in {"+", " ", ""})
+            yield {"+": "add", "-": "del"}.get(sign, "")
+        elif hunk := _HUNK.match(line):
+            old, new = int(hunk[1] or 1), int(hunk[2] or 1)
+            yield "hunk"
+        else:
+            yield "file" if line else ""
 
 
-def _coloured(line: str) -> Markup:
+def _coloured(line: str, look: str) -> Markup:
     text = for_page(line, LONGEST_LINE)
-    if _look(line) in {"file", "hunk"} or len(text) > _LEXED:
+    if look in {"file", "hunk"} or len(text) > _LEXED:
         return escape(text)
     parts = [escape(text[:1])]
     for token, piece in _LEXER.get_tokens(text[1:]):

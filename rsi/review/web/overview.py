@@ -10,7 +10,7 @@ from rsi.review.improvement import calibration_words, how_sure, milestone_words,
 from rsi.review.notes import Note
 from rsi.review.reading import Reading
 from rsi.review.summary import RunSummary
-from rsi.review.web.chart import HEIGHT, WIDTH, gap_rows, staircase
+from rsi.review.web.chart import HEIGHT, NOTHING_YET, WIDTH, Staircase, gap_rows, staircase
 from rsi.review.web.links import Links
 from rsi.review.web.pages import figure
 from rsi.review.wording import count, decimals, duration, marks, one_line, size
@@ -47,7 +47,7 @@ def overview(reading: Reading, links: Links, problems: tuple[str, ...]) -> dict[
         "sure": how_sure(summary),
         "sentences": sentences(summary),
         "facts": facts(summary),
-        "chart": staircase(reading.points, metric, Direction(summary.direction)),
+        "chart": staircase(reading.points, metric, Direction(summary.direction)) or _nothing_yet(summary),
         "width": WIDTH,
         "height": HEIGHT,
         "columns": tuple((place, name or one_line(metric, 30), look) for place, name, look in SHOWN_COLUMNS),
@@ -61,6 +61,10 @@ def overview(reading: Reading, links: Links, problems: tuple[str, ...]) -> dict[
         "run_notes": notes,
         "links": links,
     }
+
+
+def _nothing_yet(summary: RunSummary) -> Staircase | None:
+    return None if summary.status == "finished" else NOTHING_YET
 
 
 def facts(summary: RunSummary) -> list[tuple[str, str]]:

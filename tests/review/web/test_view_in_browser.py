@@ -6,6 +6,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +36,25 @@ class Gates:
             assert self.opened[number].wait(60)
 
 
-@pytest.fixture
-def going_on(tmp_path: Path) -> Iterator[tuple[Path, Gates]]:
-    """The folder of a real run that is being written, and what lets it go on."""
+@contextmanager
+def under_way(folder: Path, until: int) -> Iterator[tuple[Path, Gates]]:
+    """The folder of a real run that is being written and waits at that experiment, and what lets it go on."""
     gates = Gates()
-    for number in (0, 1, 2):
+    for number in range(until):
         gates.opened[number].set()
-    run = threading.Thread(target=make_run, args=(tmp_path,), kwargs={"listeners": [gates.listener]})
+    run = threading.Thread(target=make_run, args=(folder,), kwargs={"listeners": [gates.listener]})
     run.start()
     try:
-        assert gates.reached[3].wait(60)
-        yield tmp_path / "runs", gates
+        assert gates.reached[until].wait(60)
+        yield folder / "runs", gates
     finally:
         for gate in gates.opened.values():
             gate.set()
         run.join(60)
 
 
-def test_a_run_that_goes_on_is_followed_without_loading_the_page_again(
-    chromium: Any, going_on: tuple[Path, Gates]
-) -> None:
-    folder, gates = going_on
-    with viewing(folder) as server, watched(chromium) as seen:
+def test_a_run_that_goes_on_is_followed_without_loading_the_page_again(chromium: Any, tmp_path: Path) -> None:
+    with under_way(tmp_path, 3) as (folder, gates), viewing(folder) as server, watched(chromium) as seen:
         page = seen.page
         page.goto(server.address)
         page.locator("#runs a").click()
@@ -87,6 +85,21 @@ def test_a_run_that_goes_on_is_followed_without_loading_the_page_again(
         assert page.evaluate("window.same") is True
         assert seen.said == []
         assert all(url.startswith(server.base) for url in seen.requests)
+
+
+def test_a_run_of_which_nothing_is_scored_yet_gets_its_staircase(chromium: Any, tmp_path: Path) -> None:
+    with under_way(tmp_path, 0) as (folder, gates), viewing(folder) as server, watched(chromium) as seen:
+        seen.page.goto(server.address)
+        seen.page.locator("#runs a").click()
+        expect(seen.page.locator("#caption")).to_have_text("Nothing has been scored yet.")
+        gates.opened[0].set()
+        gates.opened[1].set()
+        expect(seen.page.locator("#dots circle")).to_have_count(2)
+        expect(seen.page.locator("#caption")).to_have_text("val_loss of every experiment; lower is better.")
+        seen.page.locator("#plot").focus()
+        seen.page.keyboard.press("End")
+        expect(seen.page.locator("#tip")).to_contain_text("experiment 1, kept")
+        assert seen.said == []
 
 
 @pytest.fixture(scope="module")

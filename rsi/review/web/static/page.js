@@ -224,6 +224,7 @@
     }
     for (const tick of chart.experiments) axes.push(shape("text", [["class", "tick"], ["x", tick.at], ["y", bottom], ["text-anchor", "middle"]], tick.text));
     $("axes").replaceChildren(...axes);
+    $("caption").textContent = `${chart.caption}.`;
     bounds();
     if (here >= 0) point(Math.min(here, dots.length - 1));
   }
