@@ -22,6 +22,7 @@ from rsi.review.reading import Reading, read
 from rsi.review.verify import verify
 from rsi.review.web import links, pages
 from rsi.review.web.integrity import Standing, broken_off, complaints, standing
+from rsi.review.web.others import others
 from rsi.review.web.overview import notes_of, overview
 from rsi.review.web.story import BRIEFLY, IN_A_FILE, Room, story
 from rsi.review.web.table import row
@@ -78,7 +79,7 @@ def _write(reading: Reading, file: IO[bytes], largest: int) -> tuple[int, Standi
     values = overview(reading, own, problems)
     found = reading.findings
     with tempfile.TemporaryFile() as spool:
-        details = _Details(environment, reading, values, spool)
+        details = _Details(environment, reading, {**values, "others": others(reading)}, spool)
         details.tell(largest)
         values |= {
             "served": False,

@@ -119,7 +119,14 @@ class _Site:
             raise UsageError(f"This run has no experiment {number}; it has 0 to {len(reading.lines) - 1}.")
         values = overview(reading, links.ViewLinks(name), ())
         told = story(reading, line, notes_of(reading)[0], SERVED)
-        more = {"story": told, "room": SERVED, "anchor_of": links.where, "run": name, "page": {}}
+        more = {
+            "others": opened.others,
+            "story": told,
+            "room": SERVED,
+            "anchor_of": links.where,
+            "run": name,
+            "page": {},
+        }
         return self._page("run_experiment.jinja", {**values, **more})
 
     def findings(self, request: Request) -> Response:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from rsi import runs
 from rsi.errors import UsageError
 from rsi.review.listing import Row, row
 from rsi.review.liveness import is_being_written
 from rsi.review.notes import NOTES
+from rsi.review.otherwise import Judgement
 from rsi.review.reading import Reading, read
 from rsi.review.verify import VerifyReport, verify
+from rsi.review.web.others import others
 
 OPEN_AT_ONCE = 4
 """Runs that are kept as they were read."""
@@ -23,11 +25,17 @@ Stamp = tuple[object, ...]
 """What changes when a run does; equal for a run that stands still."""
 
 
-class Opened(NamedTuple):
+class Opened:
     """A run as it was read."""
 
-    reading: Reading
-    stamp: Stamp
+    def __init__(self, reading: Reading, stamp: Stamp) -> None:
+        self.reading = reading
+        self.stamp = stamp
+
+    @cached_property
+    def others(self) -> dict[int, tuple[Judgement, ...]]:
+        """What other policies make of its experiments; asked once somebody looks at one."""
+        return others(self.reading)
 
 
 class Shelf:
