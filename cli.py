@@ -354,10 +354,10 @@ def attribute(
 
 
 def _go(session: Session) -> int:
-    from rsi import runs
     from rsi.review.approval import Approval
     from rsi.review.closing import closing
     from rsi.review.progress import Charts
+    from rsi.review.reading import read
     from rsi.review.screen import PlainLines, for_console
 
     terminal = console()
@@ -381,7 +381,7 @@ def _go(session: Session) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     session.run.close()
-    closing(runs.read(session.run.folder), terminal)
+    closing(read(session.run.folder).summary, terminal)
     return code
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from rsi.review.improvement import how_sure, sentences
-from rsi.review.summary import RunSummary, summarise
+from rsi.review.summary import RunSummary
 from rsi.review.wording import count, duration, marks, say
-from rsi.runs import ReadRun
 
 _STYLES = {
     "certified": "bold green",
@@ -24,9 +23,8 @@ _STYLES = {
 }
 
 
-def closing(run: ReadRun, console: Console) -> None:
+def closing(summary: RunSummary, console: Console) -> None:
     """Print the last words; the head hash comes last, where the log's writer cannot reach it any more."""
-    summary = summarise(run)
     for mark in marks(summary.grounded, summary.isolated):
         say(console, mark, "bold red")
     first, *further = sentences(summary)

@@ -311,7 +311,7 @@ def test_a_certified_run_says_so_everywhere(passed: ReadRun, pipe: Console) -> N
     assert summary.certified.improvement is not None
     assert (summary.certified.experiment, summary.certified.milestone, summary.certified.alpha) == (3, 1, 0.05)
     assert summary.provisional is None
-    closing(passed, pipe)
+    closing(summarise(passed), pipe)
     assert written(pipe).startswith("Certified: val_loss on the holdout fell by ")
     show_run(reading.read(passed.folder), pipe)
     listing.render(listing.list_runs(passed.folder.parent), pipe)
@@ -327,7 +327,7 @@ def test_luck_that_was_kept_looks_good_nowhere(failed: ReadRun, tmp_path: Path, 
     screen.listener(failed.events[-1], failed.state)
     console.print(screen.picture())
     assert "nothing certified" in written(console)
-    closing(failed, pipe)
+    closing(summarise(failed), pipe)
     assert written(pipe).startswith("Nothing is certified: experiment 6 was not shown to be better")
     assert "The edits of 1, 5 and 6 were taken back." in written(pipe)
     assert picture_of(failed.state).headline.startswith("nothing certified")
@@ -590,7 +590,7 @@ def test_a_run_from_before_milestones_is_still_shown(run_folder: Path, pipe: Con
     assert (summary.certify, summary.certified, summary.milestones, summary.calibration) == (False, None, (), None)
     assert how_sure(summary) == "confirmed"
     show_run(reading.read(old.folder), pipe)
-    closing(old, pipe)
+    closing(summarise(old), pipe)
     text = written(pipe)
     assert "improved   val_loss on the holdout fell" in text
     assert "ertified" not in text
@@ -615,7 +615,7 @@ def test_a_record_whose_numbers_point_nowhere_is_refused_or_shown(tmp_path: Path
             continue
         console = Console(file=io.StringIO(), width=100)
         show_run(reading.read(record.folder), console)
-        closing(record, console)
+        closing(summarise(record), console)
         assert written(console)
 
 

@@ -82,7 +82,7 @@ def test_every_reading_command_shows_hostile_text_as_text(hostile: ReadRun, term
     for number in (0, 1, 2):
         show_experiment(hostile, number, console, output=True, code=True, prompt=True, notes=noted)
     findings_told.render(findings_told.select([reading.read(hostile.folder)], Severity.INFO), console, everything=True)
-    closing(hostile, console)
+    closing(summarise(hostile), console)
     listing.render(listing.list_runs(hostile.folder.parent), console)
     print_log([reading.read(hostile.folder)], Filter(), console)
     print_diff(reading.read(hostile.folder), "best", "", console)

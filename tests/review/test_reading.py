@@ -189,7 +189,7 @@ def test_an_ascii_console_gets_ascii(run: ReadRun) -> None:
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii", write_through=True), width=90)
     show_run(reading.read(run.folder), console)
-    closing(run, console)
+    closing(summarise(run), console)
     assert raw.getvalue().isascii()
 
 
@@ -218,7 +218,7 @@ def test_an_experiment_that_is_not_there_is_a_usage_error(run: ReadRun, pipe: Co
 
 
 def test_the_last_words_end_with_the_head_of_the_ledger(run: ReadRun, pipe: Console) -> None:
-    closing(run, pipe)
+    closing(summarise(run), pipe)
     lines = written(pipe).splitlines()
     assert lines[0].startswith("val_loss on the holdout fell")
     assert lines[-1].split()[-1] == run.events[-1].hash
@@ -250,7 +250,7 @@ def test_ungrounded_and_unisolated_runs_are_marked_in_plain_words(run_folder: Pa
     store(run_folder, events)
     read = runs.read(run_folder)
     show_run(reading.read(read.folder), pipe)
-    closing(read, pipe)
+    closing(summarise(read), pipe)
     listing.render(listing.list_runs(run_folder.parent), pipe)
     text = written(pipe)
     assert text.count("UNGROUNDED: the number comes from the candidate's own output") == 2

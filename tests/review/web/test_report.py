@@ -207,6 +207,11 @@ def test_what_other_policies_would_have_decided_stands_with_each_decision(pristi
     page = written(pristine, tmp_path / "report.html")
     for number in (1, 3, 6):
         part = page[page.index(f'id="e{number}-others"') :].split("</table>", 1)[0]
-        assert re.findall(r'<th scope="row">([a-z-]+)</th>', part) == ["expected-gain", "fixed", "sequential", "threshold"]
+        assert re.findall(r'<th scope="row">([a-z-]+)</th>', part) == [
+            "expected-gain",
+            "fixed",
+            "sequential",
+            "threshold",
+        ]
         assert "have measured more" in part
     assert "greedy" not in page[page.index('id="e1-others"') :].split("</table>", 1)[0]
