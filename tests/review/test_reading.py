@@ -230,7 +230,7 @@ def test_the_last_words_end_with_the_head_of_the_ledger(run: ReadRun, pipe: Cons
 
 def test_a_run_that_kept_nothing_says_so(tmp_path: Path, pipe: Console) -> None:
     folder = make_run(tmp_path, [("VALUE = 1.0", "VALUE = 9.0", "worse")])
-    closing(runs.read(folder), pipe)
+    closing(summarise(runs.read(folder)), pipe)
     assert "Nothing was kept: after one experiment" in written(pipe)
 
 
