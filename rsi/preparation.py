@@ -89,7 +89,7 @@ def _python_file(path: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where prepared data is kept: RSI_CACHE, else the user's cache folder."""
+    """Where prepared data, and indexes of ledgers, are kept: RSI_CACHE, else the user's cache folder."""
     base = os.environ.get("RSI_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rsi"
     return Path(base)
 
