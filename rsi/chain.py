@@ -31,7 +31,8 @@ LONGEST_LINE = 4 * 1024 * 1024
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_FIELDS = {"body", "hash", "kind", "previous", "schema", "seq", "time"}
+FIELDS = {"body", "hash", "kind", "previous", "schema", "seq", "time"}
+"""Of every line."""
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
@@ -184,7 +185,7 @@ def _parse(line: bytes, at: _Position) -> dict[str, Any]:
         raise _Broken("it is nested too deeply") from None
     except ValueError:
         raise _Unparseable("it is not JSON in ASCII") from None
-    if not isinstance(fields, dict) or fields.keys() != _FIELDS:
+    if not isinstance(fields, dict) or fields.keys() != FIELDS:
         raise _Broken("it does not have the fields of an event")
     if line.count(b"[") + line.count(b"{") > DEEPEST and isinstance(fields["body"], dict):
         try:
@@ -232,7 +233,7 @@ def seal(fields: dict[str, Any]) -> tuple[str, str]:
     `body` sorts before `hash` and all others after it, so that the large part is encoded once for both.
     """
     body = '{"body":' + encode(fields["body"]) + ","
-    rest = encode({name: fields[name] for name in _FIELDS - {"body", "hash"}})[1:]
+    rest = encode({name: fields[name] for name in FIELDS - {"body", "hash"}})[1:]
     digest = hashlib.sha256((body + rest).encode()).hexdigest()
     return f'{body}"hash":"{digest}",{rest}', digest
 

@@ -29,6 +29,9 @@ from rsi.statistics import Interval
 Digest = str
 """sha256 of a blob, 64 hexadecimal digits."""
 
+Number = Annotated[int, Field(ge=0, le=10**9)]
+"""Of an experiment, a milestone, a slot, a question: counted by the loop, and small enough for whatever stores it."""
+
 
 class RunStarted(Record):
     """The run exists; everything that was chosen, and the secret everything random is drawn from."""
@@ -66,8 +69,8 @@ class DataPrepared(Record):
 class ExperimentProposed(Record):
     """A proposer's word, before anything is checked. Experiment 0 is the baseline and has no edit."""
 
-    experiment: int
-    parent: int
+    experiment: Number
+    parent: Number
     """The experiment whose code the edit is based on: the incumbent of that moment."""
     rationale: str
     kind: str
@@ -77,9 +80,9 @@ class ExperimentProposed(Record):
     """Blob with the `rsi.records.Edit` as JSON."""
     problem: str = ""
     """Why there is nothing to try, where the proposer itself says so."""
-    again: int | None = None
+    again: Number | None = None
     """The earlier experiment whose edit is carried over to the present incumbent; nobody proposed it anew."""
-    removes: tuple[int, ...] = ()
+    removes: tuple[Number, ...] = ()
     """Kept experiments whose edits it takes out of the incumbent, to see whether they are to blame."""
     null: bool = False
     """It changes nothing but the draws of random numbers; whether it is kept tells how often luck is."""
@@ -88,7 +91,7 @@ class ExperimentProposed(Record):
 class ExperimentCommitted(Record):
     """The edit applied and parses; the candidate is in `code.git`."""
 
-    experiment: int
+    experiment: Number
     commit: str
     tree_digest: str
     tree_tokens: int
@@ -100,7 +103,7 @@ class ExperimentCommitted(Record):
 class ProposalReviewed(Record):
     """A person has read the diff and said whether it shall be trained."""
 
-    experiment: int
+    experiment: Number
     approved: bool
     comment: str = ""
 
@@ -110,10 +113,10 @@ class CallReserved(Record):
 
     reservation: str
     """`experiment.call.attempt`"""
-    experiment: int
-    call: int
+    experiment: Number
+    call: Number
     """Which of the experiment's questions this is, from 1."""
-    attempt: int
+    attempt: Number
     """From 1, over all models."""
     purpose: str
     """`propose`, `repair`, `critique`, `check`"""
@@ -158,8 +161,8 @@ class CallFailed(Record):
 class CallDeclined(Record):
     """A call was not made, because it could have passed a limit."""
 
-    experiment: int
-    call: int
+    experiment: Number
+    call: Number
     purpose: str
     reason: str
 
@@ -173,15 +176,15 @@ class TrialStarted(Record):
     """One training is about to begin."""
 
     trial: str
-    experiment: int
-    slot: int
+    experiment: Number
+    slot: Number
     """Which of the experiment's trials it is; one that was lost or interrupted is tried again in the same slot."""
     role: Role
-    milestone: int | None = None
+    milestone: Number | None = None
     """Which one it belongs to, for the roles `certify` and `estimate`."""
-    ablation: int | None = None
+    ablation: Number | None = None
     """Which one it belongs to, for the role `ablate`."""
-    without: tuple[int, ...] = ()
+    without: tuple[Number, ...] = ()
     """Kept edits that the experiment's code is trained without."""
     weights_of: str | None = None
     """For the role `audit`, which trains nothing: the trial whose weights are asked."""
@@ -292,7 +295,7 @@ class TrialFailed(Record):
 class PolicyDecided(Record):
     """A decision with everything it was derived from."""
 
-    experiment: int
+    experiment: Number
     comparison: Comparison
     decision: Decision
 
@@ -306,7 +309,7 @@ class PolicyPlanned(Record):
 class MilestoneBegun(Record):
     """The incumbent is to be compared with the last certified one, on the holdout and on fresh seeds."""
 
-    milestone: int
+    milestone: Number
     """From 1."""
     candidate: int
     reference: int
@@ -321,7 +324,7 @@ class MilestoneBegun(Record):
 class MilestoneTested(Record):
     """Whether the test was passed: all that leaves it."""
 
-    milestone: int
+    milestone: Number
     passed: bool
     pairs: int
     """How many it took."""
@@ -331,7 +334,7 @@ class MilestoneTested(Record):
 class MilestoneClosed(Record):
     """What the milestone lets the run claim."""
 
-    milestone: int
+    milestone: Number
     improvement: Interval | None
     """Of the candidate over the baseline, on the holdout, from seeds run after the test was passed; None where that
     failed or a trial gave no score."""
@@ -340,11 +343,11 @@ class MilestoneClosed(Record):
 class AblationBegun(Record):
     """Kept edits are to be taken out of the incumbent, to see what they are worth."""
 
-    ablation: int
+    ablation: Number
     """From 1."""
     base: int
     """The incumbent that they are taken out of."""
-    milestone: int | None
+    milestone: Number | None
     """The one that failed and is to be explained; None for the attribution at the end."""
     plan: BlamePlan | AttributionPlan
     """All that the questions depend on besides the answers."""
@@ -353,8 +356,8 @@ class AblationBegun(Record):
 class AblationCut(Record):
     """Whether the code can be made without some edits."""
 
-    ablation: int
-    edits: tuple[int, ...]
+    ablation: Number
+    edits: tuple[Number, ...]
     applies: bool
     reason: str = ""
     """Why not."""
@@ -365,14 +368,14 @@ class AblationCut(Record):
 class AblationClosed(Record):
     """What the ablation found."""
 
-    ablation: int
+    ablation: Number
     result: Annotated[TakeBack | Attribution, Field(discriminator="kind")]
 
 
 class ExperimentClosed(Record):
     """What became of an experiment."""
 
-    experiment: int
+    experiment: Number
     status: ExperimentStatus
     reason: str
     gain: float | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -34,6 +35,8 @@ from rsi.spending import Spending, total
 
 RETRIED = frozenset({ExitKind.LOST, ExitKind.INTERRUPTED})
 """Failures that say nothing about the candidate: the same slot is tried again."""
+
+_Entry = TypeVar("_Entry")
 
 MOST_GAINS = 200
 """Of earlier experiments that a verifier weighs a trial's gain against."""
@@ -271,9 +274,10 @@ class RunState:
         """Fold what an event says; IntegrityError where that contradicts the state."""
         try:
             self._fold(body, event)
-        except (KeyError, AttributeError, ValueError) as error:
+        except (LookupError, AttributeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+            what = "a number" if isinstance(error, IndexError) else error
             raise IntegrityError(
-                f"Event {event.seq} ({event.kind}) refers to {error}, which no earlier event introduced."
+                f"Event {event.seq} ({event.kind}) refers to {what}, which no earlier event introduced."
             ) from None
         self.head, self.events, self.last_time = event.hash, event.seq + 1, event.time
         return self
@@ -315,6 +319,8 @@ class RunState:
             case e.CallDeclined():
                 self.declined[body.experiment, body.call] = body
             case e.TrialStarted():
+                if body.weights_of is not None:
+                    _ = self.trials[body.weights_of]  # what readers look up is there, whatever the trial is for
                 self.trials[body.trial] = TrialState(started=body)
                 self._open_trials[body.trial] = None
                 self.trainings += body.weights_of is None
@@ -324,10 +330,10 @@ class RunState:
                     self.audits[body.experiment] = body.trial
                     self._trial(body.trial, trained=self.trials[body.weights_of].trained)
                 elif body.milestone is not None:
-                    entry = self.milestones[body.milestone - 1]
+                    entry = numbered(self.milestones, body.milestone)
                     self._milestone(body.milestone, trials=(*entry.trials, body.trial))
                 elif body.ablation is not None:
-                    trials = self.ablations[body.ablation - 1].trials
+                    trials = numbered(self.ablations, body.ablation).trials
                     self._ablation(body.ablation, trials=(*trials, body.trial))
                 else:
                     experiment = self.experiments[body.experiment]
@@ -360,7 +366,7 @@ class RunState:
             case e.MilestoneTested():
                 self._milestone(body.milestone, tested=body)
                 if body.passed:
-                    self.certified = self.milestones[body.milestone - 1].begun.candidate
+                    self.certified = numbered(self.milestones, body.milestone).begun.candidate
             case e.MilestoneClosed():
                 self._milestone(body.milestone, closed=body, spent=self.trainings)
             case e.AblationBegun():
@@ -368,7 +374,7 @@ class RunState:
                     raise IntegrityError(f"Event {event.seq}: ablation {body.ablation} is out of order.")
                 self.ablations.append(AblationState(begun=body))
             case e.AblationCut():
-                self._ablation(body.ablation, cuts=(*self.ablations[body.ablation - 1].cuts, body))
+                self._ablation(body.ablation, cuts=(*numbered(self.ablations, body.ablation).cuts, body))
             case e.AblationClosed():
                 self._ablation(body.ablation, closed=body)
                 result = body.result
@@ -428,10 +434,10 @@ class RunState:
         self.experiments[number] = self.experiments[number].model_copy(update=update)
 
     def _milestone(self, number: int, **update: object) -> None:
-        self.milestones[number - 1] = self.milestones[number - 1].model_copy(update=update)
+        self.milestones[number - 1] = numbered(self.milestones, number).model_copy(update=update)
 
     def _ablation(self, number: int, **update: object) -> None:
-        self.ablations[number - 1] = self.ablations[number - 1].model_copy(update=update)
+        self.ablations[number - 1] = numbered(self.ablations, number).model_copy(update=update)
 
     def _call(self, reservation: str, **update: object) -> None:
         self._unsettled.remove(reservation)
@@ -594,6 +600,13 @@ class RunState:
     def decided_keep(self, experiment: ExperimentState) -> bool:
         """Whether the policy said keep and the experiment awaits the verifier's last checks."""
         return isinstance(experiment.decision, Keep)
+
+
+def numbered(entries: Sequence[_Entry], number: int) -> _Entry:
+    """The entry of that number, from 1; IndexError where there is none, so that 0 does not name the last."""
+    if not 1 <= number <= len(entries):
+        raise IndexError(number)
+    return entries[number - 1]
 
 
 def fold(events: Iterable[Event]) -> RunState:

@@ -195,6 +195,8 @@ class Workspace:
 
     def _object(self, sha: str, kind: type[_Kind]) -> _Kind:
         """An object, hashed again; IntegrityError where it is missing, altered, too large or of another kind."""
+        if not _SHA.fullmatch(sha):
+            raise IntegrityError(f"{sha[:80]!r} is no name of an object, so the record that names it was altered.")
         path = self._path(sha)
         if sha[:2] not in self._plain:
             if path.parent.is_symlink():

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rsi import events as e
 from rsi.errors import RsiError, UsageError
-from rsi.records import Finding, Measure, Record, Scored, Severity
+from rsi.records import Arm, Finding, Measure, Record, Scored, Severity
 from rsi.review.asked import asked_json, show_asked
 from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.findings import Found
@@ -271,17 +271,23 @@ def _show_finding(finding: Finding, console: Console, where: str = "") -> None:
 def _show_decisions(entry: ExperimentState, console: Console) -> None:
     for decided in entry.decisions:
         metric = decided.comparison.objective.metric
-        candidate = ", ".join(f"{value:.6g}" for value in decided.comparison.candidate.values(metric))
-        incumbent = ", ".join(f"{value:.6g}" for value in decided.comparison.incumbent.values(metric))
+        candidate, incumbent = (
+            _measured(arm, metric) for arm in (decided.comparison.candidate, decided.comparison.incumbent)
+        )
         against = f"{metric}: {candidate} against {incumbent} (experiment {decided.comparison.incumbent.experiment})"
         _field(console, "compared", against)
         for row in compared(decided)[1:]:
             beside = "nothing" if row.incumbent is None else f"{row.incumbent:.6g}"
-            own = "nothing" if row.candidate is None else f"{row.candidate:.6g}"
-            _field(console, "", f"{row.metric}: {own} against {beside}")
+            ours = "nothing" if row.candidate is None else f"{row.candidate:.6g}"
+            _field(console, "", f"{row.metric}: {ours} against {beside}")
         decision = decided.decision
         more = f", {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
         _field(console, "decided", f"{decision.kind}{more} by {decision.rule}: {decision.reason}")
+
+
+def _measured(arm: Arm, metric: str) -> str:
+    values = [seen.measurements[metric] for seen in arm.observations if metric in seen.measurements]
+    return ", ".join(f"{value:.6g}" for value in values) or "nothing"
 
 
 def _harmless(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Literal
 from rsi import events as e
 from rsi.chain import Event
 from rsi.records import ExperimentStatus, Finding, Record, Rejected, Severity, VerifierError
+from rsi.review.following import named_in
 from rsi.review.notes import Note
 
 RANK = {severity: number for number, severity in enumerate(Severity)}
@@ -108,14 +109,14 @@ class Finder:
     def _of(self, event: Event, body: Record) -> Iterator[Found]:
         trial = str(getattr(body, "trial", ""))
         for stage, finding in _findings(body):
-            yield self._found(event, trial, stage, finding)
+            yield self._found(event, body, trial, stage, finding)
 
-    def _found(self, event: Event, trial: str, stage: str, finding: Finding) -> Found:
+    def _found(self, event: Event, body: Record, trial: str, stage: str, finding: Finding) -> Found:
         experiment = self._trials.get(trial)
         return Found(
             run=self._run,
             seq=event.seq,
-            experiment=experiment if experiment is not None else _experiment(event),
+            experiment=experiment if experiment is not None else named_in(event, body),
             trial=trial,
             stage=stage,
             severity=finding.severity,
@@ -173,11 +174,6 @@ def of_notes(run: str, notes: Iterable[Note]) -> Iterator[Found]:
                 message=f"{note.author}: {note.text}",
                 place=Place(kind="event"),
             )
-
-
-def _experiment(event: Event) -> int | None:
-    number = event.body.get("experiment")
-    return number if isinstance(number, int) else None
 
 
 def _findings(body: Record) -> Iterator[tuple[str, Finding]]:

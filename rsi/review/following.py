@@ -68,11 +68,20 @@ class Belonging:
                 self._known["ablation", body.ablation] = body.base
             case e.CallReserved():
                 self._known["reservation", body.reservation] = body.experiment
-        number = event.body.get("experiment")
-        if isinstance(number, int):
+        number = named_in(event, body)
+        if number is not None:
             return number
         for name in ("ablation", "milestone", "trial", "reservation"):
-            value = event.body.get(name)
+            value = event.body.get(name) if body is None else getattr(body, name, None)
             if isinstance(value, str | int) and (name, value) in self._known:
                 return self._known[name, value]
         return None
+
+
+def named_in(event: Event, body: Record | None) -> int | None:
+    """The experiment that an event itself names.
+
+    As it is folded: a record may write the number as a text, which is read as that number everywhere else.
+    """
+    number = event.body.get("experiment") if body is None else getattr(body, "experiment", None)
+    return number if isinstance(number, int) else None

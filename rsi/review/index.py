@@ -11,13 +11,15 @@ import hashlib
 import json
 import os
 import sqlite3
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from rsi.blobs import Blobs
 from rsi.chain import Event, Scan, make_event, open_to_read
-from rsi.errors import IntegrityError
+from rsi.errors import IntegrityError, RsiError
 from rsi.preparation import cache_folder
 from rsi.records import ExperimentStatus
 from rsi.redaction import Redactor
@@ -37,6 +39,11 @@ VERSION = 1
 MOST_KEPT = 64
 """Indexes in the cache; the eldest go first."""
 _BATCH = 2000
+_OF_THE_MACHINE = (RsiError, OSError, sqlite3.Error, MemoryError)
+"""Failures that are no fault of the ledger's, or say themselves what is."""
+_UNFINISHED = ".making"
+_SECONDS_UNFINISHED = 24 * 3600
+"""After which nobody is making it any more."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -106,32 +113,41 @@ def _meta(connection: sqlite3.Connection, name: str) -> str:
 
 
 def _made(folder: Path) -> sqlite3.Connection:
+    # Whatever the disk refuses, a cache is a convenience: what is wrong with the ledger itself is raised below again.
+    with contextlib.suppress(sqlite3.Error, OSError):
+        return _made_in_cache(folder)
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    _Maker(folder, connection).make()
+    return connection
+
+
+def _made_in_cache(folder: Path) -> sqlite3.Connection:
     kept = cache_folder() / "review"
+    kept.mkdir(parents=True, exist_ok=True)
+    _clear(kept)
+    descriptor, name = tempfile.mkstemp(suffix=_UNFINISHED, dir=kept)
+    unfinished = Path(name)
     try:
-        kept.mkdir(parents=True, exist_ok=True)
-        unfinished = kept / f"{os.getpid()}.{id(folder):x}.making"
-        unfinished.unlink(missing_ok=True)
-        connection = sqlite3.connect(unfinished, check_same_thread=False)
-    except (OSError, sqlite3.Error):
-        connection = sqlite3.connect(":memory:", check_same_thread=False)
-        _Maker(folder, connection).make()
-        return connection
-    try:
-        digest = _Maker(folder, connection).make()
-        connection.close()
+        with contextlib.closing(sqlite3.connect(unfinished)) as connection:
+            digest = _Maker(folder, connection).make()
+        os.fsync(descriptor)  # a crash of the machine must not leave a part of it under its final name
         path = _path(digest)
         unfinished.replace(path)
-        _forget_eldest(kept)
         return _open(path)
     finally:
+        os.close(descriptor)
         unfinished.unlink(missing_ok=True)
 
 
-def _forget_eldest(kept: Path) -> None:
+def _clear(kept: Path) -> None:
+    """Let the eldest indexes go, and what a crash left unfinished."""
     with contextlib.suppress(OSError):
         known = sorted(kept.glob("*.sqlite"), key=lambda path: path.stat().st_mtime)
-        for path in known[:-MOST_KEPT]:
+        for path in known[: max(0, len(known) - MOST_KEPT + 1)]:
             path.unlink(missing_ok=True)
+        for path in kept.glob(f"*{_UNFINISHED}"):
+            if time.time() - path.stat().st_mtime > _SECONDS_UNFINISHED:
+                path.unlink(missing_ok=True)
 
 
 class _Hashing:
@@ -178,6 +194,21 @@ class _Maker:
         if told.problem and self.state.started is None:
             raise IntegrityError(told.problem)
         _ = self.state.run  # a ledger that no run.started event begins is no run, whatever is asked of it
+        try:
+            self._conclude(told)
+        except _OF_THE_MACHINE:
+            raise
+        except Exception as error:  # hostile records make any of our code fail, and that is all there is to say
+            raise IntegrityError(
+                f"{self.folder / LEDGER} contradicts itself, so nothing can be told of it "
+                f"({type(error).__name__}: {one_line(str(error), 100)})."
+            ) from error
+        connection.commit()
+        return hashing.sha256.hexdigest()
+
+    def _conclude(self, told: Told) -> None:
+        """What follows from all events together."""
+        connection = self.connection
         self._rank()
         run = ReadRun(self.folder, self.told, self.state, Blobs(self.folder / "blobs", Redactor.none()))
         self._lines(run)
@@ -195,8 +226,6 @@ class _Maker:
             "standings": json.dumps(standings(self.state)),
         }
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        connection.commit()
-        return hashing.sha256.hexdigest()
 
     def _events(self, scan: Scan) -> Told:
         rows: list[tuple[Any, ...]] = []
@@ -207,6 +236,11 @@ class _Maker:
                 rows.append(self._event(event, before, scan.at.offset - before))
             except IntegrityError as error:
                 problem = str(error)
+                break
+            except _OF_THE_MACHINE:
+                raise
+            except Exception as error:  # as in `make`
+                problem = f"Event {event.seq} ({one_line(event.kind, 60)}) cannot be: {type(error).__name__}: {error}."
                 break
             before = scan.at.offset
             if len(rows) >= _BATCH:
@@ -219,14 +253,14 @@ class _Maker:
     def _event(self, event: Event, at: int, length: int) -> tuple[Any, ...]:
         body = self.state.validated(event)
         self.lean.share(body)
-        self.state.fold(body, event)
         found = self.finder.take(event, body)
-        self._found(found)
-        if event.kind.startswith("run."):
-            self.told.append(event)
         gravest = max((RANK[item.severity] for item in found), default=None)
         frame, words = int(event.kind in FRAME), one_line(describe(event, body), 400)
         experiment = self.belonging.take(event, body)
+        self.state.fold(body, event)
+        self._found(found)
+        if event.kind.startswith("run."):
+            self.told.append(event)
         return (event.seq, at, length, event.kind, event.time, experiment, gravest, frame, words)
 
     def _write(self, rows: list[tuple[Any, ...]]) -> None:

@@ -54,9 +54,15 @@ class Lean:
         if not isinstance(record, _SHARED):
             return record
         try:
-            key = (type(record), *record.__dict__.values())
+            key = (type(record), *map(_exactly, record.__dict__.values()))
             if isinstance(record, Observation):
-                key = (Observation, record.trial, record.seed, *record.measurements.items())
+                measured = ((name, _exactly(value)) for name, value in record.measurements.items())
+                key = (Observation, record.trial, record.seed, *measured)
             return self._known.setdefault(key, record)  # type: ignore[no-any-return]
         except TypeError:  # something in it cannot be a key
             return record
+
+
+def _exactly(value: Any) -> Any:
+    """A value as a key: a zero with its sign, since 0.0 == -0.0, and what is shown must be what is recorded."""
+    return repr(value) if type(value) is float and value == 0 else value

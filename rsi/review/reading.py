@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsi.blobs import Blobs
-from rsi.chain import Event, make_event, open_to_read
+from rsi.chain import FIELDS, Event, make_event, open_to_read
 from rsi.errors import IntegrityError, RsiError, UsageError
 from rsi.events import RunStarted
 from rsi.records import Objective, Severity
@@ -190,7 +190,7 @@ class Reading:
                 wanted.append(f"time {sign} ?")
                 values.append(time)
         where = " AND ".join(wanted)
-        query = f"SELECT at, length, experiment, severity, words FROM events WHERE {where} ORDER BY seq"  # noqa: S608
+        query = f"SELECT seq, at, length, experiment, severity, words FROM events WHERE {where} ORDER BY seq"  # noqa: S608
         may_hold = _may_hold(text)
         for event, number, rank, words in self._read(query, values, may_hold):
             yield Entry(event, number, None if rank is None else _SEVERITIES[rank], words)
@@ -211,13 +211,14 @@ class Reading:
 
         UsageError where there is no such experiment.
         """
-        row = self._index.execute("SELECT record FROM lines WHERE experiment = ?", (experiment,)).fetchone()
+        number = experiment if 0 <= experiment < 2**63 else -1  # SQLite takes no larger ones
+        row = self._index.execute("SELECT record FROM lines WHERE experiment = ?", (number,)).fetchone()
         if row is None:
             (there,) = self._index.execute("SELECT count(*) FROM lines").fetchone()
             known = f"it has 0 to {there - 1}" if there else "it has none yet"
             raise UsageError(f"{self.summary.run} has no experiment {experiment}; {known}.")
         parent = Line.model_validate_json(row[0]).parent
-        query = "SELECT at, length FROM events WHERE frame = 1 OR experiment IN (?, ?) ORDER BY seq"
+        query = "SELECT seq, at, length FROM events WHERE frame = 1 OR experiment IN (?, ?) ORDER BY seq"
         state, events = RunState(whole=False), []
         for (event,) in self._read(query, [experiment, parent]):
             state.apply(event)
@@ -233,21 +234,29 @@ class Reading:
     ) -> Iterator[tuple[Any, ...]]:
         """Events by their place in the ledger, whose every byte was hashed when this was opened, and what is beside it.
 
-        The query gives place, length, whatever else, and with `may_hold` the event's words last.
+        The query gives number, place, length, whatever else, and with `may_hold` the event's words last.
         """
         with open_to_read(self.folder / LEDGER) as file:
-            for at, length, *more in self._index.execute(query, list(values)):
+            for seq, at, length, *more in self._index.execute(query, list(values)):
                 if file.tell() != at:  # to seek drops what was read ahead
                     file.seek(at)
                 line = file.read(length)
                 if may_hold is not None and not may_hold(line, more[-1]):
                     continue
-                try:
-                    yield make_event(json.loads(line)), *more
-                except (ValueError, TypeError, AttributeError):
-                    raise IntegrityError(
-                        f"{self.folder / LEDGER} was changed while it was read; read it again."
-                    ) from None
+                event = _event_of(line, seq)
+                if event is None:
+                    raise IntegrityError(f"{self.folder / LEDGER} was changed while it was read; read it again.")
+                yield event, *more
+
+
+def _event_of(line: bytes, seq: int) -> Event | None:
+    """What stands in a line that was checked when it was indexed; None where it is another one by now."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    known = isinstance(fields, dict) and fields.keys() == FIELDS and fields["seq"] == seq
+    return make_event(fields) if known else None
 
 
 def _may_hold(text: str) -> Callable[[bytes, str], bool] | None:

@@ -78,7 +78,7 @@ class BlobIndex:
     """Every mention of a blob so far, by digest, so that a drop can be judged and presence checked at the end."""
 
     def __init__(self) -> None:
-        self.references: dict[str, tuple[Reference, ...]] = {}
+        self.references: dict[str, tuple[Reference] | list[Reference]] = {}
         self.dropped: dict[str, int] = {}
         self.resumed_at: list[int] = []
 
@@ -86,8 +86,14 @@ class BlobIndex:
         """Take in one event's mentions."""
         trial = getattr(body, "trial", "")
         for digest, role in mentioned(body):
-            known = self.references.get(digest, ())
-            self.references[digest] = (*known, Reference(event.seq, sys.intern(event.kind), role, trial))
+            reference = Reference(event.seq, sys.intern(event.kind), role, trial)
+            known = self.references.get(digest)
+            if known is None:
+                self.references[digest] = (reference,)  # most are mentioned once, and there are very many
+            elif isinstance(known, list):
+                known.append(reference)
+            else:
+                self.references[digest] = [*known, reference]
         if isinstance(body, e.BlobsDropped):
             self.dropped.update(dict.fromkeys(body.digests, event.seq))
         elif isinstance(body, e.RunResumed):

@@ -175,6 +175,15 @@ class _Examination:
         except RsiError as error:
             self.wrong.append(Wrong(0, "commit", str(error)))
         try:
+            self._follow(events)
+            if self.derive is not None:
+                self.wrong.extend(self.derive.settled_by_now(0))
+        finally:  # Ctrl-C must not wait for hundreds of derivations that nobody wants any more
+            if self.derive is not None:
+                self.derive.close()
+
+    def _follow(self, events: Iterable[Event]) -> None:
+        try:
             for event in events:
                 self.hashes.append(event.hash)
                 self.kinds.append(sys.intern(event.kind))
@@ -185,9 +194,6 @@ class _Examination:
         except IntegrityError as error:
             self.wrong.append(Wrong(len(self.hashes), "chain", str(error)))
             self.whole = False
-        if self.derive is not None:
-            self.wrong.extend(self.derive.settled_by_now(0))
-            self.derive.close()
 
     def _step(self, event: Event) -> bool:
         try:

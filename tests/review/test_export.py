@@ -20,8 +20,8 @@ from jsonschema import Draft202012Validator
 from rsi import events as e
 from rsi.chain import Event
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
-from rsi.review import notes
-from rsi.review.export import jsonl, mlflow_names, target
+from rsi.review import notes, target
+from rsi.review.export import jsonl, mlflow_names
 from rsi.review.export.extras import require
 from rsi.review.export.gather import Gathering
 from rsi.review.export.records import LINE, Content, NoteLine, json_schema

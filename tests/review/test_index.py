@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import make_run
@@ -22,6 +26,9 @@ from rsi.review.staircase import points
 from rsi.review.standing import standings
 from rsi.review.summary import summarise
 from rsi.state import RunState
+from rsi.testing.altering import alter, load
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +157,109 @@ def test_a_copy_elsewhere_says_where_it_lies(pristine: Path, tmp_path: Path) -> 
     copy = Path(shutil.copytree(pristine, tmp_path / "copy"))
     assert reading.read(copy).summary.folder == str(copy)
     assert str(cache_folder()) not in str(copy)
+
+
+REFERENCES: list[tuple[str, dict[str, Any]]] = [
+    ("trial.started", {"role": "certify", "milestone": 7}),
+    ("trial.started", {"role": "certify", "milestone": 0}),
+    ("trial.started", {"role": "ablate", "ablation": 10**30}),
+    ("trial.started", {"role": "ablate", "ablation": -1}),
+    ("trial.started", {"experiment": 2**63}),
+    ("trial.started", {"role": "confirm", "weights_of": "nowhere"}),
+    ("experiment.proposed", {"parent": -(10**30)}),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields"), REFERENCES)
+def test_a_number_that_names_nothing_is_said_and_what_stands_before_it_is_shown(
+    run_folder: Path, kind: str, fields: dict[str, Any]
+) -> None:
+    places = [place for place, event in enumerate(load(run_folder)) if event["kind"] == kind]
+    alter(run_folder, lambda events: events[places[-1]]["body"].update(fields))
+    with pytest.raises(IntegrityError, match=f"Event {places[-1]} "):
+        reading.read(run_folder)
+    shown = reading.read(run_folder, anyway=True)
+    assert shown.summary.events == places[-1]
+    assert len(list(shown.events())) == places[-1]
+
+
+def test_a_number_written_as_a_text_hides_no_event(run_folder: Path) -> None:
+    """It is folded as the number that it stands for, so it must be found under it."""
+    before = len(list(reading.read(run_folder).entries(5)))
+
+    def as_texts(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if event["body"].get("experiment") == 5:
+                event["body"]["experiment"] = "5"
+
+    alter(run_folder, as_texts)
+    read = reading.read(run_folder)
+    assert len(list(read.entries(5))) == before
+    assert [item.experiment for item in read.findings_of(5)]
+    whole = runs.read(run_folder)
+    assert experiment_json(read.excerpt(5), 5) == experiment_json(whole, 5)
+
+
+@pytest.mark.parametrize("kind", ["describe", "summarise"])
+def test_whatever_a_record_makes_fail_is_said_in_a_sentence(
+    run_folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def fails(*_: object) -> str:
+        raise ZeroDivisionError("by a hostile number")
+
+    monkeypatch.setattr(index, kind, fails)
+    with pytest.raises(IntegrityError, match="by a hostile number"):
+        reading.read(run_folder)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_numbers_that_nobody_has_are_said(run_folder: Path) -> None:
+    read = reading.read(run_folder)
+    for number in (-1, 10**30, -(10**30), 2**63):
+        with pytest.raises(UsageError, match="has no experiment"):
+            read.excerpt(number)
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from rsi.review import reading
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+print(len(reading.read(Path(sys.argv[1])).lines))
+"""
+
+
+def test_a_cache_without_room_is_done_without(pristine: Path, own_cache: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(pristine)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("7\n", "", 0)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_several_that_make_the_same_index_do_not_disturb_each_other(pristine: Path, own_cache: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: len(reading.read(pristine).lines), range(24)))
+    assert found == [7] * 24
+    assert len(list(own_cache.iterdir())) == 1
+
+
+def test_what_a_crash_left_of_an_index_goes(pristine: Path, own_cache: Path) -> None:
+    own_cache.mkdir(parents=True)
+    old, new = own_cache / "old.making", own_cache / "new.making"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    reading.read(pristine)
+    assert new.exists()
+    assert not old.exists()
+
+
+def test_a_ledger_that_is_replaced_while_it_is_read_is_noticed(run_folder: Path) -> None:
+    read = reading.read(run_folder)
+    ledger = run_folder / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    for other in (b"".join(reversed(lines)), b"{}\n" * len(lines), b"", b"[" * len(b"".join(lines))):
+        ledger.write_bytes(other)
+        with pytest.raises(IntegrityError, match="was changed while it was read"):
+            list(read.events())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from rsi.blobs import Blobs
+from rsi.chain import Event, read_events
 from rsi.errors import UsageError
 from rsi.redaction import Redactor
 from rsi.review import verify as verifying
@@ -509,3 +513,28 @@ def test_a_sealed_answer_lost_in_a_crash_of_the_machine_is_torn_after_a_resume(r
     answers = [problem for problem in report.problems if problem.kind == "blob" and "its answer" in problem.sentence]
     assert answers == []
     assert any("sealed answers are gone" in words for words in report.torn)
+
+
+def test_ctrl_c_waits_for_nothing_that_is_still_being_derived(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path) -> Iterator[Event]:
+        yield from itertools.islice(read_events(path), 40)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verifying, "read_events", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify(pristine, trust_paths=True)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("confined")]
+
+
+def test_a_blob_that_is_mentioned_very_often_takes_no_longer(run_folder: Path) -> None:
+    """One event of four megabytes can name the same blob fifty thousand times."""
+
+    def often(events: list[dict[str, Any]]) -> None:
+        scores = events[find(events, "trial.answered")]["body"]["scores"]
+        digest = next(iter(scores.values()))
+        scores.update({f"s{number}": digest for number in range(40_000)})
+
+    alter(run_folder, often)
+    begin = time.process_time()
+    assert not verify(run_folder, trust_paths=True).ok
+    assert time.process_time() - begin < 10

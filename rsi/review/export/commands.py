@@ -63,18 +63,21 @@ def _export(name: str, form: str, output: str, *, force: bool) -> Outcome:
 
     folder = runs.find(name)
     if form == "jsonl":
-        from rsi.review.export import jsonl, target
+        from rsi.review import target
+        from rsi.review.export import jsonl
 
         target.check(Path(output), force=force)
         return jsonl.export(Gathering(folder), Path(output), force=force)
     if form == "parquet":
-        from rsi.review.export import parquet, target
+        from rsi.review import target
+        from rsi.review.export import parquet
 
         parquet.require()
         target.check(Path(output), force=force, folder=True)
         return parquet.export(Gathering(folder), Path(output), force=force)
     if form == "inspect":
-        from rsi.review.export import inspect_log, target
+        from rsi.review import target
+        from rsi.review.export import inspect_log
 
         inspect_log.require(Path(output))
         target.check(Path(output), force=force)

@@ -18,7 +18,7 @@ from rsi.errors import UsageError
 from rsi.review.export.extras import require as require_extra
 from rsi.review.export.gather import Gathering
 from rsi.review.export.outcome import Outcome
-from rsi.review.export.target import new_file
+from rsi.review.target import new_file
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary

@@ -7,7 +7,7 @@ from pathlib import Path
 from rsi.review.export.gather import Gathering
 from rsi.review.export.outcome import Outcome
 from rsi.review.export.records import Exported
-from rsi.review.export.target import new_file
+from rsi.review.target import new_file
 
 
 def export(gathering: Gathering, target: Path, *, force: bool) -> Outcome:

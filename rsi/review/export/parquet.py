@@ -12,7 +12,7 @@ from rsi.review.export.gather import Gathering
 from rsi.review.export.outcome import Outcome
 from rsi.review.export.records import EndLine, Exported, moment
 from rsi.review.export.tables import TABLES, Column, Table, Type
-from rsi.review.export.target import MANIFEST, new_folder
+from rsi.review.target import MANIFEST, new_folder
 
 GROUP_ROWS = 5_000
 GROUP_BYTES = 8 * 1024 * 1024

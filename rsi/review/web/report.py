@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,11 +11,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from rsi import __version__
-from rsi.errors import EnvironmentFault, UsageError
 from rsi.records import ExperimentStatus, Record, Severity
 from rsi.review.findings import RANK
 from rsi.review.lines import Line
 from rsi.review.reading import Reading, read
+from rsi.review.target import check, new_file
 from rsi.review.verify import verify
 from rsi.review.web import links, pages
 from rsi.review.web.integrity import Standing, broken_off, complaints, standing
@@ -49,25 +46,15 @@ class Written(Record):
 def write_report(folder: Path, target: Path, *, force: bool = False, largest: int = LARGEST) -> Written:
     """Write the report of a run.
 
-    UsageError where the target exists and may not be replaced; IntegrityError where not even the run's first event
-    holds; EnvironmentFault where the target cannot be written. Nothing half-written stays.
+    UsageError where the target exists and may not be replaced, or is no file; IntegrityError where not even the run's
+    first event holds; EnvironmentFault where the target cannot be written. Nothing half-written stays.
     """
-    if target.is_dir() or (os.path.lexists(target) and not force):
-        what = "is a folder; name a file in it" if target.is_dir() else "exists; name another file, or give --force"
-        raise UsageError(f"{target} {what}.")
+    check(target, force=force)
     reading = read(folder, anyway=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}"
-    try:
-        with temporary.open("xb") as file:
+    with new_file(target, force=force) as unfinished:
+        with unfinished.open("xb") as file:
             told, record = _write(reading, file, largest)
-        length = temporary.stat().st_size
-        temporary.replace(target)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EnvironmentFault(f"{target} cannot be written: {reason}; name a file elsewhere with -o.") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        length = unfinished.stat().st_size
     return Written(path=str(target), bytes=length, experiments=len(reading.lines), told=told, record=record)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.calls.request import Answer, Message, Request
-from rsi.errors import EnvironmentFault, IntegrityError, UsageError
+from rsi.errors import IntegrityError, UsageError
 from rsi.redaction import Redactor
 from rsi.review.web import pages
 from rsi.review.web.report import write_report
@@ -37,24 +39,63 @@ def test_the_same_run_gives_the_same_bytes(pristine: Path, tmp_path: Path) -> No
 def test_an_existing_file_is_replaced_only_where_that_is_asked_for(pristine: Path, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("mine")
-    with pytest.raises(UsageError, match="exists; name another file, or give --force"):
+    with pytest.raises(UsageError, match="exists; name another place with -o, or replace it with --force"):
         write_report(pristine, target)
     assert target.read_text() == "mine"
     write_report(pristine, target, force=True)
     assert target.read_text().startswith("<!doctype html>")
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is no file"):
         write_report(pristine, tmp_path, force=True)
 
 
-def test_a_link_in_the_target_s_place_is_replaced_and_not_written_through(pristine: Path, tmp_path: Path) -> None:
+def test_a_link_in_the_target_s_place_is_refused_and_not_written_through(pristine: Path, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("mine")
     (tmp_path / "report.html").symlink_to(tmp_path / "other")
-    write_report(pristine, tmp_path / "report.html", force=True)
+    with pytest.raises(UsageError, match="is a link"):
+        write_report(pristine, tmp_path / "report.html", force=True)
     assert (tmp_path / "other").read_text() == "mine"
 
 
+def test_neither_a_device_nor_a_run_s_own_record_is_ever_replaced(run_folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.html")
+    with pytest.raises(UsageError, match="is no file"):
+        write_report(run_folder, tmp_path / "report.html", force=True)
+    assert (tmp_path / "report.html").is_fifo()
+    ledger, commits = run_folder / "ledger.jsonl", run_folder / "code.git" / "HEAD"
+    before = ledger.read_bytes(), commits.read_bytes()
+    for target in (ledger, commits, run_folder / "notes.jsonl"):
+        with pytest.raises(UsageError, match="run"):
+            write_report(run_folder, target, force=True)
+    assert (ledger.read_bytes(), commits.read_bytes()) == before
+    assert not (run_folder / "notes.jsonl").exists()
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from rsi.review.web import report
+def never_done(*_):
+    print("writing", flush=True)
+    time.sleep(600)
+report._pieces = never_done
+report.write_report(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_stays_of_a_report_that_was_told_to_end(pristine: Path, tmp_path: Path, told: signal.Signals) -> None:
+    command = [sys.executable, "-c", SLOW, str(pristine), str(tmp_path / "report.html")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline() == b"writing\n"
+        assert list(tmp_path.iterdir())
+        writing.send_signal(told)
+        assert writing.wait(timeout=60) != 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_half_written_stays(pristine: Path, tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentFault, match="cannot be written"):
+    with pytest.raises(UsageError, match="is no folder"):
         write_report(pristine, tmp_path / "nowhere" / "report.html")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "ledger.jsonl").touch()

@@ -1,19 +1,24 @@
-"""Where an export goes: written beside its place under another name and put there whole, or not at all."""
+"""Where a report or an export goes: written beside its place under another name and put there whole, or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsi.durable import sync_folder
 from rsi.errors import EnvironmentFault, UsageError
+from rsi.review.notes import NOTES
+from rsi.runs import LEDGER
 
 MANIFEST = "export.json"
 """In a folder that an export made: by it such a folder is known again."""
+_OF_A_RUN = frozenset({LEDGER, NOTES})
 
 
 def check(target: Path, *, force: bool, folder: bool = False) -> None:
@@ -24,8 +29,12 @@ def check(target: Path, *, force: bool, folder: bool = False) -> None:
         raise UsageError(f"{target} is a link; name the place itself.")
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is no folder; make it, or name another place with -o.")
+    if target.name in _OF_A_RUN:
+        raise UsageError(f"{target} would stand where a run keeps its record; give it another name.")
     if not os.path.lexists(target):
         return
+    if any((above / LEDGER).is_file() for above in target.absolute().parents):
+        raise UsageError(f"{target} lies in a run folder, where nothing is replaced; name a place elsewhere with -o.")
     if folder and not (target.is_dir() and (target / MANIFEST).is_file()):
         # Never a folder of someone's own: with --force all that lies in it goes.
         raise UsageError(f"{target} exists and is no export of this program; name another folder.")
@@ -44,7 +53,7 @@ def new_file(target: Path, *, force: bool) -> Iterator[Path]:
     check(target, force=force)
     unfinished = _beside(target)
     try:
-        with _faults(target):
+        with _faults(target), _ended_in_order():
             yield unfinished
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
@@ -74,7 +83,7 @@ def new_folder(target: Path, *, force: bool) -> Iterator[Path]:
     check(target, force=force, folder=True)
     unfinished, before = _beside(target), _beside(target)
     try:
-        with _faults(target):
+        with _faults(target), _ended_in_order():
             unfinished.mkdir()
             yield unfinished
             if os.path.lexists(target):
@@ -89,16 +98,33 @@ def new_folder(target: Path, *, force: bool) -> Iterator[Path]:
 
 
 @contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Told to end, let what is unfinished be cleared away first; only the main thread can be told."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
 def _faults(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise EnvironmentFault(
-            f"{target} cannot be written: {reason}; nothing was kept. Make room or give access, then export again."
+            f"{target} cannot be written: {reason}; nothing was kept. Make room or give access, then try again."
         ) from error
 
 
 def _beside(target: Path) -> Path:
     # The ending stays: some writers go by it.
-    return target.parent / f".rsi-export-{secrets.token_hex(6)}{target.suffix}"
+    return target.parent / f".rsi-unfinished-{secrets.token_hex(6)}{target.suffix}"
