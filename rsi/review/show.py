@@ -134,7 +134,8 @@ def _wrong(summary: RunSummary) -> str:
 def _trouble(trouble: Trouble) -> str:
     where = "" if trouble.experiment is None else f"experiment {trouble.experiment}: "
     code = trouble.kind.removeprefix("finding: ")
-    what = f"{trouble.count} {trouble.kind.replace('_', ' ')}" if code == trouble.kind else f"{trouble.count} × {code}"
+    is_finding = code != trouble.kind
+    what = f"{count(trouble.count, 'finding')} {code}" if is_finding else f"{trouble.count} {code.replace('_', ' ')}"
     return f"{what} ({where}{one_line(trouble.example, 90)})"
 
 
