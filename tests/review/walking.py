@@ -1,7 +1,7 @@
 """The walk of `docs/reviewing.md`: its commands, what stands under them, and running them in a shell.
 
-What the page promises of an output, line by line: `…` is anything on a line, a line `…` is lines left out, a figure with a
-decimal point is any such figure, and how many spaces stand between words is of no matter.
+What the page promises of an output, line by line: `…` is anything on a line, also nothing at its end; a line `…` is lines
+left out; a figure with a decimal point is any such figure; how many spaces stand between words is of no matter.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def steps() -> list[Step]:
 
 
 def walk(folder: Path) -> list[Done]:
-    """Run all of them in that folder, in which the page's edits lie where it says; the maker's state is not the reviewer's."""
+    """Run all of them in that folder, with the edits where the page says; the maker's state is not the reviewer's."""
     edits = folder / "docs" / "reviewing"
     edits.mkdir(parents=True)
     (edits / "edits").symlink_to(ROOT / "docs" / "reviewing" / "edits")
@@ -63,7 +63,7 @@ def walk(folder: Path) -> list[Done]:
             "RSI_STATE": str(folder.parent / ("state-of-the-maker" if step.own else "state-of-the-reviewer")),
         }
         ran = subprocess.run(
-            ["bash", "-c", _SHELL + step.command],  # noqa: S607 - the page's own shell
+            ["bash", "-c", _SHELL + step.command],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -94,7 +94,9 @@ def missing(promised: tuple[str, ...], output: str) -> str:
 
 
 def _pattern(line: str) -> re.Pattern[str]:
-    parts = _LOOSE.split(" ".join(line.split()))
+    words = " ".join(line.split())
+    ending = r"(?: .*)?" if words.endswith(f" {_ANY}") else ""
+    parts = _LOOSE.split(words.removesuffix(f" {_ANY}"))
     loose = [".*" if part == _ANY else r"\d+(?:\.\d+)?(?:e-\d+)?" for part in parts[1::2]]
     fixed = [re.escape(part) for part in parts[::2]]
-    return re.compile("".join(piece for pair in zip(fixed, [*loose, ""], strict=True) for piece in pair))
+    return re.compile("".join(piece for pair in zip(fixed, [*loose, ending], strict=True) for piece in pair))
