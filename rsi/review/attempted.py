@@ -38,18 +38,34 @@ def attempts_of(execution: Execution, further: str | None, blobs: BlobStore) -> 
         return most_telling_first(execution.attempts)
 
 
-def show_attempts(what: str, execution: Execution, attempts: Sequence[Attempt], console: Console) -> None:
-    """Tell who looked, and what was seen that honest training code does not do as well."""
-    if not execution.coverage and not attempts:
-        return
-    say(console, f"  attempts in {one_line(what, 80)}: {_looked(execution.coverage)}")
-    telling = [attempt for attempt in attempts if severity(attempt) is not Severity.INFO]
+def show_attempts(told: Sequence[tuple[str, Execution, Sequence[Attempt]]], console: Console) -> None:
+    """Tell who looked, and what was seen that honest training code does not do as well.
+
+    Executions of which the same is to be told are told once; those in which nothing of the kind was seen come last.
+
+    Args:
+        told: What ran, its execution, and all its attempts.
+        console: To print to.
+    """
+    alike: dict[tuple[str, tuple[Attempt, ...], int], list[str]] = {}
+    for what, execution, attempts in told:
+        if execution.coverage or attempts:
+            telling = tuple(attempt for attempt in attempts if severity(attempt) is not Severity.INFO)
+            key = _looked(execution.coverage), telling, len(attempts) - len(telling) if telling else 0
+            alike.setdefault(key, []).append(one_line(what, 80))
+    for (looked, telling, usual), places in sorted(alike.items(), key=lambda item: not item[0][1]):
+        further = f" and {count(len(places) - 1, 'further execution')} alike, the last {places[-1]}"
+        where = places[0] + (further if len(places) > 1 else "")
+        say(console, f"  attempts in {where}: {looked}{'' if telling else '; none but of the usual kind'}")
+        _show_telling(telling, usual, console)
+
+
+def _show_telling(telling: Sequence[Attempt], usual: int, console: Console) -> None:
     for attempt in telling[:MOST_SHOWN]:
         line = Text(f"    {attempt.grade.value:<8} ", style="dim")
         line.append(one_line(_words(attempt), 300), style=_STYLES.get(severity(attempt), ""))
         say(console, line)
     left = len(telling) - len(telling[:MOST_SHOWN])
-    usual = len(attempts) - len(telling)
     parts = ([f"{count(left, 'further one')}"] if left else []) + ([f"{usual} of the usual kind"] if usual else [])
     if parts:
         say(console, f"    and {', '.join(parts)} (--json lists them)", "dim")

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rsi.review.improvement import how_sure, sentences
+from rsi.review.pointing import spelled
 from rsi.review.summary import RunSummary
 from rsi.review.wording import count, duration, marks, say
 
@@ -37,17 +38,19 @@ def closing(summary: RunSummary, console: Console) -> None:
     say(console, f"ledger head {summary.ledger_head}", "dim")
 
 
-def next_commands(summary: RunSummary, console: Console) -> None:
-    """The three commands to try next, ready to be copied."""
+def next_commands(summary: RunSummary, console: Console, *, shown: bool = False) -> None:
+    """The three commands to try next, ready to be copied; `shown` where the whole story has just been told."""
     say(console, "Next:")
-    rsi = program()
+    rsi, run = program(), spelled(Path(summary.folder))
     commands = [
-        (f"{rsi} show {summary.run}", "the whole story"),
-        (f"{rsi} diff {summary.run}", "the best code against the baseline"),
-        (f"{rsi} verify {summary.run}", "check that all of it holds"),
+        (f"{rsi} show {run}", "the whole story"),
+        (f"{rsi} diff {run}", "the best code against the baseline"),
+        (f"{rsi} verify {run}", "check that all of it holds"),
     ]
     if summary.status == "paused":
-        commands[0] = (f"{rsi} resume {summary.run}", "go on where it stopped")
+        commands[0] = (f"{rsi} resume {run}", "go on where it stopped")
+    elif shown:
+        commands[0] = (f"{rsi} findings {run}", "what deserves a look")
     width = max(len(command) for command, _ in commands)
     for command, purpose in commands:
         say(console, f"  {command:<{width}}  # {purpose}", "cyan")

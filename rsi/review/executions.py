@@ -89,9 +89,11 @@ def show_executions(run: ReadRun, executions: Sequence[Kept], console: Console) 
     for kept in executions:
         for sentence in _cut(kept):
             say(console, f"  {sentence}", "yellow")
-    for kept in executions:
-        attempts = attempts_of(kept.execution, kept.attempts, run.blobs)
-        show_attempts(f"trial {kept.trial}, {kept.what}", kept.execution, attempts, console)
+    told = [
+        (f"trial {kept.trial}, {kept.what}", kept.execution, attempts_of(kept.execution, kept.attempts, run.blobs))
+        for kept in executions
+    ]
+    show_attempts(told, console)
 
 
 def _cells(kept: Kept) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from rsi.review.closing import became, next_commands
 from rsi.review.findings import RANK
 from rsi.review.improvement import calibration_words, gap_words, how_sure, milestone_words, sentences
 from rsi.review.notes import note_words
+from rsi.review.pointing import spelled
 from rsi.review.staircase import renderable
 from rsi.review.summary import RunSummary, Trouble
 from rsi.review.wording import STYLES, count, duration, marks, number, one_line, say, size
@@ -57,7 +58,7 @@ def show_run(reading: Reading, console: Console, *, everything: bool = False) ->
         plot = renderable(reading.points, console, Direction(summary.direction))
         console.print(plot, markup=False, emoji=False, highlight=False)
     say(console)
-    next_commands(summary, console)
+    next_commands(summary, console, shown=True)
     say(console, f"ledger head {summary.ledger_head} ({count(summary.events, 'event')})", "dim")
 
 
@@ -67,7 +68,7 @@ def _looked_at(reading: Reading, console: Console) -> None:
     if counts:
         graver = [f"{counts[severity]} {severity.value}" for severity in reversed(Severity) if counts[severity]]
         grave = any(RANK[severity] >= RANK[Severity.NOTICE] for severity in counts)
-        tail = f"; rsi findings {one_line(reading.summary.run, 60)}{'' if grave else ' --severity info'}"
+        tail = f"; rsi findings {spelled(reading.folder)}{'' if grave else ' --severity info'}"
         _row_of("found", ", ".join(graver) + tail, console)
     notes = () if reading.notes_problem else reading.notes
     for place, note in enumerate(notes[-_NOTES_SHOWN:]):
@@ -132,7 +133,10 @@ def _wrong(summary: RunSummary) -> str:
 
 def _trouble(trouble: Trouble) -> str:
     where = "" if trouble.experiment is None else f"experiment {trouble.experiment}: "
-    return f"{trouble.count} {trouble.kind.replace('_', ' ')} ({where}{one_line(trouble.example, 90)})"
+    code = trouble.kind.removeprefix("finding: ")
+    is_finding = code != trouble.kind
+    what = f"{count(trouble.count, 'finding')} {code}" if is_finding else f"{trouble.count} {code.replace('_', ' ')}"
+    return f"{what} ({where}{one_line(trouble.example, 90)})"
 
 
 def _cost(summary: RunSummary) -> str:

@@ -115,7 +115,7 @@ def verify(
     with _without_collecting():
         examination = _Examination(folder, verdicts, trust_paths)
         examination.run(reader)
-        examination.outside()
+        examination.outside(brought=bool(head or (outside and outside.anchors)))
         examination.beside(outside or Outside())
     if head and not any(known.startswith(head.lower()) for known in examination.hashes):
         sentence = f"no event has the head {one_line(head, 64)} that was kept elsewhere"
@@ -237,9 +237,10 @@ class _Examination:
             self.wrong.extend(self.derive.problems(self.state, event, body))
             self.wrong.extend(self.derive.settled_by_now())
 
-    def outside(self) -> None:
+    def outside(self, *, brought: bool) -> None:
         """What lies outside the ledger: blobs, references, `run.toml`, heads anchored elsewhere.
 
+        `brought` where the reviewer has a head to compare: then nobody need be told to look for one.
         Where not the whole ledger could be read, what its last events said of these is not known.
         """
         wrong, torn, self.blobs_read = self.index.problems(self.blobs, self.whole)
@@ -259,7 +260,7 @@ class _Examination:
             broken, self.anchors = anchor_problem(self.state.started.run, self.hashes)
             if broken is not None:
                 self.wrong.append(broken)
-        self.notes.extend(self._remarks())
+        self.notes.extend(self._remarks(brought=brought))
 
     def beside(self, outside: Outside) -> None:
         """Notes, authenticated heads and anchors; where the chain does not hold, its end is not what they end at."""
@@ -268,7 +269,7 @@ class _Examination:
         self.torn.extend(found.torn)
         self.notes.extend(found.notes)
 
-    def _remarks(self) -> Iterator[str]:
+    def _remarks(self, *, brought: bool) -> Iterator[str]:
         started = self.state.run
         yield from marks(started.grounded, started.sandbox.isolates)
         for seq, digest in self.state.other_images:
@@ -276,10 +277,10 @@ class _Examination:
                 f"From event {seq} on the user had trials run in another image ({one_line(digest, 80)}), whose scores "
                 "may not compare with those before."
             )
-        if not self.anchors:
+        if not self.anchors and not brought:
             yield (
                 "No head of this run was written down on this machine, so neither a cut-off end nor a record written "
-                "anew as a whole would show; compare a head kept elsewhere with --head."
+                "anew as a whole would show; bring a line of `rsi anchor` that was kept elsewhere, with --anchor."
             )
         if self.folder.resolve().name != started.run:
             yield f"The folder is called {self.folder.resolve().name}, the run {started.run}."

@@ -13,7 +13,7 @@ from rsi.errors import IntegrityError
 from rsi.records import Record, Severity
 from rsi.review.executions import Kept, course_of, executions_of
 from rsi.review.experiment import claiming, diff_text
-from rsi.review.findings import RANK, Found
+from rsi.review.findings import RANK, Found, ranked
 from rsi.review.lines import Line
 from rsi.review.log import describe
 from rsi.review.notes import Note
@@ -110,13 +110,13 @@ class Story(Record):
     diff: tuple[DiffLine | Left, ...] | None
     """None where it changed nothing that is on record."""
     marked: dict[int, tuple[Found, ...]]
-    """Diff line → what was found there."""
+    """Diff line → what was found there, the same in several trials once."""
     spoken: tuple[Spoken, ...]
     trials: tuple[TrialState, ...]
     decisions: tuple[Decided, ...]
     ran: tuple[Ran, ...]
     grave: tuple[Found, ...]
-    """Findings of severity notice and above, gravest first."""
+    """Findings of severity notice and above, gravest first, the same in several trials once."""
     passing: tuple[Found, ...]
     """The others."""
     notes: tuple[Note, ...]
@@ -145,13 +145,13 @@ def story(reading: Reading, line: Line, notes: tuple[Note, ...], room: Room) -> 
         state=entry,
         by_itself=by_itself(entry.proposed),
         diff=None if text is None else tuple(diff_lines(text, room.diff_lines, marked)),
-        marked=marked,
+        marked={place: tuple(ranked(items)) for place, items in marked.items()},
         spoken=tuple(_spoken(run, entry)),
         trials=tuple(run.state.trials[name] for name in names),
         decisions=tuple(Decided(body=body, measured=tuple(_measured(body))) for body in entry.decisions),
         ran=tuple(_ran(run, number, names, found, room)),
-        grave=tuple(sorted((x for x in found if _is_grave(x)), key=lambda x: -RANK[x.severity])),
-        passing=tuple(x for x in found if not _is_grave(x)),
+        grave=tuple(ranked(x for x in found if _is_grave(x))),
+        passing=tuple(ranked(x for x in found if not _is_grave(x))),
         notes=tuple(note for note in notes if note.experiment == number),
         events=happened,
         events_left=left,
