@@ -222,9 +222,8 @@ def test_the_last_words_end_with_the_head_of_the_ledger(run: ReadRun, pipe: Cons
     lines = written(pipe).splitlines()
     assert lines[0].startswith("val_loss on the holdout fell")
     assert lines[-1].split()[-1] == run.events[-1].hash
-    run_id = run.state.run.run
     for command in ("show", "diff", "verify"):
-        assert any(f"rsi {command} {run_id}" in line for line in lines)
+        assert any(f"rsi {command} {run.folder} " in line for line in lines), "it lies outside the folder of runs"
     assert any(str(run.folder) in line for line in lines)
 
 

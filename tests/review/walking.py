@@ -1,7 +1,7 @@
 """The walk of `docs/reviewing.md`: its commands, what stands under them, and running them in a shell.
 
-What the page promises of an output, line by line: `…` is anything on a line, also nothing at its end; a line `…` is lines
-left out; a figure with a decimal point is any such figure; how many spaces stand between words is of no matter.
+What the page promises of an output, line by line: `…` is anything on a line, at its end also nothing; a line `…` is
+lines left out; a figure with a decimal point is any such figure; how many spaces stand between words is of no matter.
 """
 
 from __future__ import annotations
