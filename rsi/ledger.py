@@ -48,6 +48,10 @@ __all__ = [
 ]
 
 
+class Locked(UsageError):
+    """Another process is writing."""
+
+
 class Ledger:
     """The one writer of a run's ledger; holds the run's lock until it is closed."""
 
@@ -220,7 +224,7 @@ def _lock(path: Path) -> int:
                 with suppress(OSError):
                     holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
                 known = holder if holder.isdigit() else "unknown"
-                raise UsageError(
+                raise Locked(
                     f"run {path.parent.resolve().name} is being written by another process (pid {known}); "
                     "wait for it to end, or stop it."
                 ) from None

@@ -39,7 +39,12 @@ def describe(event: Event, body: Record | None = None) -> str:
     body_type = e.BODIES.get(event.kind)
     if body_type is None:
         return "an event of a kind that this version does not know"
-    return _WORDS.get(body_type, _plainly)(body_type.model_validate(event.body) if body is None else body)
+    if body is None:
+        try:
+            body = body_type.model_validate(event.body)
+        except ValueError:
+            return "an event that cannot be read; `rsi verify` says why"
+    return _WORDS.get(body_type, _plainly)(body)
 
 
 def _plainly(body: Record) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from rsi.chain import ChainReport, check_chain, read_events
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
-from rsi.ledger import Ledger
+from rsi.ledger import Ledger, Locked
 from rsi.records import Record
 from rsi.redaction import Redactor
 from rsi.review.wording import one_line
@@ -24,6 +25,8 @@ from rsi.runs import LEDGER
 NOTES = "notes.jsonl"
 LOCK = "notes.lock"
 KIND = "note.written"
+SECONDS_TO_WAIT = 5.0
+"""For another reviewer's note, which takes no time at all."""
 LONGEST = 4000
 """Characters of a note."""
 
@@ -48,13 +51,27 @@ class Note(Record):
 def write(folder: Path, note: Note) -> None:
     """Append a note; on disk when this returns.
 
-    UsageError while another process is writing one; IntegrityError where the notes' chain does not hold;
+    UsageError where another process writes and does not end; IntegrityError where the notes' chain does not hold;
     EnvironmentFault where the folder cannot be written.
     """
     path, redactor = folder / NOTES, Redactor.from_environment(os.environ)
-    opened = Ledger.open if os.path.lexists(path) else Ledger.create
-    with opened(path, redactor, LOCK) as ledger:
+    with _opened(path, redactor) as ledger:
         ledger.append(KIND, note.model_dump(mode="json", exclude={"time"}))
+
+
+def _opened(path: Path, redactor: Redactor) -> Ledger:
+    end = time.monotonic() + SECONDS_TO_WAIT
+    while True:
+        existed = os.path.lexists(path)
+        try:
+            return Ledger.open(path, redactor, LOCK) if existed else Ledger.create(path, redactor, LOCK)
+        except Locked:
+            if time.monotonic() > end:
+                raise UsageError(f"Someone else is writing into {path}; write your note once they are done.") from None
+        except UsageError:
+            if existed or not os.path.lexists(path):
+                raise  # else another reviewer was first to make the file
+        time.sleep(0.02)
 
 
 def write_on(folder: Path, experiment: int, text: str, mark: str = "", by: str = "") -> Note:
@@ -65,9 +82,10 @@ def write_on(folder: Path, experiment: int, text: str, mark: str = "", by: str =
     """
     known, last = set(), None
     for last in read_events(folder / LEDGER):
-        if last.kind == "experiment.proposed":
-            known.add(last.body.get("experiment"))
-    if last is None or experiment not in known:
+        number = last.body.get("experiment")
+        if last.kind == "experiment.proposed" and isinstance(number, int | str):
+            known.add(str(number))
+    if last is None or str(experiment) not in known:
         raise UsageError(f"{folder.resolve().name} has no experiment {experiment}; it has 0 to {len(known) - 1}.")
     if mark not in {"suspicious", "fine", ""}:
         raise UsageError(f"--mark {one_line(mark, 40)!r} is neither suspicious nor fine.")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Rsi
@@ -203,3 +204,20 @@ def test_a_long_run_is_shown_by_what_it_kept_and_its_end(rsi: Rsi, run_folder: P
     everything = rsi("show", run_folder, "--all").out
     assert "idea number 100" in everything
     assert "left out" not in everything
+
+
+@pytest.mark.parametrize("number", [[], {}, None, 1.5, "one"])
+def test_an_event_that_cannot_be_read_stops_neither_a_note_nor_following(
+    rsi: Rsi, run_folder: Path, number: object
+) -> None:
+    def change(events: list[dict[str, Any]]) -> None:
+        proposed = next(x for x in events if x["kind"] == "experiment.proposed" and x["body"]["experiment"] == 2)
+        proposed["body"]["experiment"] = number
+
+    alter(run_folder, change)
+    assert rsi("note", run_folder, "1", "x", "--author", "Ann").code == 0
+    assert rsi("note", run_folder, "2", "x", "--author", "Ann").code == 2
+    followed = rsi("log", run_folder, "--follow")
+    assert followed.code == 0
+    assert "an event that cannot be read" in followed.out
+    assert "run.finished" in followed.out

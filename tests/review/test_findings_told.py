@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from conftest import Rsi, make_run
 
+from rsi.errors import UsageError
+from rsi.ledger import Ledger
 from rsi.records import Severity
+from rsi.redaction import Redactor
 from rsi.review import notes
 from rsi.review.findings_told import select
 from rsi.review.reading import read
@@ -196,3 +200,18 @@ def test_selecting_needs_no_run_at_all(rsi: Rsi, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("RSI_RUNS", str(tmp_path / "none"))
     assert select([]) == []
     assert rsi("findings").code == 2
+
+
+def test_notes_that_are_written_at_once_are_all_there(run_folder: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: notes.write_on(run_folder, 1, f"note {number}", by="Ann"), range(24)))
+    assert {note.text for note in notes.read(run_folder)} == {f"note {number}" for number in range(24)}
+
+
+def test_a_note_waits_for_nobody_for_ever(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "SECONDS_TO_WAIT", 0.1)
+    with (
+        Ledger.create(run_folder / notes.NOTES, Redactor.none(), notes.LOCK),
+        pytest.raises(UsageError, match="Someone else is writing into"),
+    ):
+        notes.write_on(run_folder, 1, "x", by="Ann")
