@@ -112,7 +112,7 @@ def test_the_page_answers_what_each_tried_to_reach(opened: Any) -> None:
     page = experiment(opened, 3)
     told = page.locator("ol.findings").first.locator("li").all_inner_texts()
     assert sum("tried to reach `127.0.0.1:8080`" in words for words in told) == 1
-    assert any("looks for absolute (/root/.cache/rsi)" in words for words in told)
+    assert any("looks for absolute (/var/cache/rsi)" in words for words in told)
     line = page.locator(".diff .l", has_text="/etc/shadow")
     assert "outside its folders" in line.inner_text()
     assert "marked suspicious by walk" in page.locator(".note").inner_text()
