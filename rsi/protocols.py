@@ -112,7 +112,10 @@ class Verifier(Protocol):
 
     name: str
     grounded: bool
-    """False where a number comes from the candidate itself; then every screen and export says so."""
+    """False where a candidate moves its number by what it writes or prints; then every screen and export says so.
+
+    One that is not grounded asks nothing, and needs no artifact, unless it says `asks = True`.
+    """
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """The next question for a fresh B, None when nothing more need be asked for `evidence.purpose`."""

@@ -72,7 +72,7 @@ class TrialRunner:
         limits, imports = self.task.spec.limits, self.task.spec.train.imports
         train = Shape(limits=limits.train, imports=imports)
         predict = Shape(limits=limits.predict, imports=imports)
-        return (train, predict, predict) if self.verifier.grounded else (train,)
+        return (train, predict, predict) if self.verifier.asks else (train,)
 
     def screen(self, trial: str, code: CodeFiles, parent: CodeFiles | None = None) -> Steps:
         """Train and measure, from wherever the record says the trial stands; ends judged or failed."""
@@ -123,7 +123,7 @@ class TrialRunner:
     def _left(self, outcome: Outcome) -> tuple[Execution, Mapping[str, bytes]]:
         """What a training left, where it may be asked; an artifact that may not be one is an end of its own kind."""
         execution = outcome.execution
-        if not self.verifier.grounded or execution.kind is not ExitKind.COMPLETED:
+        if not self.verifier.asks or execution.kind is not ExitKind.COMPLETED:
             return execution, {}
         wrong = artifact.problem(outcome.outputs)
         if not wrong:
@@ -222,10 +222,9 @@ class TrialRunner:
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:
         """Have verifiers read what lies there; the error of the first that cannot."""
         state = self._state(trial)
-        if state.started.split != "dev":
-            return None
         done = {inspected.verifier for inspected in state.inspected}
-        due = [inspector for inspector in inspectors(self.verifier, purpose) if inspector.name not in done]
+        reading = inspectors(self.verifier, purpose, state.started.split)
+        due = [inspector for inspector in reading if inspector.name not in done]
         material = self._material(trial, code, parent) if due else None
         for inspector in due:
             assert material is not None
