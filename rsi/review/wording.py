@@ -24,8 +24,6 @@ STYLES = {
 }
 
 UNGROUNDED = "UNGROUNDED: the number rests on what the candidate writes or prints; nothing here checked it."
-    "UNGROUNDED: the number rests on the candidate's own output, text or code; held-out data alone does not give it."
-)
 NOT_ISOLATED = "NOT ISOLATED: the training code ran on this machine without a sandbox around it."
 
 _SMALL_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
