@@ -31,11 +31,13 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class AsksModels(Protocol):
-    """What a proposer offers besides if it asks language models: it never calls one but through what is attached.
+    """What a proposer, or a verifier that reads, offers besides if it asks language models.
 
-    The same brief and the same answers give the same proposal, so a run can be replayed from its record.
+    It never calls one but through what is attached. The same brief and the same answers give the same proposal, the
+    same material and the same answers the same inspection, so a run can be replayed and verified from its record.
     """
 
+    name: str
     retries: int
     retry_seconds: float
 

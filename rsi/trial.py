@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsi import artifact
+from rsi.calls import BudgetSpent, Interrupted
 from rsi.course import read_course
 from rsi.deadline import within
 from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
 from rsi.errors import EnvironmentFault, IntegrityError
 from rsi.events import TrialAnswered, TrialControlled, TrialFailed, TrialInspected, TrialJudged, TrialTrained
-from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Material, Purpose, Secret, Split
+from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Inspection, Material, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
 from rsi.prediction import MalformedAnswer, encode_array, job_inputs, read_answer
 from rsi.preparation import PreparedData
-from rsi.protocols import Verifier
+from rsi.protocols import AsksModels, Inspects, Verifier
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Finding, Verdict, VerifierError
 from rsi.state import RETRIED, TrialState
@@ -64,6 +65,8 @@ class TrialRunner:
         self.run = run
         self.trace = trace
         self.verifier_seconds = verifier_seconds
+        self.spent = ""
+        """The limit on calls for which a verifier could not ask; empty as long as all could."""
         self._held_out: dict[Split, HeldOut] = {}
         self._answers: dict[tuple[str, str], Array] = {}
 
@@ -230,9 +233,12 @@ class TrialRunner:
             assert material is not None
             begin = time.monotonic()
             try:
-                inspection = within(self.verifier_seconds, partial(inspect, inspector, material))
-            except EnvironmentFault:
+                inspection = self._inspection(inspector, material)
+            except (EnvironmentFault, Interrupted):
                 raise
+            except BudgetSpent as spent:
+                self.spent = str(spent)
+                return VerifierError(message=f"{inspector.name} could not ask, because {spent}")
             except Exception as error:  # as in _next
                 return fault(inspector, error)
             self.recorder.record(
@@ -246,6 +252,11 @@ class TrialRunner:
             )
         return None
 
+    def _inspection(self, inspector: Inspects, material: Material) -> Inspection:
+        # Calls write events, so they are made from this thread; they have limits of their own.
+        seconds = None if isinstance(inspector, AsksModels) else self.verifier_seconds
+        return within(seconds, partial(inspect, inspector, material))
+
     def _material(self, trial: str, code: CodeFiles, parent: CodeFiles | None) -> Material:
         state = self._state(trial)
         assert state.trained is not None
@@ -253,6 +264,8 @@ class TrialRunner:
         standing = reference_trial(self.recorder.state, trial)
         before = self._artifact(self._state(standing)) if standing is not None else None
         return Material(
+            experiment=state.started.experiment,
+            trial=trial,
             code=code,
             parent=parent,
             protected={path: self.task.protected[path] for path in self.task.spec.code.protected},
@@ -260,6 +273,7 @@ class TrialRunner:
             artifact=self._artifact(state) or {},
             parent_artifact=before,
             training=state.trained.execution,
+            training_stdout=self.recorder.blobs.get(state.trained.stdout),
             course=read_course(self.recorder.blobs.get(state.trained.course)) if state.trained.course else None,
             training_data=self.data.training_files() if self.data else {},
             held_out=self.held_out("dev") if self.data else None,

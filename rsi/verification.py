@@ -13,12 +13,13 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rsi import plugins
+from rsi.calls import BudgetSpent, Interrupted, ReplayDiffers
 from rsi.configuration import Component, Options, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret, Split
 from rsi.plugins import Group
 from rsi.prediction import encode_array
-from rsi.protocols import Inspects, Verifier
+from rsi.protocols import AsksModels, Inspects, Verifier
 from rsi.records import Finding, Measurement, Rejected, Scored, Verdict, VerifierError
 from rsi.task import TaskSpec
 
@@ -57,6 +58,10 @@ class Together:
         due = ("screen",) if purpose == "screen" else ("screen", "keep")
         heard = self._all() if split == "dev" else (self.first,)
         return tuple(v for at in due for v in heard if isinstance(v, Inspects) and v.inspects_at == at)
+
+    def asking(self) -> tuple[AsksModels, ...]:
+        """Those that ask language models."""
+        return tuple(verifier for verifier in self._all() if isinstance(verifier, AsksModels))
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """The first's questions, then those of each other, until one has rejected."""
@@ -153,10 +158,13 @@ def _asked_of(verifier: Verifier, evidence: Evidence, secret: Secret) -> Challen
 
 
 def _of(verifier: Verifier, call: Callable[[], _T]) -> _T:
-    """What a verifier answers; `VerifierFault` naming it for whatever it raises instead."""
+    """What a verifier answers; `VerifierFault` naming it for whatever it raises instead.
+
+    What comes of asking a language model is not the verifier's doing: no answer, no money, the user's stop.
+    """
     try:
         return call()
-    except (EnvironmentFault, VerifierFault):
+    except (EnvironmentFault, VerifierFault, BudgetSpent, Interrupted, ReplayDiffers):
         raise
     except Exception as error:
         raise VerifierFault(f"{verifier.name} raised {type(error).__name__}: {error}") from error
@@ -200,6 +208,11 @@ def fault(verifier: Verifier | Inspects, error: Exception) -> VerifierError:
 def inspectors(verifier: Verifier, purpose: Purpose, split: Split = "dev") -> tuple[Inspects, ...]:
     """Those of a verifier's parts that read something for that purpose."""
     return together(verifier).inspectors(purpose, split)
+
+
+def asking(verifier: Verifier) -> tuple[AsksModels, ...]:
+    """Those of a verifier's parts that ask language models."""
+    return together(verifier).asking()
 
 
 def inspect(inspector: Inspects, material: Material) -> Inspection:
