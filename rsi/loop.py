@@ -140,8 +140,6 @@ class Loop:
             self._heed_the_gap()
             if self.trials.spent:
                 self._ended = f"the budget for calls is spent: {self.trials.spent}"
-                if self.state.open_experiment() is None and not self.lanes.busy:
-                    return  # a milestone or a confirmation would ask for more of what could not be asked
             step = next_step(self.state, self.lanes.holds, free=self.lanes.free, ended=bool(self._ended))
             if step is not None:
                 self._do(step)

@@ -121,9 +121,11 @@ def test_a_judge_that_was_never_asked_is_found(tmp_path: Path) -> None:
     with ModelServer(judges) as server:
         _, record = run(tmp_path, judged(tmp_path, server))
     events = load(record.folder)
-    calls = [event["body"]["reservation"] for event in events if event["body"].get("trial") == "1.1"]
-    kept = [event for event in events if event["body"].get("reservation", "") not in calls or not calls]
-    store(record.folder, kept)
+    calls = ("call.reserved", "call.settled")
+    store(
+        record.folder,
+        [event for event in events if event["kind"] not in calls or event["body"]["reservation"] != "1.1.1.1"],
+    )
     report = verify(record.folder, trust_paths=True)
     assert any("differs: no judge call was recorded there" in problem.sentence for problem in report.problems)
 
@@ -237,12 +239,27 @@ def test_a_budget_that_is_spent_leaves_the_trial_undecided_and_ends_the_run(tmp_
     holds(record)
 
 
-def test_with_certifying_a_spent_budget_trains_nothing_for_claims_that_no_judge_can_make(tmp_path: Path) -> None:
+def test_with_certifying_a_spent_budget_certifies_nothing_and_the_run_ends(tmp_path: Path) -> None:
     with ModelServer(judges) as server:
         budget = Budget(experiments=9, calls=4, tokens=TOKENS, trials=60)
         code, record = run(tmp_path, judged(tmp_path, server, budget=budget, certify=True))
     assert code == 0
-    assert len(record.state.trials) <= 4
+    assert ExperimentStatus.KEPT in statuses(record)[1:]
+    assert record.state.certified == 0
+    holds(record)
+
+
+def test_what_is_certified_is_judged_anew_on_fresh_seeds(tmp_path: Path) -> None:
+    with ModelServer(judges) as server:
+        budget = Budget(experiments=2, tokens=TOKENS, trials=30)
+        code, record = run(tmp_path, judged(tmp_path, server, budget=budget, certify=True))
+    assert code == 0
+    pairs = [trial for trial in record.state.trials.values() if trial.started.role == "certify"]
+    assert pairs
+    assert {trial.started.split for trial in pairs} == {"holdout"}
+    asked = {call.reserved.trial for call in record.state.calls.values()}
+    assert {trial.started.trial for trial in pairs} <= asked
+    assert all(trial.observation() is not None for trial in pairs)
     holds(record)
 
 
@@ -288,7 +305,7 @@ def test_a_stop_while_the_judge_is_asked_pauses_and_resuming_asks_again(tmp_path
 def test_side_by_side_trials_are_judged_each_under_its_own_name(tmp_path: Path) -> None:
     with ModelServer(judges) as server:
         budget = Budget(experiments=4, tokens=TOKENS)
-        code, record = run(tmp_path, judged(tmp_path, server, budget=budget, parallel=3, lookahead=3))
+        code, record = run(tmp_path, judged(tmp_path, server, budget=budget, parallel=3))
     assert code == 0
     asked = {call.reserved.trial: call.reserved.experiment for call in record.state.calls.values()}
     assert all(record.state.trials[trial].started.experiment == number for trial, number in asked.items() if trial)
