@@ -210,7 +210,7 @@ class Judge(AsksNothing):
 def _course(training: Execution) -> str:
     """What was seen of the training from outside, which the candidate does not write."""
     usage = training.usage
-    return f"Measured from outside: {usage.cpu_seconds:.0f} s of CPU time, {usage.wall_seconds:.0f} s of wall time."
+    return f"Measured from outside: {usage.cpu_seconds:.1f} s of CPU time, {usage.wall_seconds:.1f} s of wall time."
 
 
 def _left_out(length: int, most: int, which: str) -> str:
