@@ -34,7 +34,7 @@ ESTIMATE = "estimate"
 """The name of the number in what is recorded of an inspection."""
 _ASKED_FOR = "ESTIMATE: <number>"
 # A number has bounded length, so that no line makes the expression, or float(), slow.
-_LINE = re.compile(r"ESTIMATE: ?([+-]?\d{1,20}(?:\.\d{0,20})?(?:[eE][+-]?\d{1,3})?)[ \t]*")
+_LINE = re.compile(r"ESTIMATE: ?([+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?)")
 _CUT = frozenset({"length", "content_filter", TOO_LONG})
 
 _RULES = """\

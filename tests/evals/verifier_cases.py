@@ -8,6 +8,7 @@ from evals.causality import Causality
 from evals.classification import Classification
 from evals.diff_reading import DiffReading
 from evals.floor import Floor
+from evals.judge import Judge
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
 from evals.memorisation import Memorisation
@@ -114,5 +115,11 @@ CASES = {
         held_out=digits(),
         answer=by_pixels,
         inspected={"noisy": Inspection(measured={"favoured": 1.0})},
+    ),
+    "judge": VerifierCase(
+        verifier=Judge(metric="val_loss", model="gpt-4o"),
+        metric="val_loss",
+        bounds=(1.25, 1.25),
+        inspected={"judge": Inspection(measured={"estimate": 1.25})},
     ),
 }
