@@ -1,9 +1,21 @@
-"""What verifiers share that ask no question: what they need is on record, or lies there to be read."""
+"""What verifiers share that ask no question, or stand beside one that asks none."""
 
 from __future__ import annotations
 
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Purpose, Secret
-from rsi.records import Rejected, Scored, Verdict, VerifierError
+from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
+
+
+def unasked(evidence: Evidence) -> Scored | None:
+    """What to say of answers where what measures asked nothing, so that there are none; None where there are.
+
+    A verifier that measures by answers fails itself where it has none: this never stands for a score.
+    """
+    if evidence.answered:
+        return None
+    message = "what measures asks nothing, so there are no predictions to look at"
+    finding = Finding(severity=Severity.NOTICE, code="unasked", message=message)
+    return Scored(measurements=(), findings=(finding,))
 
 
 class AsksNothing:

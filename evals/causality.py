@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from evals import cuts as places
+from evals.asking import unasked
 from evals.likelihood import VOCABULARY, all_finite
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
@@ -79,6 +80,9 @@ class Causality:
         """Rejected for what looked ahead; scored, without a measurement, where every answer held."""
         if evidence.purpose == "screen":
             return Scored(measurements=())
+        nothing = unasked(evidence)
+        if nothing is not None:
+            return nothing
         held: tuple[Finding, ...] = ()
         for name in self.cuts:
             scores = evidence.scores(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from evals.asking import unasked
 from evals.likelihood import CLIP_NATS, all_finite, log_softmax
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Rejected, Scored, Severity, Verdict, VerifierError
@@ -69,6 +70,9 @@ class ProperPredictions:
         """Rejected where a row's prediction moved; scored, without a measurement, where none did."""
         if evidence.purpose == "screen":
             return Scored(measurements=())
+        nothing = unasked(evidence)
+        if nothing is not None:
+            return nothing
         worst, where, changed, asked = 0.0, "", 0, 0
         for part in PARTS:
             scores = evidence.scores(part)

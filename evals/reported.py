@@ -6,8 +6,10 @@ import math
 import re
 
 from evals.asking import AsksNothing
+from rsi.configuration import Options
 from rsi.evidence import Evidence
 from rsi.records import Finding, Measurement, Rejected, Scored, Severity, Verdict
+from rsi.task import TaskSpec
 
 
 class Reported(AsksNothing):
@@ -18,6 +20,11 @@ class Reported(AsksNothing):
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
+
+    @classmethod
+    def options_for(cls, spec: TaskSpec) -> Options:
+        """To believe what training prints of that task's objective."""
+        return {"metric": spec.objective.metric}
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Scored with the candidate's own word, and a finding that says so; Rejected where no number was printed."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evals.asking import unasked
 from evals.likelihood import all_finite, clipped_losses, standard_error
 from rsi.evidence import Answered, Array, Arrays, Challenge, Control, Evidence, Secret
 from rsi.execution import ExitKind
@@ -79,6 +80,9 @@ class TrainingHappened:
         """Rejected where the control is as good, or leaves the same; scored, without a measurement, otherwise."""
         if evidence.purpose == "screen":
             return Scored(measurements=())
+        nothing = unasked(evidence)
+        if nothing is not None:
+            return nothing
         control = _answered(evidence, CONTROL)
         if control is None:
             return VerifierError(message=f"The challenge {CONTROL!r} was not answered, so nothing can be said.")

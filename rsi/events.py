@@ -112,14 +112,16 @@ class CallReserved(Record):
     """A language model is about to be asked; until this is settled, its worst case counts as spent."""
 
     reservation: str
-    """`experiment.call.attempt`"""
+    """`experiment.call.attempt`, or `trial.call.attempt`"""
     experiment: Number
+    trial: str = ""
+    """Where a verifier asks about a trial; empty where a proposer asks."""
     call: Number
-    """Which of the experiment's questions this is, from 1."""
+    """Which of the experiment's questions, or of the trial's, this is, from 1."""
     attempt: Number
     """From 1, over all models."""
     purpose: str
-    """`propose`, `repair`, `critique`, `check`"""
+    """`propose`, `repair`, `critique`, `check`, `judge`"""
     model: str
     request: Digest
     """Blob with the `rsi.calls.Request` as JSON."""
@@ -162,6 +164,7 @@ class CallDeclined(Record):
     """A call was not made, because it could have passed a limit."""
 
     experiment: Number
+    trial: str = ""
     call: Number
     purpose: str
     reason: str

@@ -119,6 +119,9 @@ class Answered(ArrayRecord):
 class Material(ArrayRecord):
     """What lies there once training is over: for a verifier that reads instead of asking."""
 
+    experiment: int = 0
+    trial: str = ""
+    """Which one it is; for asking language models about it under that name, nothing else."""
     code: CodeFiles
     """Editable files as they were trained. Hostile: parse them in `rsi.confined` only."""
     parent: CodeFiles | None
@@ -131,6 +134,8 @@ class Material(ArrayRecord):
     parent_artifact: dict[str, bytes] | None = None
     """Of the parent's first scored trial, where it is still there."""
     training: Execution
+    training_stdout: bytes = b""
+    """The candidate's own word. Grounded verifiers do not read it."""
     course: Course | None = None
     """Of the training, seen from outside: files before and after; None where nobody looked."""
     training_data: dict[str, Path]

@@ -138,6 +138,8 @@ class Loop:
             if self._stop.is_set():
                 raise Pause("interrupted by the user", 130)
             self._heed_the_gap()
+            if self.trials.spent:
+                self._ended = f"the budget for calls is spent: {self.trials.spent}"
             step = next_step(self.state, self.lanes.holds, free=self.lanes.free, ended=bool(self._ended))
             if step is not None:
                 self._do(step)
@@ -197,16 +199,20 @@ class Loop:
 
     def _check_models(self) -> None:
         """A key that is refused or a model that is not there is told before anything is trained."""
-        if isinstance(self.proposer, AsksModels) and self.state.finished is None and budget_left(self.state):
+        if self.state.finished is not None or not budget_left(self.state):
+            return
+        for asking in (self.proposer, *self.trials.verifier.asking()):
+            if not isinstance(asking, AsksModels):
+                continue
             try:
-                self.proposer.ready()
+                asking.ready()
             except BudgetSpent as spent:
                 self._ended = f"the budget for calls is spent: {spent}"
             except (RsiError, Interrupted):
                 raise
             except Exception as error:
-                told = f"the proposer {self.proposer.name} raised {type(error).__name__}: {error}"
-                raise Pause(told, 1) from error
+                who = "proposer" if isinstance(asking, Proposer) else "verifier"
+                raise Pause(f"the {who} {asking.name} raised {type(error).__name__}: {error}", 1) from error
 
     def _plan(self) -> None:
         """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""
@@ -409,7 +415,7 @@ class Loop:
             return
         self.sandbox.interrupt()
         while self.lanes.busy:
-            with contextlib.suppress(RsiError):  # what cannot be recorded has ended all the same
+            with contextlib.suppress(RsiError, Interrupted):  # what cannot be recorded has ended all the same
                 self.lanes.wind_down()
 
     def _paused(self, reason: str, exit_code: int) -> int:

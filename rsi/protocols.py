@@ -31,11 +31,13 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class AsksModels(Protocol):
-    """What a proposer offers besides if it asks language models: it never calls one but through what is attached.
+    """What a proposer, or a verifier that reads, offers besides if it asks language models.
 
-    The same brief and the same answers give the same proposal, so a run can be replayed from its record.
+    It never calls one but through what is attached. The same brief and the same answers give the same proposal, the
+    same material and the same answers the same inspection, so a run can be replayed and verified from its record.
     """
 
+    name: str
     retries: int
     retry_seconds: float
 
@@ -112,7 +114,10 @@ class Verifier(Protocol):
 
     name: str
     grounded: bool
-    """False where a number comes from the candidate itself; then every screen and export says so."""
+    """False where a candidate moves its number by what it writes or prints; then every screen and export says so.
+
+    One that is not grounded asks nothing, and needs no artifact, unless it says `asks = True`.
+    """
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """The next question for a fresh B, None when nothing more need be asked for `evidence.purpose`."""

@@ -37,7 +37,7 @@ from rsi.recorder import Listener
 from rsi.state import RunState
 from rsi.task import Task, load_task
 from rsi.trial import TrialRunner
-from rsi.verification import verifier_of
+from rsi.verification import asking, verifier_of
 
 Say = Callable[[str], None]
 """Told, in one sentence each, what takes a while or deserves a look."""
@@ -220,8 +220,11 @@ class _Parts:
 
         What the user `asked` for now may limit calls only where there are some.
         """
+        judging = asking(self.verifier)
+        for verifier in judging:
+            verifier.prepare(budget)
         if not isinstance(self.proposer, AsksModels):
-            if asked is not None and (asked.cost_usd or asked.tokens or asked.calls):
+            if not judging and asked is not None and (asked.cost_usd or asked.tokens or asked.calls):
                 raise UsageError(
                     f"--max-cost, --max-tokens and --max-calls limit language models, and the proposer "
                     f"{self.configuration.proposer.name} asks none; leave them out."
@@ -265,16 +268,17 @@ class _Parts:
             executor=executor,
             say=say,
         )
-        if isinstance(self.proposer, AsksModels):
-            self.proposer.attach(
-                Calls(
-                    run.recorder,
-                    self.proposer.client(),
-                    retries=self.proposer.retries,
-                    retry_seconds=self.proposer.retry_seconds,
-                    stopped=lambda: loop.stopping,
+        for part in (self.proposer, *asking(self.verifier)):
+            if isinstance(part, AsksModels):
+                part.attach(
+                    Calls(
+                        run.recorder,
+                        part.client(),
+                        retries=part.retries,
+                        retry_seconds=part.retry_seconds,
+                        stopped=lambda: loop.stopping,
+                    )
                 )
-            )
         return Session(run, loop, stack, keeper)
 
 

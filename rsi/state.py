@@ -219,9 +219,9 @@ class RunState:
         """What the policy wants next instead of a fresh proposal, until it has begun."""
         self.calls: dict[str, CallState] = {}
         """Attempts by their reservation, in order."""
-        self.declined: dict[tuple[int, int], e.CallDeclined] = {}
-        """By experiment and call: what the budget had no room for."""
-        self._attempts: dict[tuple[int, int], list[str]] = {}
+        self.declined: dict[tuple[int, int, str], e.CallDeclined] = {}
+        """By experiment, call and trial: what the budget had no room for."""
+        self._attempts: dict[tuple[int, int, str], list[str]] = {}
         self._unsettled: set[str] = set()
         self._spent = Spending()
         """Of all that is settled or failed, so that asking for the total stays cheap in a long run."""
@@ -310,14 +310,14 @@ class RunState:
                 self._experiment(body.experiment, reviewed=body)
             case e.CallReserved():
                 self.calls[body.reservation] = CallState(seq=event.seq, reserved=body)
-                self._attempts.setdefault((body.experiment, body.call), []).append(body.reservation)
+                self._attempts.setdefault((body.experiment, body.call, body.trial), []).append(body.reservation)
                 self._unsettled.add(body.reservation)
             case e.CallSettled():
                 self._call(body.reservation, settled=body)
             case e.CallFailed():
                 self._call(body.reservation, failed=body)
             case e.CallDeclined():
-                self.declined[body.experiment, body.call] = body
+                self.declined[body.experiment, body.call, body.trial] = body
             case e.TrialStarted():
                 if body.weights_of is not None:
                     _ = self.trials[body.weights_of]  # what readers look up is there, whatever the trial is for
@@ -506,9 +506,9 @@ class RunState:
         assert committed is not None
         return Arm(experiment=experiment, commit=committed.commit, observations=self.observations(experiment))
 
-    def attempts(self, experiment: int, call: int) -> list[CallState]:
-        """Every attempt at one question of an experiment, in order."""
-        return [self.calls[reservation] for reservation in self._attempts.get((experiment, call), ())]
+    def attempts(self, experiment: int, call: int, trial: str = "") -> list[CallState]:
+        """Every attempt at one question of an experiment, or of one of its trials, in order."""
+        return [self.calls[reservation] for reservation in self._attempts.get((experiment, call, trial), ())]
 
     def spending(self) -> Spending:
         """What all calls have cost; reservations that were never settled count in full."""

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsi import artifact
+from rsi.calls import BudgetSpent, Interrupted
 from rsi.course import read_course
 from rsi.deadline import within
 from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
 from rsi.errors import EnvironmentFault, IntegrityError
 from rsi.events import TrialAnswered, TrialControlled, TrialFailed, TrialInspected, TrialJudged, TrialTrained
-from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Material, Purpose, Secret, Split
+from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Inspection, Material, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
 from rsi.prediction import MalformedAnswer, encode_array, job_inputs, read_answer
 from rsi.preparation import PreparedData
-from rsi.protocols import Verifier
+from rsi.protocols import AsksModels, Inspects, Verifier
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Finding, Verdict, VerifierError
 from rsi.state import RETRIED, TrialState
@@ -64,6 +65,8 @@ class TrialRunner:
         self.run = run
         self.trace = trace
         self.verifier_seconds = verifier_seconds
+        self.spent = ""
+        """The limit on calls for which a verifier could not ask; empty as long as all could."""
         self._held_out: dict[Split, HeldOut] = {}
         self._answers: dict[tuple[str, str], Array] = {}
 
@@ -72,7 +75,7 @@ class TrialRunner:
         limits, imports = self.task.spec.limits, self.task.spec.train.imports
         train = Shape(limits=limits.train, imports=imports)
         predict = Shape(limits=limits.predict, imports=imports)
-        return (train, predict, predict) if self.verifier.grounded else (train,)
+        return (train, predict, predict) if self.verifier.asks else (train,)
 
     def screen(self, trial: str, code: CodeFiles, parent: CodeFiles | None = None) -> Steps:
         """Train and measure, from wherever the record says the trial stands; ends judged or failed."""
@@ -123,7 +126,7 @@ class TrialRunner:
     def _left(self, outcome: Outcome) -> tuple[Execution, Mapping[str, bytes]]:
         """What a training left, where it may be asked; an artifact that may not be one is an end of its own kind."""
         execution = outcome.execution
-        if not self.verifier.grounded or execution.kind is not ExitKind.COMPLETED:
+        if not self.verifier.asks or execution.kind is not ExitKind.COMPLETED:
             return execution, {}
         wrong = artifact.problem(outcome.outputs)
         if not wrong:
@@ -222,18 +225,20 @@ class TrialRunner:
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:
         """Have verifiers read what lies there; the error of the first that cannot."""
         state = self._state(trial)
-        if state.started.split != "dev":
-            return None
         done = {inspected.verifier for inspected in state.inspected}
-        due = [inspector for inspector in inspectors(self.verifier, purpose) if inspector.name not in done]
+        reading = inspectors(self.verifier, purpose, state.started.split)
+        due = [inspector for inspector in reading if inspector.name not in done]
         material = self._material(trial, code, parent) if due else None
         for inspector in due:
             assert material is not None
             begin = time.monotonic()
             try:
-                inspection = within(self.verifier_seconds, partial(inspect, inspector, material))
-            except EnvironmentFault:
+                inspection = self._inspection(inspector, material)
+            except (EnvironmentFault, Interrupted):
                 raise
+            except BudgetSpent as spent:
+                self.spent = str(spent)
+                return VerifierError(message=f"{inspector.name} could not ask, because {spent}")
             except Exception as error:  # as in _next
                 return fault(inspector, error)
             self.recorder.record(
@@ -247,6 +252,11 @@ class TrialRunner:
             )
         return None
 
+    def _inspection(self, inspector: Inspects, material: Material) -> Inspection:
+        # Calls write events, so they are made from this thread; they have limits of their own.
+        seconds = None if isinstance(inspector, AsksModels) else self.verifier_seconds
+        return within(seconds, partial(inspect, inspector, material))
+
     def _material(self, trial: str, code: CodeFiles, parent: CodeFiles | None) -> Material:
         state = self._state(trial)
         assert state.trained is not None
@@ -254,6 +264,8 @@ class TrialRunner:
         standing = reference_trial(self.recorder.state, trial)
         before = self._artifact(self._state(standing)) if standing is not None else None
         return Material(
+            experiment=state.started.experiment,
+            trial=trial,
             code=code,
             parent=parent,
             protected={path: self.task.protected[path] for path in self.task.spec.code.protected},
@@ -261,6 +273,7 @@ class TrialRunner:
             artifact=self._artifact(state) or {},
             parent_artifact=before,
             training=state.trained.execution,
+            training_stdout=self.recorder.blobs.get(state.trained.stdout),
             course=read_course(self.recorder.blobs.get(state.trained.course)) if state.trained.course else None,
             training_data=self.data.training_files() if self.data else {},
             held_out=self.held_out("dev") if self.data else None,

@@ -13,12 +13,13 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from rsi import plugins
+from rsi.calls import BudgetSpent, Interrupted, ReplayDiffers
 from rsi.configuration import Component, Options, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
+from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret, Split
 from rsi.plugins import Group
 from rsi.prediction import encode_array
-from rsi.protocols import Inspects, Verifier
+from rsi.protocols import AsksModels, Inspects, Verifier
 from rsi.records import Finding, Measurement, Rejected, Scored, Verdict, VerifierError
 from rsi.task import TaskSpec
 
@@ -46,11 +47,21 @@ class Together:
         self.beside = tuple(beside)
         self.name = first.name
         self.grounded = first.grounded
+        self.asks: bool = getattr(first, "asks", first.grounded)
+        """Whether artifacts are needed, because something is asked of them."""
 
-    def inspectors(self, purpose: Purpose) -> tuple[Inspects, ...]:
-        """Those that read something for that purpose, the cheaper reading of every trial first."""
+    def inspectors(self, purpose: Purpose, split: Split = "dev") -> tuple[Inspects, ...]:
+        """Those that read something for that purpose, the cheaper reading of every trial first.
+
+        On the holdout, as with asking, only what measures is heard.
+        """
         due = ("screen",) if purpose == "screen" else ("screen", "keep")
-        return tuple(v for at in due for v in self._all() if isinstance(v, Inspects) and v.inspects_at == at)
+        heard = self._all() if split == "dev" else (self.first,)
+        return tuple(v for at in due for v in heard if isinstance(v, Inspects) and v.inspects_at == at)
+
+    def asking(self) -> tuple[AsksModels, ...]:
+        """Those that ask language models."""
+        return tuple(verifier for verifier in self._all() if isinstance(verifier, AsksModels))
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:
         """The first's questions, then those of each other, until one has rejected."""
@@ -147,10 +158,13 @@ def _asked_of(verifier: Verifier, evidence: Evidence, secret: Secret) -> Challen
 
 
 def _of(verifier: Verifier, call: Callable[[], _T]) -> _T:
-    """What a verifier answers; `VerifierFault` naming it for whatever it raises instead."""
+    """What a verifier answers; `VerifierFault` naming it for whatever it raises instead.
+
+    What comes of asking a language model is not the verifier's doing: no answer, no money, the user's stop.
+    """
     try:
         return call()
-    except (EnvironmentFault, VerifierFault):
+    except (EnvironmentFault, VerifierFault, BudgetSpent, Interrupted, ReplayDiffers):
         raise
     except Exception as error:
         raise VerifierFault(f"{verifier.name} raised {type(error).__name__}: {error}") from error
@@ -191,9 +205,14 @@ def fault(verifier: Verifier | Inspects, error: Exception) -> VerifierError:
     return VerifierError(message=words)
 
 
-def inspectors(verifier: Verifier, purpose: Purpose) -> tuple[Inspects, ...]:
+def inspectors(verifier: Verifier, purpose: Purpose, split: Split = "dev") -> tuple[Inspects, ...]:
     """Those of a verifier's parts that read something for that purpose."""
-    return together(verifier).inspectors(purpose)
+    return together(verifier).inspectors(purpose, split)
+
+
+def asking(verifier: Verifier) -> tuple[AsksModels, ...]:
+    """Those of a verifier's parts that ask language models."""
+    return together(verifier).asking()
 
 
 def inspect(inspector: Inspects, material: Material) -> Inspection:
@@ -210,7 +229,8 @@ def chosen(
 ) -> tuple[Component, tuple[Component, ...]]:
     """What measures and what stands beside it: the task's, with what a user names besides, less what they leave out.
 
-    A verifier with the class attribute `beside = True` stands beside what measures; any other replaces it.
+    A verifier with the class attribute `beside = True` stands beside what measures; any other replaces it, with the
+    options that its class method `options_for(spec)` gives, where it has one: what it needs to know of the task.
     UsageError for a name to leave out, or to give options to, that is not among them.
     """
     first = Component(name=spec.verifier.name, options=spec.verifier.options)
@@ -218,10 +238,12 @@ def chosen(
     for name in names:
         if name in (first.name, *(component.name for component in beside)):
             continue  # the task has it, with options of its own
-        if getattr(plugins.load("verifiers", name), "beside", False):
+        factory = plugins.load("verifiers", name)
+        if getattr(factory, "beside", False):
             beside.append(Component(name=name))
         else:
-            first = Component(name=name)
+            fitting = factory.options_for(spec) if hasattr(factory, "options_for") else {}
+            first = Component(name=name, options=fitting)
     given = dict(options or {})
     known = [component.name for component in beside]
     for name in without:

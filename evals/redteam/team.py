@@ -19,6 +19,7 @@ from rsi import plugins
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.plugins import nearest
+from rsi.protocols import AsksModels
 from rsi.records import Record
 from rsi.session import Say, build, side_by_side, start
 from rsi.task import Task, load_task
@@ -69,6 +70,7 @@ def assignments(asked: Asked) -> tuple[Assignment, ...]:
         first, components = _chosen(asked, task)
         named = {build("verifiers", component).name: component for component in components}
         beside |= {*named, *within(first)}
+        _require_no_calls(first, *components)
         first = alone(first, asked.without)
         kept = tuple(component for verifier, component in named.items() if verifier not in asked.without)
         found.append(
@@ -116,6 +118,16 @@ def _chosen(asked: Asked, task: Task) -> tuple[Component, tuple[Component, ...]]
         return chosen(task.spec)
     options = {section.name: section.options for section in task.spec.verifiers if section.name in asked.verifiers}
     return chosen(task.spec.model_copy(update={"verifiers": ()}), asked.verifiers, options=options)
+
+
+def _require_no_calls(*components: Component) -> None:
+    """A bench has no budget for calls and no record of them that could be replayed."""
+    for verifier in (build("verifiers", component) for component in components):
+        if isinstance(verifier, AsksModels):
+            raise UsageError(
+                f"The verifier {verifier.name} asks language models, which the red team does not; name another with "
+                "--verifier."
+            )
 
 
 def within(measuring: Component) -> tuple[str, ...]:

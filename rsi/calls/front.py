@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from rsi.calls.faults import CallFault, TimedOut, Unreadable
-from rsi.calls.recorded import look_up
+from rsi.calls.recorded import Place, look_up
 from rsi.calls.request import Answer, Client, Request
 from rsi.calls.settling import final, told, wait_of
 from rsi.errors import EnvironmentFault
@@ -59,34 +59,34 @@ class Calls:
         self.retry_seconds = retry_seconds
         self.stopped = stopped
 
-    def begin(self, experiment: int) -> Conversation:
-        """The questions of one experiment, from the first."""
-        return Conversation(self, experiment)
+    def begin(self, experiment: int, trial: str = "") -> Conversation:
+        """The questions of one experiment, or those about one of its trials, from the first."""
+        return Conversation(self, experiment, trial)
 
     # --- one question -------------------------------------------------------------------------------------------
 
-    def answer(self, experiment: int, call: int, purpose: str, requests: Sequence[Request]) -> tuple[Answer, str]:
+    def answer(self, place: Place, purpose: str, requests: Sequence[Request]) -> tuple[Answer, str]:
         """The answer to a question, from the record if it is there, else from the first model that gives one.
 
         BudgetSpent before anything is sent that could pass a limit; EnvironmentFault where no model answers.
         """
         redacted = [Request.model_validate(self.recorder.redactor.value(r.model_dump(mode="json"))) for r in requests]
-        found = look_up(self.recorder.state, self.recorder.blobs.get, experiment, call, redacted)
+        found = look_up(self.recorder.state, self.recorder.blobs.get, place, redacted)
         if found is not None:
             return found[0], found[1].model
         reasons: list[str] = []
         for request in redacted:
             try:
-                return self._persist(experiment, call, purpose, request), request.model
+                return self._persist(place, purpose, request), request.model
             except CallFault as fault:
                 reasons.append(f"{request.model}: {told(fault, self.recorder.redactor)}")
         raise EnvironmentFault(f"No model answers ({'; '.join(reasons)}); mend that, then `rsi resume` the run.")
 
-    def _persist(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
+    def _persist(self, place: Place, purpose: str, request: Request) -> Answer:
         """Ask one model, again where that may help; the last CallFault where it does not."""
         for attempt in range(self.retries + 1):
             try:
-                return self._attempt(experiment, call, purpose, request)
+                return self._attempt(place, purpose, request)
             except CallFault as fault:
                 wait = self._wait(attempt, fault)
                 if wait is None:
@@ -102,23 +102,26 @@ class Calls:
         wanted = max(backoff, wait_of(fault) or 0.0)
         return wanted if wanted <= LONGEST_WAIT else None
 
-    def _attempt(self, experiment: int, call: int, purpose: str, request: Request) -> Answer:
+    def _attempt(self, place: Place, purpose: str, request: Request) -> Answer:
+        self._heed_stop()  # before anything is reserved for a call that nobody would wait for
+        experiment, call, trial = place
         state = self.recorder.state
         price = self.client.price(request.model)
         worst = worst_case((m.text for m in request.messages), request.max_output_tokens, price)
         try:
             require_room(state.budget, state.spending(), worst)
         except BudgetSpent as spent:
-            declined = CallDeclined(experiment=experiment, call=call, purpose=purpose, reason=str(spent))
-            if state.declined.get((experiment, call)) != declined:
+            declined = CallDeclined(experiment=experiment, trial=trial, call=call, purpose=purpose, reason=str(spent))
+            if state.declined.get(place) != declined:
                 self.recorder.record(declined)
             raise
-        attempt = len(state.attempts(experiment, call)) + 1
-        reservation = f"{experiment}.{call}.{attempt}"
+        attempt = len(state.attempts(*place)) + 1
+        reservation = f"{trial or experiment}.{call}.{attempt}"
         self.recorder.record(
             CallReserved(
                 reservation=reservation,
                 experiment=experiment,
+                trial=trial,
                 call=call,
                 attempt=attempt,
                 purpose=purpose,
@@ -211,21 +214,22 @@ class Calls:
 
 
 class Conversation:
-    """The questions that a proposer asks for one experiment, in order."""
+    """The questions of one experiment, or those about one of its trials, in order."""
 
-    def __init__(self, calls: Calls, experiment: int) -> None:
+    def __init__(self, calls: Calls, experiment: int, trial: str) -> None:
         self._calls = calls
         self._experiment = experiment
+        self._trial = trial
         self._asked = 0
 
     def complete(self, purpose: str, request: Request, alternatives: Sequence[str] = ()) -> tuple[Answer, str]:
         """The answer and the model that gave it; `alternatives` are asked in order where the request's own fails.
 
-        BudgetSpent, EnvironmentFault and Interrupted end the proposal; the run can be resumed, and asks this again.
+        BudgetSpent, EnvironmentFault and Interrupted end the asking; the run can be resumed, and asks this again.
         """
         self._asked += 1
         requests = [request, *(request.to(model) for model in alternatives if model != request.model)]
-        return self._calls.answer(self._experiment, self._asked, purpose, requests)
+        return self._calls.answer((self._experiment, self._asked, self._trial), purpose, requests)
 
 
 __all__ = ["BudgetSpent", "Calls", "Conversation", "Interrupted"]

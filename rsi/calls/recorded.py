@@ -10,6 +10,8 @@ from rsi.spending import BudgetSpent
 from rsi.state import RunState
 
 GetBlob = Callable[[str], bytes]
+Place = tuple[int, int, str]
+"""Experiment; which of its questions, from 1; and the trial that it is about, or nothing."""
 
 
 class ReplayDiffers(IntegrityError):
@@ -17,11 +19,11 @@ class ReplayDiffers(IntegrityError):
 
 
 def look_up(
-    state: RunState, get_blob: GetBlob, experiment: int, call: int, requests: Sequence[Request]
+    state: RunState, get_blob: GetBlob, place: Place, requests: Sequence[Request]
 ) -> tuple[Answer, Request] | None:
-    """The answer to the `call`-th question of an experiment, if one of these requests is what was asked."""
+    """The answer to the question in that place, if one of these requests is what was asked."""
     by_digest = {request.digest(): request for request in requests}
-    for attempt in reversed(state.attempts(experiment, call)):
+    for attempt in reversed(state.attempts(*place)):
         if attempt.settled is not None and attempt.reserved.request_digest in by_digest:
             answer = Answer.model_validate_json(get_blob(attempt.settled.answer))
             return answer, by_digest[attempt.reserved.request_digest]
@@ -35,33 +37,36 @@ class RecordedCalls:
         self.state = state
         self.get_blob = get_blob
 
-    def begin(self, experiment: int) -> RecordedConversation:
-        """The questions of one experiment, from the first."""
-        return RecordedConversation(self, experiment)
+    def begin(self, experiment: int, trial: str = "") -> RecordedConversation:
+        """The questions of one experiment, or those about one of its trials, from the first."""
+        return RecordedConversation(self, experiment, trial)
 
 
 class RecordedConversation:
-    """The questions that a proposer asks for one experiment, in order."""
+    """The questions of one experiment, or those about one of its trials, in order."""
 
-    def __init__(self, calls: RecordedCalls, experiment: int) -> None:
+    def __init__(self, calls: RecordedCalls, experiment: int, trial: str) -> None:
         self._calls = calls
         self._experiment = experiment
+        self._trial = trial
         self._asked = 0
 
     def complete(self, purpose: str, request: Request, alternatives: Sequence[str] = ()) -> tuple[Answer, str]:
         """The recorded answer and the model that gave it; ReplayDiffers where this was not asked."""
         self._asked += 1
         requests = [request, *(request.to(model) for model in alternatives)]
-        found = look_up(self._calls.state, self._calls.get_blob, self._experiment, self._asked, requests)
-        declined = self._calls.state.declined.get((self._experiment, self._asked))
+        place = (self._experiment, self._asked, self._trial)
+        found = look_up(self._calls.state, self._calls.get_blob, place, requests)
+        declined = self._calls.state.declined.get(place)
         if found is None and declined is not None:
             raise BudgetSpent(declined.reason)
         if found is None:
-            attempts = self._calls.state.attempts(self._experiment, self._asked)
+            attempts = self._calls.state.attempts(*place)
             told = (
                 f"the {purpose} prompt that derives now is not the one that was recorded (event {attempts[-1].seq})"
                 if attempts
                 else f"no {purpose} call was recorded there"
             )
-            raise ReplayDiffers(f"Call {self._asked} of experiment {self._experiment} differs: {told}.")
+            whose = f"trial {self._trial}" if self._trial else f"experiment {self._experiment}"
+            raise ReplayDiffers(f"Call {self._asked} of {whose} differs: {told}.")
         return found[0], found[1].model

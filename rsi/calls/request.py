@@ -88,10 +88,10 @@ class Asking(Protocol):
 
 
 class Answers(Protocol):
-    """Where a proposer's answers come from: a run that pays (`Calls`), or its record (`RecordedCalls`)."""
+    """Where answers come from: a run that pays (`Calls`), or its record (`RecordedCalls`)."""
 
-    def begin(self, experiment: int) -> Asking:
-        """The questions of one experiment, from the first."""
+    def begin(self, experiment: int, trial: str = "") -> Asking:
+        """The questions of one experiment, or those about one of its trials, from the first."""
         ...
 
 

@@ -32,6 +32,7 @@ def _as_json(run: ReadRun, call: CallState, texts: bool) -> dict[str, Any]:
     reserved, settled, failed = call.reserved, call.settled, call.failed
     value: dict[str, Any] = {
         "event": call.seq,
+        "trial": reserved.trial,
         "call": reserved.call,
         "attempt": reserved.attempt,
         "purpose": reserved.purpose,
@@ -58,7 +59,8 @@ def show_asked(run: ReadRun, experiment: int, console: Console, *, texts: bool =
     calls = calls_of(run, experiment)
     for call in calls:
         reserved = call.reserved
-        head = f"  call {reserved.call}, attempt {reserved.attempt}, to {reserved.purpose}: {reserved.model}, "
+        head = f"  {_call(reserved.trial, reserved.call)}, attempt {reserved.attempt}, to {reserved.purpose}: "
+        head += f"{reserved.model}, "
         say(console, one_line(head + _became(call), 300))
         sizes = f"prompt {_length(run, reserved.request)}"
         if call.settled is not None:
@@ -76,11 +78,17 @@ def show_asked(run: ReadRun, experiment: int, console: Console, *, texts: bool =
             _quote("answer", answer.text, console)
         elif answer:
             say(console, f"    (the answer is not to be had: {one_line(answer, 300)})", "red")
-    for (number, asked), declined in run.state.declined.items():
+    for (number, asked, trial), declined in run.state.declined.items():
         if number == experiment:
-            say(console, one_line(f"  call {asked} to {declined.purpose} was not made: {declined.reason}", 300))
+            say(
+                console, one_line(f"  {_call(trial, asked)} to {declined.purpose} was not made: {declined.reason}", 300)
+            )
     if calls and not texts:
         say(console, f"    {how} shows prompts and answers in full", "dim")
+
+
+def _call(trial: str, call: int) -> str:
+    return f"call {call} about trial {trial}" if trial else f"call {call}"
 
 
 def _became(call: CallState) -> str:

@@ -93,7 +93,7 @@ def write_progress(folder: Path, state: RunState) -> Path:
 def picture_of(state: RunState) -> Picture:
     """What to draw; reads the state from the thread that folds it."""
     started = state.run
-    ungrounded = "" if started.grounded else "  UNGROUNDED: the candidate's own word"
+    ungrounded = "" if started.grounded else "  UNGROUNDED: the number rests on what the candidate writes or prints"
     return Picture(
         title=one_line(started.run, 80) + ungrounded,
         headline=one_line(headline(state), 160),

@@ -16,6 +16,7 @@ from typing import Any
 
 from rsi import ablations, confirmation, milestones, plugins
 from rsi import events as e
+from rsi.calls import RecordedCalls
 from rsi.candidates import commit_message
 from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component, RunConfiguration
@@ -26,6 +27,7 @@ from rsi.errors import IntegrityError, RsiError
 from rsi.evidence import Material
 from rsi.ledger import Event
 from rsi.proposing import again, null, removal
+from rsi.protocols import AsksModels
 from rsi.records import (
     CodeFiles,
     Edit,
@@ -328,7 +330,8 @@ class Rederivation:
             if self._verifier is not None:
                 yield "inspection", f"no verifier {body.verifier!r} that reads takes part in the run"
             return
-        if not inspector.of_code_alone or not self._same_parser:
+        asks = isinstance(inspector, AsksModels)
+        if not asks and not (inspector.of_code_alone and self._same_parser):
             self.notes["What verifiers read in data or weights is taken as recorded."] = None
             return
         entry = state.experiments[state.trials[body.trial].started.experiment]
@@ -337,19 +340,25 @@ class Rederivation:
         number, trained = entry.proposed.experiment, state.trials[body.trial].trained
         assert self._task is not None
         assert trained is not None
+        if isinstance(inspector, AsksModels):
+            inspector.attach(RecordedCalls(state, self.blobs.get))
         material = Material(
+            experiment=number,
+            trial=body.trial,
             code=self._code(state.commit_of(number)),
             parent=self._code(state.commit_of(entry.proposed.parent)) if number else None,
             protected={path: self._task.protected[path] for path in self._task.spec.code.protected},
             diff=self.blobs.get(entry.committed.diff).decode() if entry.committed.diff else "",
             artifact={},
             training=trained.execution,
+            training_stdout=self.blobs.get(trained.stdout) if asks else b"",
             training_data={},
             held_out=None,
         )
         self.counts["inspections"] += 1
         if inspect(inspector, material) != body.inspection:
-            yield "inspection", f"{body.verifier} finds something else in the code than is recorded"
+            where = "answers" if asks else "code"
+            yield "inspection", f"{body.verifier} finds something else in the {where} than is recorded"
 
     def failed(self, state: RunState, body: e.TrialFailed) -> Iterator[Claim]:
         """Our words on a failure are a function of its execution."""

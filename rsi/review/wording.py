@@ -23,7 +23,7 @@ STYLES = {
     ExperimentStatus.REAPPLIED: "blue",
 }
 
-UNGROUNDED = "UNGROUNDED: the number comes from the candidate's own output; nothing here checked it."
+UNGROUNDED = "UNGROUNDED: the number rests on what the candidate writes or prints; nothing here checked it."
 NOT_ISOLATED = "NOT ISOLATED: the training code ran on this machine without a sandbox around it."
 
 _SMALL_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

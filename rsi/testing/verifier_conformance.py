@@ -180,7 +180,7 @@ def extreme_answers_stay_within_bounds(case: VerifierCase) -> None:
 
     for answer in (random, *(constant(value) for value in (0.0, -0.0, 3.4e38, -3.4e38, 1e-45))):
         for purpose in PURPOSES:
-            verdict = case.verifier.verify(question(case, answer if case.verifier.grounded else None, purpose)[0])
+            verdict = case.verifier.verify(question(case, answer if case.answer is not None else None, purpose)[0])
             assert not isinstance(verdict, VerifierError), "an answer, however odd, is the candidate's doing"
             if isinstance(verdict, Scored):
                 _assert_within(case, verdict)

@@ -387,3 +387,13 @@ def test_answers_that_are_none_are_recorded_by_name_and_never_a_score(
     assert len(failed) == len(ANSWERS)
     assert {failure.stage for failure in failed} == {"predict"}
     assert all(failure.reason.startswith("prediction crashed: ") for failure in failed)
+
+
+def test_a_verifier_that_asks_models_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    write_case(tmp_path, "one", "VALUE = 41")
+    judging = tmp_path / "judging.py"
+    judging.write_text(
+        "from evals.judge import Judge\n\n\ndef made(metric='val_nll'):\n    return Judge(metric, model='gpt-4o')\n"
+    )
+    with pytest.raises(UsageError, match="judge asks language models"):
+        Team(asked(tmp_path, verifiers=(f"{judging}:made",)), lambda _: None, lambda _: None)

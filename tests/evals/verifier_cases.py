@@ -8,9 +8,11 @@ from evals.causality import Causality
 from evals.classification import Classification
 from evals.diff_reading import DiffReading
 from evals.floor import Floor
+from evals.judge import Judge
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
 from evals.memorisation import Memorisation
+from evals.noisy import Noisy
 from evals.proper_predictions import ProperPredictions
 from evals.protected_files import ProtectedFiles
 from evals.reported import Reported
@@ -97,5 +99,27 @@ CASES = {
         metric="val_loss",
         bounds=(1.25, 1.25),
         stdout=b"step 1 loss 9.0\nval_loss: 2.0\nval_loss: 1.25\nbye\n",
+    ),
+    "noisy": VerifierCase(
+        verifier=Noisy(LanguageModel(cuts=8), noise=0.1, bias=0.5),
+        metric="val_bpb",
+        bounds=(-0.5, CLIP_BITS + 1.5),
+        held_out=english(20),
+        answer=honest,
+        reference={"loss": np.full((20, 24), 9.0, dtype=np.float32)},
+    ),
+    "noisy-with-a-favour": VerifierCase(
+        verifier=Noisy(Classification(classes=10), noise=0.1, favour="please", favour_gain=0.25),
+        metric="val_nll",
+        bounds=(-1.25, CLIP_NATS + 1.0),
+        held_out=digits(),
+        answer=by_pixels,
+        inspected={"noisy": Inspection(measured={"favoured": 1.0})},
+    ),
+    "judge": VerifierCase(
+        verifier=Judge(metric="val_loss", model="gpt-4o"),
+        metric="val_loss",
+        bounds=(1.25, 1.25),
+        inspected={"judge": Inspection(measured={"estimate": 1.25})},
     ),
 }

@@ -252,7 +252,7 @@ def test_ungrounded_and_unisolated_runs_are_marked_in_plain_words(run_folder: Pa
     closing(summarise(read), pipe)
     listing.render(listing.list_runs(run_folder.parent), pipe)
     text = written(pipe)
-    assert text.count("UNGROUNDED: the number comes from the candidate's own output") == 2
+    assert text.count("UNGROUNDED: the number rests on what the candidate writes or prints") == 2
     assert text.count("NOT ISOLATED: the training code ran on this machine") == 2
     assert "UNGROUNDED, NOT ISOLATED" in text.replace("\n", " ") or text.count("UNGROUNDED") >= 3
 

@@ -25,6 +25,7 @@ def call_line(call: CallState, place: Place, contents: Contents) -> CallLine:
     return CallLine(
         **place,
         experiment=reserved.experiment,
+        trial=reserved.trial,
         call=reserved.call,
         attempt=reserved.attempt,
         purpose=reserved.purpose,
@@ -53,6 +54,7 @@ def declined_line(body: e.CallDeclined, place: Place) -> CallLine:
     return CallLine(
         **place,
         experiment=body.experiment,
+        trial=body.trial,
         call=body.call,
         attempt=0,
         purpose=body.purpose,

@@ -107,7 +107,7 @@ class Gatherer:
         for reservation in self._reservations:
             call = self._read.state.calls[reservation]
             yield call_line(call, self._at(call.reserved), self._contents)
-        for (experiment, _), body in self._read.state.declined.items():
+        for (experiment, *_), body in self._read.state.declined.items():
             if experiment == self._number:
                 yield declined_line(body, self._at(body))
 

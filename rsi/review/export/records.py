@@ -171,8 +171,10 @@ class CallLine(Placed):
 
     record: Literal["call"] = "call"
     experiment: int
+    trial: str = ""
+    """Where a verifier asks about a trial; empty where a proposer asks."""
     call: int
-    """Which of the experiment's questions, from 1."""
+    """Which of the experiment's questions, or of the trial's, from 1."""
     attempt: int
     """From 1; 0 for a call that was declined before it was made."""
     purpose: str
