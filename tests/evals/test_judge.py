@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from verifier_cases import CASES
 
+from evals.causality import Causality
 from evals.judge import Judge
+from evals.proper_predictions import ProperPredictions
+from evals.training_happened import TrainingHappened
 from rsi.calls import Answer, Request
 from rsi.errors import UsageError
 from rsi.evidence import Inspection, Material
 from rsi.records import Scored, VerifierError
 from rsi.task import load_task
 from rsi.testing.verifier_conformance import blank, training_execution
-from rsi.verification import inspect
+from rsi.verification import Together, inspect
 
 
 class Answers:
@@ -114,6 +117,15 @@ def test_no_answer_makes_it_raise_or_repeats_itself_in_a_finding(text):
     inspection = judged(Answers(text), material())
     assert isinstance(verdict(inspection), Scored | VerifierError)
     assert all(ord(character) < 128 for finding in inspection.findings for character in finding.message)
+
+
+def test_those_beside_that_look_at_predictions_say_that_there_are_none():
+    beside = [ProperPredictions(), TrainingHappened(), Causality()]
+    evidence = blank(CASES["judge"], "keep")
+    found = Together(CASES["judge"].verifier, beside).verify(evidence)
+    assert isinstance(found, Scored)
+    assert [finding.code for finding in found.findings] == ["unasked"] * 3
+    assert found.value("val_loss") == 1.25
 
 
 # --- what it is shown --------------------------------------------------------------------------------------------

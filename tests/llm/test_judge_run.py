@@ -18,7 +18,7 @@ from rsi.records import ExperimentStatus, VerifierError
 from rsi.review.replay import replay
 from rsi.review.summary import summarise
 from rsi.review.verify import verify
-from rsi.runs import ReadRun
+from rsi.runs import ReadRun, read
 from rsi.session import start
 from rsi.testing.altering import load, store
 
@@ -299,6 +299,27 @@ def test_a_stop_while_the_judge_is_asked_pauses_and_resuming_asks_again(tmp_path
         code, record = go_on(where)
     assert code == 0
     assert len(measured(record)) == 4
+    holds(record)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_stop_before_the_judge_is_asked_reserves_nothing(tmp_path: Path, parallel: int) -> None:
+    with ModelServer(judges) as server:
+        config = judged(tmp_path, server, parallel=parallel, budget=Budget(experiments=6, tokens=TOKENS))
+        with start(config, said, root=tmp_path / "runs") as session:
+
+            def stop_once_trained(event: Any, state: Any) -> None:
+                if event.kind == "trial.trained" and len(state.trials) > 1:
+                    session.loop.stop()
+
+            assert session.go([stop_once_trained]) == 130
+            where = session.run.folder
+        calls = read(where).state.calls.values()
+        assert [call.reserved.trial for call in calls] == ["", "0.1"]
+        assert all(call.settled is not None for call in calls)
+        code, record = go_on(where)
+    assert code == 0
+    assert len(record.state.experiments) >= 7
     holds(record)
 
 
