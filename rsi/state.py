@@ -341,7 +341,7 @@ class RunState:
             case e.TrialTrained():
                 self._trial(body.trial, trained=body)
                 if body.artifact:
-                    self._hold(body.trial)
+                    self._hold(body.trial, body.artifact.values())
             case e.TrialInspected():
                 self._trial(body.trial, inspected=(*self.trials[body.trial].inspected, body))
             case e.TrialControlled():
@@ -349,7 +349,7 @@ class RunState:
             case e.TrialAnswered():
                 self._trial(body.trial, answered=(*self.trials[body.trial].answered, body))
                 if body.answer:
-                    self._hold(body.trial)
+                    self._hold(body.trial, (body.answer,))
             case e.TrialJudged():
                 self._trial(body.trial, **{"screened" if body.purpose == "screen" else "checked": body})
             case e.TrialFailed():
@@ -451,8 +451,12 @@ class RunState:
         self._observed.pop(changed.started.experiment, None)
         self.touched.append(changed.started.experiment)
 
-    def _hold(self, trial: str) -> None:
-        self.holding[trial] = self.trials[trial].droppable - self.dropped
+    def _hold(self, trial: str, new: Iterable[str]) -> None:
+        held = self.holding.get(trial)
+        if held is None:
+            self.holding[trial] = self.trials[trial].droppable - self.dropped
+        else:  # a hostile record may answer a hundred thousand times
+            held.update(digest for digest in new if digest not in self.dropped)
 
     def _left(self, proposals: int) -> Allowance:
         limits, spent = self.budget, self.spending()

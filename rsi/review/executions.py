@@ -117,7 +117,7 @@ def short_size(amount: int | None) -> str:
     """Bytes in at most five characters, in powers of 1024: `812`, `1.5K`, `120M`; a dash for what is not known."""
     if amount is None:
         return "-"
-    value = float(amount)
+    value = float(min(amount, 2**100))  # a hostile record may hold any number
     for unit in ("", "K", "M", "G"):
         if value < 999.5:
             return f"{value:.1f}{unit}" if unit and value < 9.95 else f"{value:.0f}{unit}"

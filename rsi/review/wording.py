@@ -84,7 +84,7 @@ def duration(seconds: float) -> str:
 
 def size(amount: int) -> str:
     """Bytes in the unit that suits."""
-    value = float(amount)
+    value = float(min(amount, 2**100))  # a hostile record may hold any number
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

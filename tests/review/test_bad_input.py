@@ -221,3 +221,32 @@ def test_an_event_that_cannot_be_read_stops_neither_a_note_nor_following(
     assert followed.code == 0
     assert "an event that cannot be read" in followed.out
     assert "run.finished" in followed.out
+
+
+ABSURD: list[tuple[str, tuple[str, ...], object]] = [
+    ("blobs.dropped", ("bytes",), 10**400),
+    ("trial.trained", ("execution", "stderr_bytes"), 10**400),
+    ("experiment.committed", ("commit",), "a\0b"),
+    ("experiment.committed", ("commit",), "../../../../etc/passwd"),
+    ("policy.decided", ("comparison", "objective", "metric"), "nobody measured this"),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "value"), ABSURD, ids=["dropped", "printed", "null", "path", "metric"])
+def test_what_no_run_records_is_shown_without_a_fault(
+    rsi: Rsi, run_folder: Path, kind: str, path: tuple[str, ...], value: object
+) -> None:
+    def change(events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if event["kind"] == kind:
+                body = event["body"]
+                for part in path[:-1]:
+                    body = body[part]
+                body[path[-1]] = value
+
+    alter(run_folder, change)
+    assert rsi("log", run_folder).code in {0, 1}
+    for options in ((), ("--json",), ("--code", "--output")):
+        done = rsi("show", run_folder, "1", *options)
+        assert done.code in {0, 1}, done.err
+    assert rsi("verify", run_folder, "--trust-plugins").code == 1

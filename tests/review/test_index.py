@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -263,3 +264,16 @@ def test_a_ledger_that_is_replaced_while_it_is_read_is_noticed(run_folder: Path)
         ledger.write_bytes(other)
         with pytest.raises(IntegrityError, match="was changed while it was read"):
             list(read.events())
+
+
+def test_a_trial_that_answers_very_often_is_read_in_no_time(run_folder: Path) -> None:
+    def often(events: list[dict[str, Any]]) -> None:
+        place = next(n for n, event in enumerate(events) if event["kind"] == "trial.answered")
+        one = events[place]
+        many = [{**one, "body": {**one["body"], "answer": f"{number:064x}"}} for number in range(8000)]
+        events[place:] = many
+
+    alter(run_folder, often)
+    begin = time.process_time()
+    assert reading.read(run_folder).summary.events > 8000
+    assert time.process_time() - begin < 7
