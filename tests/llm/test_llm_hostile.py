@@ -28,6 +28,7 @@ from rsi.proposers.llm.settings import Settings
 from rsi.redaction import Redactor
 from rsi.review.approval import Approval
 from rsi.review.closing import closing
+from rsi.review.summary import summarise
 from rsi.runs import OpenRun
 from rsi.spending import Price
 from rsi.state import CallState
@@ -234,7 +235,7 @@ def test_a_pause_ends_with_one_full_stop(tmp_path: Path) -> None:
         code, record = run(tmp_path, configuration(tmp_path, server))
     assert code == 3
     shown = io.StringIO()
-    closing(record, Console(file=shown, width=500))
+    closing(summarise(record), Console(file=shown, width=500))
     assert "`rsi resume` the run." in shown.getvalue()
     assert ".." not in shown.getvalue().split("Everything")[0]
     assert told(CallFault("It broke.", said="really.."), Redactor.none()) == "It broke: really.."
