@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from rsi import __version__
 from rsi.blobs import Blobs
 from rsi.chain import Event, Scan, make_event, open_to_read
 from rsi.errors import IntegrityError, RsiError
@@ -99,7 +100,7 @@ def ledger_digest(path: Path) -> str:
 
 
 def _path(digest: str) -> Path:
-    return cache_folder() / "review" / f"{digest}.{VERSION}.sqlite"
+    return cache_folder() / "review" / f"{digest}.{VERSION}-{__version__}.sqlite"
 
 
 def _open(path: Path) -> sqlite3.Connection:
