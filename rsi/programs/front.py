@@ -25,6 +25,8 @@ from rsi.records import CodeFiles
 from rsi.trial import failure_reason
 
 EPISODES = "data/episodes.npy"
+LEARNING, RANKING = "the program's learning", "the program"
+"""What its executions are called where they fail."""
 
 
 def freeze(recorder: Recorder, program: Program) -> None:
@@ -83,7 +85,7 @@ class AskedProgram:
         )
         outcome = self.execute(job)
         left = outcome.outputs if outcome.execution.kind is ExitKind.COMPLETED else {}
-        problem = failure_reason(outcome.execution, "the program's learning")
+        problem = failure_reason(outcome.execution, LEARNING)
         if left and not problem:  # what needs no weights leaves none
             problem = artifact.problem(left) or ""
         kept = {} if problem else {path: self.recorder.blobs.put(data) for path, data in sorted(left.items())}
@@ -149,7 +151,7 @@ class AskedProgram:
 
 def _judged(outcome: Outcome, question: Question) -> tuple[bytes | None, str]:
     """The raw answer where there is one, and why it is of no use where it is of none."""
-    reason = failure_reason(outcome.execution, "the program")
+    reason = failure_reason(outcome.execution, RANKING)
     if reason:
         return None, reason
     try:
