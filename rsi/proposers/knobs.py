@@ -15,7 +15,9 @@ Value = str | int | float | bool
 Configuration = dict[str, Value]
 
 SPACE = "space"
-"""The detail of a proposal that holds the space, as JSON; every other is a constant's value."""
+"""The detail that holds the space as JSON, of a run's first proposal alone; every other is a constant's value."""
+REACH = 100.0
+"""The factor beyond which no number is moved, up or down."""
 _LINEAR = frozenset({"betas", "dropout", "regularisation", "warmup", "decay"})
 
 
@@ -42,21 +44,33 @@ class Space(Record):
 def space_of(brief: Brief) -> Space:
     """The space that the run's first proposal wrote down, or that of the code before there is one.
 
-    Numbers reach two of `mutate`'s longest steps from where the task has them, on a log scale, or over the values of
-    the moves where those are shares or lie near one. Exhausted where no constant can be set.
+    Numbers reach two of `mutate`'s longest steps from where the task has them, at most a factor of 100, on a log scale;
+    over the values of the moves where those are shares or lie near one. Exhausted where no constant can be set.
     """
-    for entry in sorted((*brief.history, *brief.pending), key=lambda entry: entry.experiment):
-        if isinstance(text := entry.detail.get(SPACE), str):
-            try:
-                return Space.model_validate_json(text)
-            except ValidationError:
-                continue
+    told = _told(brief)
+    if told is not None:
+        return told
     found = asked("knobs", brief.code)
     if not found:
         raise Exhausted("No constant of this code can be set: name its hyperparameters in capitals at the top.")
     several = len({knob["path"] for knob in found}) > 1
     names = [f"{knob['path']}:{knob['name']}" if several else knob["name"] for knob in found]
     return Space(knobs={name: _knob(knob) for name, knob in zip(names, found, strict=True)})
+
+
+def detail(brief: Brief, space: Space, wanted: Configuration) -> dict[str, str | int | float | bool | None]:
+    """A configuration as the detail of a proposal, with the space where no earlier proposal tells it."""
+    return {**wanted, **({} if _told(brief) else {SPACE: space.model_dump_json(exclude_defaults=True)})}
+
+
+def _told(brief: Brief) -> Space | None:
+    for entry in sorted((*brief.history, *brief.pending), key=lambda entry: entry.experiment):
+        if isinstance(text := entry.detail.get(SPACE), str):
+            try:
+                return Space.model_validate_json(text)
+            except ValidationError:
+                continue
+    return None
 
 
 def _knob(found: dict[str, Any]) -> Knob:
@@ -70,7 +84,7 @@ def _knob(found: dict[str, Any]) -> Knob:
         return Knob(path=path, kind=number, start=start, low=min(values), high=max(values))
     if start <= 0:
         return Knob(path=path, kind="choice", start=start, choices=tuple(sorted(set(values))))
-    low, high = min(positive) ** 2 / start, max(positive) ** 2 / start
+    low, high = max(min(positive) ** 2, start**2 / REACH) / start, min(max(positive) ** 2, start**2 * REACH) / start
     if number == "float":
         return Knob(path=path, kind="float", start=start, low=float(f"{low:.2g}"), high=float(f"{high:.2g}"), log=True)
     step = 8 if kind == "width" and all(value % 8 == 0 for value in values) else 1

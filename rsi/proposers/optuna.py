@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from rsi.edits import render_diff
 from rsi.errors import EnvironmentFault, UsageError
 from rsi.proposers.knobs import (
-    SPACE,
     Configuration,
     Knob,
     Space,
     configurations,
+    detail,
     fits,
     made,
     present,
@@ -111,7 +111,7 @@ class Optuna:
             edit=Edit(format=EditFormat.UNIFIED_DIFF, text=render_diff(brief.code, code)),
             rationale=f"Set {', '.join(changed)}: what Optuna's TPE asks for after {known} results",
             kind="configuration",
-            detail={**wanted, SPACE: space.model_dump_json(exclude_defaults=True)},
+            detail=detail(brief, space, wanted),
             provenance=Provenance(proposer=self.name),
         )
 

@@ -59,12 +59,14 @@ def test_a_proposal_sets_constants_of_the_incumbent_and_nothing_else() -> None:
     assert len(unchanged) + len(changed) == 5
 
 
-def entry(number: int, proposal: Proposal, status: ExperimentStatus, value: float | None, **more: object) -> HistoryEntry:
+def entry(
+    number: int, proposal: Proposal, status: ExperimentStatus, value: float | None, **more: object
+) -> HistoryEntry:
     return HistoryEntry.model_validate(
         {
             "experiment": number, "status": status, "kind": proposal.kind, "detail": proposal.detail,
             "rationale": proposal.rationale, "value": value, "gain": None if value is None else 1.0 - value,
-        } | more
+        }
     )  # fmt: skip
 
 
