@@ -162,7 +162,7 @@ def test_a_program_sees_moves_history_and_situation_in_the_columns_of_the_contra
     inputs = asked_of(brief, moves).inputs
     assert {name: array.dtype for name, array in inputs.items()} == dict.fromkeys(inputs, np.dtype(np.float32))
     history = inputs["history"][0]
-    assert history[:, PAST.index("outcome")].tolist() == [1, 3]  # no removal, nothing undecided
+    assert history[:, PAST.index("outcome")].tolist() == [1, 3, *[0] * 8]  # no removal, nothing undecided
     assert history[0, PAST.index("gain")] == pytest.approx(0.05 / brief.objective.noise)
     assert history[0, 0] == KINDS.index(first["kind"])
     assert inputs["situation"].tolist() == [[pytest.approx(0.4), 4, 2]]
@@ -332,6 +332,11 @@ def _other_answer(folder: Path, body: dict[str, Any]) -> None:
         ("program.answered", lambda b: b.update(question="0" * 64), "replay"),
         ("program.answered", lambda b: b.update(problem="it was of no use"), "replay"),
         ("program.answered", None, "replay"),
+        (
+            "program.answered",
+            lambda b: b.update(findings=[{"severity": "info", "code": "c", "message": "m"}]),
+            "verify",
+        ),
         ("program.learned", lambda b: b.update(artifact={"a.safetensors": "0" * 64}), "verify"),
         ("program.learned", lambda b: b["execution"].update(purpose="predict"), "verify"),
     ],
