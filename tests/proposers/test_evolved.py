@@ -32,7 +32,7 @@ from ranked_runs import (
 
 from rsi.blobs import Blobs
 from rsi.chain import Event
-from rsi.configuration import Budget, Component
+from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
 from rsi.plugins import load
 from rsi.programs.question import Answer, Question
@@ -352,6 +352,23 @@ def test_another_answer_than_the_one_that_was_used_is_found(
         assert seq in {problem.seq for problem in problems}
     else:
         assert "proposal" in {problem.kind for problem in replay(folder, trust_paths=True).problems}
+
+
+def test_what_a_program_learned_stays_though_a_trial_that_left_the_same_is_dropped(tmp_path: Path) -> None:
+    two = Budget(experiments=2)
+    first, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", UNIFORM), budget=two))
+    discarded = next(x for x in record.state.experiments.values() if x.status is ExperimentStatus.DISCARDED)
+    trained = record.state.trials[discarded.trials[0]].trained
+    assert first == 0
+    assert trained is not None
+    ((name, digest),) = trained.artifact.items()
+    (tmp_path / "p" / name).write_bytes(record.blobs.get(digest))
+    config = configuration(tmp_path, tmp_path / "p", budget=two, retention=Retention(artifacts=0))
+    _, again = run(tmp_path, config)
+    assert again.state.dropped, "nothing was dropped, so nothing was shown"
+    assert digest in again.state.program_blobs
+    assert again.blobs.has(digest)
+    assert verify(again.folder, trust_paths=True).ok
 
 
 def test_a_sandbox_that_does_not_isolate_is_refused_unless_the_user_says_so(tmp_path: Path) -> None:
