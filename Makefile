@@ -30,9 +30,9 @@ demo: setup ## Watch a small language model's training code get better
 test: setup-for-tests lint ## Linters, types, import rules, and every test but the long ones
 	@$(INTERRUPTIBLE) $(BIN)/pytest -n 2 -m "$(NOT_LONG)" $(PYTEST_FLAGS)
 
-test-exports: ## Read every export back with the other tools' own libraries, in an environment that has them
+test-exports: ## What needs other tools' own libraries, exports read back and Optuna, in an environment that has them
 	@$(PYTHON) tools/setup.py --exports
-	@RSI_TEST_EXPORTS=1 $(INTERRUPTIBLE) .venv-exports/bin/pytest -n 2 tests/exports $(PYTEST_FLAGS)
+	@RSI_TEST_EXPORTS=1 $(INTERRUPTIBLE) .venv-exports/bin/pytest -n 2 tests/exports tests/proposers/test_optuna.py $(PYTEST_FLAGS)
 
 test-long: setup-for-tests ## The tests that take minutes
 	@$(INTERRUPTIBLE) $(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)
