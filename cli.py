@@ -143,8 +143,11 @@ def _options(
 @app.command()
 def run(
     task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
-    proposer: Annotated[str, typer.Option(help="mutate, random, replay, or path.py:Class.")] = "mutate",
-    source: Annotated[str, typer.Option(help="For --proposer replay: a run, or a folder of patches.")] = "",
+    proposer: Annotated[
+        str, typer.Option(help="mutate, random, evolved, optuna, llm, replay, or path.py:Class.")
+    ] = "mutate",
+    source: Annotated[str, typer.Option(help="For --proposer replay and evolved: a run, or a folder.")] = "",
+    episodes: Annotated[str, typer.Option(help="For --proposer evolved: past runs as .npy, to learn from.")] = "",
     policy: Policy = flags.DEFAULT_POLICY,
     policy_option: PolicyOption = None,
     sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
@@ -195,8 +198,10 @@ def run(
 
     if not 16 <= disk_quota * 1024 <= 1e12:
         raise UsageError("--disk-quota must be at least 0.016 (16 MiB), and a size that disks have.")
-    if bool(source) != (proposer == "replay"):
-        raise UsageError("--source goes with --proposer replay: name a run or a folder of patches there.")
+    if bool(source) != (proposer in {"replay", "evolved"}) and ".py:" not in proposer:
+        raise UsageError("--source goes with --proposer replay or evolved, and they need it: name a run or a folder.")
+    if episodes and not source:
+        raise UsageError("--episodes goes with --proposer evolved, and its --source.")
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
     loaded = load_task(task).spec
@@ -204,7 +209,10 @@ def run(
         task=task,
         proposer=flags.proposer(
             proposer,
-            {"source": source} if source else {},
+            {
+                **({"source": source} if source else {}),
+                **({"episodes": str(Path(episodes).resolve())} if episodes else {}),
+            },
             model,
             api_base,
             repairs=repairs,

@@ -11,7 +11,7 @@ from rsi.claims.blame import BlamePlan, TakeBack
 from rsi.claims.milestone import MilestonePlan
 from rsi.configuration import Budget, RunConfiguration
 from rsi.evidence import Control, Inspection, Purpose, Split
-from rsi.execution import Execution, ExitKind, SandboxDescription
+from rsi.execution import Execution, ExitKind, Limits, SandboxDescription
 from rsi.records import (
     Comparison,
     Decision,
@@ -168,6 +168,54 @@ class CallDeclined(Record):
     call: Number
     purpose: str
     reason: str
+
+
+class ProgramFrozen(Record):
+    """The program that the proposer asks, as it is from here on, whatever becomes of its source."""
+
+    origin: str
+    """Where it was found, in words."""
+    code: Digest
+    """Blob with its files, path → text, as JSON."""
+    module: str
+    artifact: dict[str, Digest]
+    """What it has learned; empty where it is yet to learn."""
+    episodes: Digest | None
+    """Blob with the `.npy` array that it learns from."""
+    limits: Limits
+    """For one answer."""
+    learning: Limits
+
+
+class ProgramLearned(Record):
+    """The program has learned from its episodes, once."""
+
+    execution: Execution
+    stdout: Digest
+    stderr: Digest
+    course: Digest | None = None
+    artifact: dict[str, Digest]
+    """Path → blob; empty where it left nothing, or nothing of use."""
+    problem: str
+    """Why it cannot be used; empty where it can."""
+
+
+class ProgramAnswered(Record):
+    """The program has said what it prefers, on disk before anything reads it."""
+
+    experiment: Number
+    """That the proposal was asked for."""
+    question: str
+    """sha256 of what it was shown (`rsi.evidence.Challenge.digest`)."""
+    options: Number
+    execution: Execution
+    stdout: Digest
+    stderr: Digest
+    course: Digest | None = None
+    answer: Digest | None
+    """Blob with a little-endian float32 for each option; None where there is none."""
+    problem: str
+    """Why it is of no use; empty where it is of use."""
 
 
 Role = Literal["measure", "confirm", "certify", "estimate", "ablate", "audit"]
@@ -448,6 +496,9 @@ BODIES: dict[str, type[Record]] = {
     "call.settled": CallSettled,
     "call.failed": CallFailed,
     "call.declined": CallDeclined,
+    "program.frozen": ProgramFrozen,
+    "program.learned": ProgramLearned,
+    "program.answered": ProgramAnswered,
     "trial.started": TrialStarted,
     "trial.trained": TrialTrained,
     "trial.inspected": TrialInspected,

@@ -16,7 +16,7 @@ from rsi.calls import BudgetSpent, Interrupted
 from rsi.candidates import Candidates
 from rsi.derive import compare, history
 from rsi.edits import Refusal
-from rsi.errors import IntegrityError, RsiError
+from rsi.errors import EnvironmentFault, IntegrityError, RsiError
 from rsi.events import (
     AblationCut,
     ExperimentClosed,
@@ -30,6 +30,7 @@ from rsi.events import (
 )
 from rsi.execution import ExitKind, Job, Outcome, Watch
 from rsi.patience import Patience
+from rsi.programs.front import AskedProgram
 from rsi.proposing import BASELINE, record_again, record_null, record_proposal, record_removal
 from rsi.protocols import Approve, AsksModels, Exhausted, Policy, Proposer, Sandbox
 from rsi.recorder import Recorder
@@ -101,6 +102,8 @@ class Loop:
         self.watch = watch
         self.approve = approve
         self.lanes = Lanes(self._execute, executor, self.state.run.configuration.parallel)
+        self.program: AskedProgram | None = None
+        """That the proposer asks, where it asks one."""
         self._began = time.monotonic()
         self._stop = threading.Event()
         self._patience = Patience(sandbox.describe, self._stop.wait, say or (lambda _sentence: None))
@@ -123,6 +126,7 @@ class Loop:
         try:
             self.candidates.mend_references()
             self._check_models()
+            self._check_program()
             self._go()
         except Pause as pause:
             return self._paused(str(pause), pause.exit_code)
@@ -213,6 +217,22 @@ class Loop:
             except Exception as error:
                 who = "proposer" if isinstance(asking, Proposer) else "verifier"
                 raise Pause(f"the {who} {asking.name} raised {type(error).__name__}: {error}", 1) from error
+
+    def _check_program(self) -> None:
+        """A program that cannot learn is told before anything is trained."""
+        if self.program is not None and self.state.finished is None and budget_left(self.state):
+            self.program.ready()
+
+    def execute_beside(self, job: Job) -> Outcome:
+        """Run a job that belongs to no trial, while trials go on; a lost one again, as often as patience allows."""
+        while True:
+            if self._stop.is_set():
+                raise Interrupted("interrupted by the user")
+            outcome = self.sandbox.run(job)
+            if outcome.execution.kind is not ExitKind.LOST:
+                return outcome
+            if wrong := self._patience.heed_loss(outcome.execution.detail.rstrip("."), self.lanes.names):
+                raise EnvironmentFault(f"{wrong[0].upper()}{wrong[1:]}.")
 
     def _plan(self) -> None:
         """Ask the policy what comes next; anything but a fresh proposal is on record before it begins."""

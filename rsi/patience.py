@@ -78,6 +78,15 @@ class Patience:
             return f"the same trial of experiment {experiment} was lost {times} times ({why}); see `rsi doctor`"
         return wrong
 
+    def heed_loss(self, why: str, under_way: Iterable[str] = ()) -> str:
+        """As `heed`, of a job that belongs to no trial and was lost."""
+        self._doomed.update(under_way)
+        self._incidents += 1
+        wrong = self._await_engine(why)
+        if not wrong and self._incidents >= INCIDENTS:
+            return f"{self._incidents} times in a row a job was lost ({why}); see `rsi doctor`, then resume"
+        return wrong
+
     def _await_engine(self, why: str) -> str:
         """Empty once the sandbox can run, or the user has asked to stop; else what is wrong with it."""
         began = said = time.monotonic()

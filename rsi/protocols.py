@@ -11,6 +11,7 @@ from rsi.events import ExperimentProposed
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.history import History
+from rsi.programs.question import Program, Ranks
 from rsi.records import Brief, Comparison, Decision, Plan, Proposal, Verdict
 
 
@@ -55,6 +56,24 @@ class AsksModels(Protocol):
 
     def ready(self) -> None:
         """Ask each model something small once a run, so that a wrong key is told before anything is trained."""
+        ...
+
+
+@runtime_checkable
+class AsksProgram(Protocol):
+    """What a proposer offers besides if a program ranks its options: candidate code, which only a sandbox runs.
+
+    It never runs it but through what is attached. The same brief and the same answers give the same proposal.
+    """
+
+    name: str
+
+    def program(self) -> Program:
+        """The program as it is at its source now; UsageError for none. Asked once, at the run's start."""
+        ...
+
+    def attach(self, asked: Ranks) -> None:
+        """Where its answers come from: a run that asks it, or a record."""
         ...
 
 

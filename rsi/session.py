@@ -32,7 +32,9 @@ from rsi.ledger import Event
 from rsi.loop import Loop
 from rsi.preflight import require_modules, require_room, require_side_by_side
 from rsi.preparation import PreparedData, prepare, read_source
-from rsi.protocols import Approve, AsksModels, MakesImages, Policy, Proposer, Sandbox, Verifier
+from rsi.programs.front import AskedProgram, freeze
+from rsi.programs.question import Program
+from rsi.protocols import Approve, AsksModels, AsksProgram, MakesImages, Policy, Proposer, Sandbox, Verifier
 from rsi.recorder import Listener
 from rsi.state import RunState
 from rsi.task import Task, load_task
@@ -92,6 +94,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
         task = load_task(configuration.task)
         parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget, configuration.budget)
+        program = parts.program()
         description = parts.sandbox.describe()
         require_room(task, description)
         require_side_by_side(task, description, configuration.parallel)
@@ -119,6 +122,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -
             say(f"Head hashes cannot be kept in {anchors.heads_folder()}, so a cut-off end of this run would not show.")
         if prepared is not None:
             _record_prepared(run, prepared, made)
+        if program is not None:
+            freeze(run.recorder, program)
         return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
@@ -158,6 +163,7 @@ def resume(
         parts = _Parts(configuration, stack, _with_image(configuration.sandbox, recorded))
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget, budget)
+        program = parts.program() if state.program is None else None
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
@@ -189,6 +195,8 @@ def resume(
             say(f"A crash had left {len(torn)} bytes of an unfinished event; they are set aside, nothing else is lost.")
         if prepared is not None and state.data is None:
             _record_prepared(run, prepared, made)
+        if program is not None:
+            freeze(run.recorder, program)
         return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
@@ -224,18 +232,26 @@ class _Parts:
         for verifier in judging:
             verifier.prepare(budget)
         if not isinstance(self.proposer, AsksModels):
+            self._require_isolation("a proposer's program", isinstance(self.proposer, AsksProgram))
             if not judging and asked is not None and (asked.cost_usd or asked.tokens or asked.calls):
                 raise UsageError(
                     f"--max-cost, --max-tokens and --max-calls limit language models, and the proposer "
                     f"{self.configuration.proposer.name} asks none; leave them out."
                 )
             return
-        if not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
+        self._require_isolation("a language model's code")
+        require_models_usable(self.proposer, task, budget)
+
+    def _require_isolation(self, what: str, concerns: bool = True) -> None:
+        if concerns and not self.sandbox.isolates and not self.configuration.unsafe_no_isolation:
             raise UsageError(
-                f"The sandbox {self.sandbox.name} does not isolate, and a language model's code would run with "
+                f"The sandbox {self.sandbox.name} does not isolate, and {what} would run with "
                 "your rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the run for ever."
             )
-        require_models_usable(self.proposer, task, budget)
+
+    def program(self) -> Program | None:
+        """The program that the proposer asks, as it is at its source; None where it asks none."""
+        return self.proposer.program() if isinstance(self.proposer, AsksProgram) else None
 
     def session(
         self,
@@ -279,6 +295,9 @@ class _Parts:
                         stopped=lambda: loop.stopping,
                     )
                 )
+        if isinstance(self.proposer, AsksProgram):
+            loop.program = AskedProgram(run.recorder, loop.execute_beside, trace=self.configuration.trace)
+            self.proposer.attach(loop.program)
         return Session(run, loop, stack, keeper)
 
 

@@ -220,6 +220,11 @@ class RunState:
         """Attempts by their reservation, in order."""
         self.declined: dict[tuple[int, int, str], e.CallDeclined] = {}
         """By experiment, call and trial: what the budget had no room for."""
+        self.program: e.ProgramFrozen | None = None
+        """That the proposer asks, where it asks one."""
+        self.program_learned: e.ProgramLearned | None = None
+        self.program_answers: dict[int, tuple[e.ProgramAnswered, ...]] = {}
+        """Experiment → what the program answered for its proposal, in order; those that were lost among them."""
         self._attempts: dict[tuple[int, int, str], list[str]] = {}
         self._unsettled: set[str] = set()
         self._spent = Spending()
@@ -317,6 +322,13 @@ class RunState:
                 self._call(body.reservation, failed=body)
             case e.CallDeclined():
                 self.declined[body.experiment, body.call, body.trial] = body
+            case e.ProgramFrozen():
+                self.program = body
+            case e.ProgramLearned():
+                self.program_learned = body
+            case e.ProgramAnswered():
+                before = self.program_answers.get(body.experiment, ())
+                self.program_answers[body.experiment] = (*before, body)
             case e.TrialStarted():
                 if body.weights_of is not None:
                     _ = self.trials[body.weights_of]  # what readers look up is there, whatever the trial is for
@@ -584,9 +596,13 @@ class RunState:
         return digest in self._tried
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
-        """Every execution of the run, with the trial it belongs to; the preparation of the data under `""`."""
+        """Every execution of the run, with the trial it belongs to; what belongs to none (data, program) under `""`."""
         if self.data is not None and self.data.execution is not None:
             yield "", self.data.execution
+        if self.program_learned is not None:
+            yield "", self.program_learned.execution
+        for answers in self.program_answers.values():
+            yield from (("", body.execution) for body in answers)
         for name, trial in self.trials.items():
             yield from ((name, body.execution) for body in trial.runs())
 

@@ -169,6 +169,10 @@ def _head_problem(line: heads.Authenticated | str, run: str, ledger: Ledger, key
     return None
 
 
+_RUN_HERE = e.Executed | e.DataPrepared | e.ProgramLearned | e.ProgramAnswered
+"""Events with an execution in the run's own sandbox."""
+
+
 class ImageWatch:
     """Whether every execution ran in the image that the run says it ran in."""
 
@@ -178,7 +182,7 @@ class ImageWatch:
     def problem(self, state: RunState, body: Record) -> str:
         """What is wrong with an event's execution, the state being that before it; empty where nothing is."""
         execution = getattr(body, "execution", None)
-        if execution is None or state.started is None or not isinstance(body, e.Executed | e.DataPrepared):
+        if execution is None or state.started is None or not isinstance(body, _RUN_HERE):
             return ""
         wanted = (state.sandbox or state.started.sandbox).image_digest
         self._named = self._named or bool(execution.image)

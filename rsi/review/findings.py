@@ -186,6 +186,8 @@ def _findings(body: Record) -> Iterator[tuple[str, Finding]]:
             yield from ((f"predict {body.challenge}", finding) for finding in body.findings)
             if body.malformed:
                 yield f"predict {body.challenge}", _own(Severity.WARNING, "answer.malformed", body.malformed)
+        case e.ProgramAnswered() if body.problem:
+            yield "program", _own(Severity.WARNING, "program.useless", f"{body.problem}; this answer chose no move")
         case e.TrialInspected():
             yield from (("inspect", finding) for finding in body.inspection.findings)
         case e.TrialJudged():

@@ -111,6 +111,10 @@ def _seconds(body: e.Executed) -> str:
     return duration(body.execution.usage.wall_seconds)
 
 
+def _wall(body: e.ProgramLearned | e.ProgramAnswered) -> str:
+    return duration(body.execution.usage.wall_seconds)
+
+
 def _decided(body: e.PolicyDecided) -> str:
     decision = body.decision
     more = f" {count(decision.trials, 'trial')} of the {decision.arm}" if isinstance(decision, Measure) else ""
@@ -146,6 +150,14 @@ _WORDS: dict[type[Record], Words] = {
     e.CallSettled: _settled,
     e.CallFailed: lambda b: f"call {b.reservation} failed ({b.kind}): {b.reason}",
     e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
+    e.ProgramFrozen: lambda b: (
+        f"the proposer's program is {b.origin}: {count(len(b.artifact), 'file')} of what it learned"
+    ),
+    e.ProgramLearned: lambda b: f"the proposer's program learned: {b.problem or b.execution.kind.value}, {_wall(b)}",
+    e.ProgramAnswered: lambda b: (
+        f"the program's order of {count(b.options, 'move')} for experiment {b.experiment}: "
+        f"{b.problem or 'answered'}, {_wall(b)}"
+    ),
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
     e.TrialTrained: _trained,
     e.TrialInspected: _inspected,

@@ -38,6 +38,7 @@ from rsi.records import (
 )
 from rsi.removal import without
 from rsi.review import rederive_calls as calls
+from rsi.review import rederive_program as program
 from rsi.review.once_read import OnceRead
 from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
@@ -298,6 +299,16 @@ class Rederivation:
         """What is counted is what the answer says that it used."""
         return calls.settled(state, body, self.blobs.get)
 
+    # --- the proposer's program -----------------------------------------------------------------------------------
+
+    def learned(self, _state: RunState, body: e.ProgramLearned) -> Iterator[Claim]:
+        """What it learned came out of the sandbox."""
+        return program.learned(body, self.blobs.get)
+
+    def ranked(self, _state: RunState, body: e.ProgramAnswered) -> Iterator[Claim]:
+        """Its answer came out of the sandbox, and is one."""
+        return program.answered(body, self.blobs.get)
+
     # --- trials -------------------------------------------------------------------------------------------------
 
     def trained(self, state: RunState, body: e.TrialTrained) -> Iterator[Claim]:
@@ -500,6 +511,8 @@ _RULES: dict[type[Record], Callable[[Rederivation, RunState, Any], Iterator[Clai
     e.ExperimentCommitted: Rederivation.committed,
     e.CallReserved: Rederivation.reserved,
     e.CallSettled: Rederivation.settled,
+    e.ProgramLearned: Rederivation.learned,
+    e.ProgramAnswered: Rederivation.ranked,
     e.TrialTrained: Rederivation.trained,
     e.TrialInspected: Rederivation.inspected,
     e.TrialControlled: Rederivation.scrutinised,

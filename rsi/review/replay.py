@@ -19,7 +19,8 @@ from rsi.calls import BudgetSpent, RecordedCalls
 from rsi.errors import RsiError
 from rsi.ledger import Event, check_chain, read_events
 from rsi.plugins import load
-from rsi.protocols import AsksModels, Exhausted, Proposer
+from rsi.programs.recorded import RecordedProgram
+from rsi.protocols import AsksModels, AsksProgram, Exhausted, Proposer
 from rsi.records import Proposal, Versioned
 from rsi.redaction import Redactor
 from rsi.review.secrets_aside import same_but_for_secrets
@@ -116,6 +117,8 @@ class _Again:
         proposer: Proposer = load("proposers", component.name)(**component.options)
         if isinstance(proposer, AsksModels):
             proposer.attach(RecordedCalls(self.state, self.blobs.get))
+        elif isinstance(proposer, AsksProgram):
+            proposer.attach(RecordedProgram(self.state, self.blobs.get))
         self._proposer = proposer
 
     def _proposed(self, event: Event, body: e.ExperimentProposed) -> Iterator[VerifyProblem]:
@@ -139,6 +142,7 @@ class _Again:
         self.calls += sum(
             1 for call in self.state.calls.values() if call.reserved.experiment == body.experiment and call.settled
         )
+        self.calls += any(answer.answer for answer in self.state.program_answers.get(body.experiment, ()))
         for sentence in self._differences(proposal, body):
             yield _problem(event, "proposal", sentence)
 

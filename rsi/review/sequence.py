@@ -14,7 +14,7 @@ from rsi import events as e
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
 from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
-from rsi.state import ExperimentState, RunState, TrialState
+from rsi.state import RETRIED, ExperimentState, RunState, TrialState
 from rsi.trial import stage_execution
 
 
@@ -266,6 +266,36 @@ def _prepared(state: RunState, _body: e.DataPrepared) -> str:
     return "" if state.data is None and not state.experiments else "data is prepared once, before anything else"
 
 
+def _frozen(state: RunState, _body: e.ProgramFrozen) -> str:
+    return "" if state.program is None and not state.experiments else "a program is frozen once, before anything else"
+
+
+def _learned(state: RunState, body: e.ProgramLearned) -> str:
+    learned = state.program_learned
+    if state.program is None or state.program.artifact or (learned is not None and not learned.problem):
+        return "no program was to learn"
+    if state.experiments:
+        return "a program learns before anything is proposed"
+    if body.artifact and (body.problem or body.execution.kind is not ExitKind.COMPLETED):
+        return "an execution that is of no use leaves nothing"
+    return "" if body.execution.purpose == "train" else f"its execution was to {body.execution.purpose}, not to train"
+
+
+def _ranked(state: RunState, body: e.ProgramAnswered) -> str:
+    if state.program is None:
+        return "no program was frozen that could be asked"
+    if body.experiment != len(state.experiments):
+        return f"experiment {body.experiment} was not to be proposed"
+    if body.execution.purpose != "predict":
+        return f"its execution was to {body.execution.purpose}, not to predict"
+    if body.answer is not None and body.execution.kind is not ExitKind.COMPLETED:
+        return "an execution that did not complete answers nothing"
+    before = state.program_answers.get(body.experiment, ())
+    if any(one.question == body.question and one.execution.kind not in RETRIED for one in before):
+        return "the same question was answered before"
+    return ""
+
+
 def _trained(state: RunState, body: e.TrialTrained) -> str:
     trial = state.trials.get(body.trial)
     if trial is None or trial.over:
@@ -317,6 +347,9 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.DataPrepared: _prepared,
     e.ExperimentProposed: _proposed,
     e.ExperimentCommitted: _committed,
+    e.ProgramFrozen: _frozen,
+    e.ProgramLearned: _learned,
+    e.ProgramAnswered: _ranked,
     e.TrialStarted: _started,
     e.TrialTrained: _trained,
     e.TrialInspected: _inspected,

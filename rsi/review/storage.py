@@ -53,6 +53,18 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one
             yield body.request, "prompt"
         case e.CallSettled():
             yield body.answer, "model's answer"
+        case e.ProgramFrozen():
+            yield body.code, "program"
+            yield from ((digest, "program's weights") for digest in body.artifact.values())
+            if body.episodes:
+                yield body.episodes, "program's episodes"
+        case e.ProgramLearned():
+            yield from _beside_execution(body)
+            yield from ((digest, "program's weights") for digest in body.artifact.values())
+        case e.ProgramAnswered():
+            yield from _beside_execution(body)
+            if body.answer:
+                yield body.answer, "program's answer"
         case e.TrialTrained():
             yield from _beside_execution(body)
             yield from ((digest, "artifact") for digest in body.artifact.values())
@@ -68,8 +80,10 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one
                 yield body.torn_tail, "torn tail"
 
 
-def _beside_execution(body: e.DataPrepared | e.Executed) -> Iterator[tuple[str, str]]:
-    attempts = None if isinstance(body, e.DataPrepared) else body.attempts
+def _beside_execution(
+    body: e.DataPrepared | e.ProgramLearned | e.ProgramAnswered | e.Executed,
+) -> Iterator[tuple[str, str]]:
+    attempts = body.attempts if isinstance(body, e.Executed) else None
     kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"), (attempts, "attempts"))
     return ((digest, role) for digest, role in kept if digest)
 

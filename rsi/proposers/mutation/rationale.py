@@ -51,16 +51,17 @@ _VERBS = {"up": "Raise", "down": "Lower"}
 def sentence(moves: Sequence[dict[str, Any]], brief: Brief) -> str:
     """One move: what and why; several: both, joined."""
     if len(moves) > 1:
-        first, *others = (_what(move) for move in moves)
+        first, *others = (what(move) for move in moves)
         joined = " and ".join([first, *(text[0].lower() + text[1:] for text in others)])
         return f"{joined}: each is worth trying, and they may help each other"
     move = moves[0]
     kind, direction = move["kind"], str(move["detail"].get("direction", ""))
     reason = _REASONS.get((kind, direction), _REASONS.get(kind, "it has not been tried on this code"))
-    return f"{_what(move)}: {_experience(move, brief) or reason}"
+    return f"{what(move)}: {_experience(move, brief) or reason}"
 
 
-def _what(move: dict[str, Any]) -> str:
+def what(move: dict[str, Any]) -> str:
+    """The move itself in words, without why."""
     detail = move["detail"]
     kind, name, old, new = move["kind"], detail.get("name"), detail.get("from"), detail.get("to")
     verb = _VERBS.get(str(detail.get("direction", "")), "Change")

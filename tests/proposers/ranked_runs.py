@@ -1,0 +1,120 @@
+"""Runs whose next move a program chooses: trials on the fake sandbox, the program in a real process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rsi.proposers.evolved
+import rsi.testing.fake_verifier
+from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.execution import Job, Outcome, Watch
+from rsi.recorder import Listener
+from rsi.runs import ReadRun, read
+from rsi.session import resume, start
+from rsi.testing.fake_sandbox import FakeSandbox, write_fake_task
+from sandboxes.process import ProcessSandbox
+
+VERIFIER = f"{rsi.testing.fake_verifier.__file__}:FakeVerifier"
+EVOLVED = f"{rsi.proposers.evolved.__file__}:Evolved"
+CODE = "VALUE = 40.0\nWIDTH = 64\nprint(VALUE, WIDTH)\n"
+
+UNIFORM = "def predict(artifact, inputs):\n    return inputs['options'][:, :, 7]\n"
+RAISES = "def predict(artifact, inputs):\n    raise KeyError('secret words')\n"
+HANGS = "def predict(artifact, inputs):\n    while True:\n        pass\n"
+NEVER = "def predict(artifact, inputs):\n    return inputs['options'][:, :, 7] * float('nan')\n"
+SHORT = "def predict(artifact, inputs):\n    return inputs['options'][:, :3, 7]\n"
+INFINITE = "def predict(artifact, inputs):\n    return inputs['options'][:, :, 7] * 0 + float('inf')\n"
+LEARNS = """\
+import json, os, struct
+from pathlib import Path
+
+import numpy as np
+
+
+def predict(artifact, inputs):
+    weights = (artifact / "model.safetensors").read_bytes()
+    favourite = struct.unpack("<f", weights[-4:])[0]
+    return -np.abs(inputs["options"][:, :, 0] - favourite)
+
+
+if __name__ == "__main__":
+    episodes = np.load(Path(os.environ["RSI_DATA"]) / "episodes.npy")
+    paid = episodes[episodes[:, :, 6] == 1]
+    kind = float(paid[paid[:, 7].argmax(), 0]) if len(paid) else 0.0
+    header = json.dumps({"kind": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    out = Path(os.environ["RSI_OUT"]) / "model.safetensors"
+    out.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", kind))
+"""
+"""Prefers the kind of move that paid most in its episodes."""
+
+
+class HalfReal(FakeSandbox):
+    """Trials are the fake sandbox's; a proposer's program runs in a real process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.real = ProcessSandbox()
+
+    def run(self, job: Job, watch: Watch | None = None) -> Outcome:
+        """By what the job is for."""
+        program = "inputs/options.npy" in job.inputs or "code/proposer.py" in job.argv
+        if not program:
+            return super().run(job, watch)
+        return self.real.run(job, watch)
+
+    def close(self) -> None:
+        """Both."""
+        self.real.close()
+        super().close()
+
+
+def program(folder: Path, text: str) -> Path:
+    """A folder with a program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "proposer.py").write_text(text)
+    return folder
+
+
+def configuration(folder: Path, source: Path, **changes: Any) -> RunConfiguration:
+    """Of a run that `source` proposes for; `options` are the proposer's."""
+    task = folder / "task"
+    if not task.exists():
+        write_fake_task(task, value=40, verifier=VERIFIER)
+        (task / "train.py").write_text(CODE)
+    options = {"source": str(source), **changes.pop("options", {})}
+    values: dict[str, Any] = {
+        "task": str(task),
+        "proposer": Component(name=EVOLVED, options=options),
+        "policy": Component(name="greedy"),
+        "sandbox": Component(name=f"{__file__}:HalfReal"),
+        "verifier": Component(name=VERIFIER),
+        "budget": Budget(experiments=3),
+        "seed": 1,
+    }
+    return RunConfiguration.model_validate(values | changes)
+
+
+def said(_sentence: str) -> None:
+    """Nobody listens."""
+
+
+def run(folder: Path, config: RunConfiguration, listeners: Sequence[Listener] = ()) -> tuple[int, ReadRun]:
+    """Run to the end; the exit code and the record."""
+    with start(config, said, root=folder / "runs") as session:
+        code = session.go(listeners)
+        where = session.run.folder
+    return code, read(where)
+
+
+def go_on(where: Path, budget: Budget | None = None) -> tuple[int, ReadRun]:
+    """Resume to the end."""
+    with resume(where, said, budget) as session:
+        code = session.go()
+    return code, read(where)
+
+
+def answers(record: ReadRun) -> list[dict[str, Any]]:
+    """The bodies of what the program answered, in order."""
+    return [event.body for event in record.events if event.kind == "program.answered"]

@@ -1,0 +1,378 @@
+"""A program that chooses the moves: what it is shown, what comes of its answers, and that a record derives again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ranked_runs import (
+    EVOLVED,
+    HANGS,
+    INFINITE,
+    LEARNS,
+    NEVER,
+    RAISES,
+    SHORT,
+    UNIFORM,
+    answers,
+    configuration,
+    go_on,
+    program,
+    run,
+    said,
+)
+
+from rsi.blobs import Blobs
+from rsi.chain import Event
+from rsi.configuration import Budget, Component
+from rsi.errors import UsageError
+from rsi.plugins import load
+from rsi.programs.question import Answer, Question
+from rsi.proposers import experience
+from rsi.proposers.evolved import Evolved, asked_of
+from rsi.proposers.evolved_source import program_of
+from rsi.proposers.mutation.proposing import discovered
+from rsi.proposers.ranking import KINDS, OPTION, PAST
+from rsi.protocols import AsksModels, AsksProgram, Exhausted
+from rsi.records import Allowance, ExperimentStatus, HistoryEntry
+from rsi.redaction import Redactor
+from rsi.review.findings import Finder
+from rsi.review.replay import replay
+from rsi.review.verify import verify
+from rsi.runs import list_runs
+from rsi.session import start
+from rsi.state import RunState
+from rsi.testing import proposer_conformance as conformance
+from rsi.testing.altering import load as load_events
+from rsi.testing.altering import store
+
+SMALL = {"train.py": "VALUE = 8\nHEADS = 2\nprint(VALUE, HEADS)\n"}
+
+
+class Says:
+    """Answers without a sandbox."""
+
+    def __init__(self, ranks: Callable[[Question], Any], in_a_row: int = 0) -> None:
+        self.ranks = ranks
+        self.in_a_row = in_a_row
+
+    def answer(self, experiment: int, question: Question) -> Answer:
+        preferences = self.ranks(question)
+        problem = "it says nothing" if preferences is None else ""
+        return Answer(preferences=preferences, problem=problem, in_a_row=self.in_a_row)
+
+
+def dice(question: Question) -> Any:
+    return question.inputs["options"][0, :, OPTION.index("dice")]
+
+
+def by(ranks: Callable[[Question], Any], in_a_row: int = 0) -> Evolved:
+    proposer = Evolved("nowhere")
+    proposer.attach(Says(ranks, in_a_row))
+    return proposer
+
+
+# --- the proposer, whatever the program ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranks", [dice, lambda _: None, lambda q: dice(q) * np.float32("nan")])
+def test_it_conforms_whatever_its_program_answers(ranks: Callable[[Question], Any]) -> None:
+    conformance.check_proposer(lambda: by(ranks), SMALL)
+
+
+def test_it_conforms_on_a_shipped_task() -> None:
+    code = {"train.py": (Path(__file__).parents[2] / "tasks/digits/train.py").read_text()}
+    conformance.check_proposer(lambda: by(dice), code, rounds=3)
+
+
+def test_it_stops_when_every_move_was_made() -> None:
+    assert conformance.check_exhaustion(lambda: by(dice), SMALL) == len(discovered(conformance.brief_of(SMALL)))
+
+
+def test_it_is_registered_and_asks_a_program_but_no_models() -> None:
+    proposer = Evolved("nowhere")
+    assert isinstance(proposer, AsksProgram)
+    assert not isinstance(proposer, AsksModels)
+    assert load("proposers", EVOLVED).name == "evolved"
+
+
+def test_the_move_that_it_prefers_most_is_made_and_dice_decide_among_equals() -> None:
+    brief = conformance.brief_of(SMALL)
+    moves = discovered(brief)
+    favourite = next(
+        i for i, move in enumerate(moves) if move["detail"] == {**move["detail"], "name": "VALUE", "to": 4}
+    )
+    only = by(lambda q: np.where(np.arange(len(moves)) == favourite, 1, 0).astype(np.float32)).propose(brief)
+    assert only.detail["to"] == 4
+    assert "preferred it among" in only.rationale
+    chance = dice(asked_of(brief, moves))
+    level = by(lambda q: np.zeros(len(moves), dtype=np.float32)).propose(brief)
+    assert level.detail == moves[int(np.argmax(chance))]["detail"]
+
+
+def test_without_an_answer_of_use_chance_decides_and_the_rationale_says_why() -> None:
+    brief = conformance.brief_of(SMALL)
+    moves = discovered(brief)
+    proposal = by(lambda _: None).propose(brief)
+    assert proposal.detail == moves[int(np.argmax(dice(asked_of(brief, moves))))]["detail"]
+    assert "drawn by chance, because it says nothing" in proposal.rationale
+
+
+def test_the_third_answer_of_no_use_in_a_row_ends_the_proposing() -> None:
+    by(lambda _: None, in_a_row=2).propose(conformance.brief_of(SMALL))
+    with pytest.raises(Exhausted, match="3 times in a row: it says nothing"):
+        by(lambda _: None, in_a_row=3).propose(conformance.brief_of(SMALL))
+
+
+def test_a_proposer_that_nothing_is_attached_to_says_where_it_works() -> None:
+    with pytest.raises(UsageError, match="within a run"):
+        Evolved("nowhere").propose(conformance.brief_of(SMALL))
+
+
+# --- what a program is shown -----------------------------------------------------------------------------------
+
+
+def test_a_program_sees_moves_history_and_situation_in_the_columns_of_the_contract() -> None:
+    brief = conformance.brief_of(SMALL)
+    moves = discovered(brief)
+    first, second = moves[0], moves[1]
+    told: dict[str, Any] = {"rationale": "r", "parent": 0}
+    brief = brief.model_copy(
+        update={
+            "history": (
+                HistoryEntry(experiment=1, status=ExperimentStatus.KEPT, gain=0.05, kind=first["kind"],
+                             detail=first["detail"], **told),
+                HistoryEntry(experiment=2, status=ExperimentStatus.CRASHED, kind=second["kind"],
+                             detail=second["detail"], rationale="r", parent=1),
+                HistoryEntry(experiment=3, status=ExperimentStatus.KEPT, kind="removal", **told),
+                HistoryEntry(experiment=4, status=ExperimentStatus.UNDECIDED, kind=first["kind"],
+                             detail=first["detail"], **told),
+            ),
+            "left": Allowance(experiments=6),
+            "turn": 5,
+        }
+    )  # fmt: skip
+    inputs = asked_of(brief, moves).inputs
+    assert {name: array.dtype for name, array in inputs.items()} == dict.fromkeys(inputs, np.dtype(np.float32))
+    history = inputs["history"][0]
+    assert history[:, PAST.index("outcome")].tolist() == [1, 3]  # no removal, nothing undecided
+    assert history[0, PAST.index("gain")] == pytest.approx(0.05 / brief.objective.noise)
+    assert history[0, 0] == KINDS.index(first["kind"])
+    assert inputs["situation"].tolist() == [[pytest.approx(0.4), 4, 2]]
+
+
+def test_a_move_is_unavailable_where_it_was_made_on_this_very_code_alone() -> None:
+    brief = conformance.brief_of(SMALL)
+    moves = discovered(brief)
+    made = [
+        HistoryEntry(experiment=n, status=ExperimentStatus.DISCARDED, kind=move["kind"], detail=move["detail"],
+                     rationale="r", parent=parent)
+        for n, (move, parent) in enumerate([(moves[0], 0), (moves[1], 3), (moves[2], 3)], start=1)
+    ]  # fmt: skip
+    kept = HistoryEntry(experiment=3, status=ExperimentStatus.KEPT, kind="choice", rationale="r")
+    pending = made[2].model_copy(update={"experiment": 4, "status": ExperimentStatus.OPEN})
+    on_code = asked_of(brief.model_copy(update={"history": (made[0], made[1], kept), "pending": (pending,)}), moves)
+    assert on_code.available[:4].tolist() == [True, False, False, True]
+    assert on_code.inputs["options"][0, :4, OPTION.index("available")].tolist() == [1, 0, 0, 1]
+
+
+# --- in a run --------------------------------------------------------------------------------------------------
+
+
+def test_a_program_learns_once_and_the_run_derives_again_when_its_source_is_gone(tmp_path: Path) -> None:
+    episodes = np.zeros((1, 2, len(PAST)), dtype=np.float32)
+    episodes[0, :, 0] = KINDS.index("constant"), KINDS.index("width")
+    episodes[0, :, 6], episodes[0, :, 7] = 1, (0.5, 2.0)  # kept both, and widths paid more
+    experience.write(tmp_path / "episodes.npy", episodes)
+    source = program(tmp_path / "source", LEARNS)
+    options = {"episodes": str(tmp_path / "episodes.npy")}
+    code, record = run(tmp_path, configuration(tmp_path, source, options=options, budget=Budget(experiments=1)))
+    assert code == 0
+    shutil.rmtree(source)
+    (tmp_path / "episodes.npy").unlink()
+    code, record = go_on(record.folder, Budget(experiments=2))
+    assert code == 0
+    assert [x.proposed.kind for x in record.state.experiments.values()] == ["baseline", "width", "width"]
+    assert [event.kind for event in record.events].count("program.learned") == 1
+    found = replay(record.folder, trust_paths=True)
+    assert found.ok, found.problems
+    assert (found.proposals, found.calls) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (RAISES, "the program crashed: KeyError at proposer.py:2"),
+        (SHORT, "the program crashed: ValueError"),
+        (HANGS, "the program passed the wall-time cap of 1.5 s"),
+        (NEVER, "the program proposes nothing: none of its preferences for an available option is a number"),
+    ],
+    ids=["raises", "short", "hangs", "never"],
+)
+def test_an_answer_of_no_use_costs_a_turn_and_not_the_night(tmp_path: Path, text: str, sentence: str) -> None:
+    options = {"seconds": 1.5} if text == HANGS else {}
+    config = configuration(tmp_path, program(tmp_path / "p", text), options=options, budget=Budget(experiments=1))
+    code, record = run(tmp_path, config)
+    assert code == 0
+    assert record.state.finished is not None
+    assert record.state.finished.reason == "the budget is spent"
+    assert [body["problem"] for body in answers(record)] == [sentence]
+    assert record.state.experiments[1].proposed.rationale.endswith(f"drawn by chance, because {sentence}")
+    assert "secret words" not in json.dumps([event.body for event in record.events])
+    finder = Finder()
+    found = [item for event in record.events for item in finder.take(event, RunState.validated(event))]
+    assert [(item.code, item.experiment) for item in found] == [("program.useless", 1)]
+    assert replay(record.folder, trust_paths=True).ok
+
+
+def test_a_program_that_fails_every_time_ends_the_run_and_nothing_is_lost(tmp_path: Path) -> None:
+    code, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", RAISES), budget=Budget(experiments=5)))
+    assert code == 0
+    assert record.state.finished is not None
+    assert "no answer of use 3 times in a row: the program crashed: KeyError" in record.state.finished.reason
+    assert len(record.state.experiments) == 3
+    assert all(experiment.closed for experiment in record.state.experiments.values())
+    code, record = go_on(record.folder, Budget(experiments=9))  # the answer is on record: nobody asks again
+    assert (code, len(answers(record))) == (0, 3)
+
+
+def test_infinite_preferences_are_preferences(tmp_path: Path) -> None:
+    config = configuration(tmp_path, program(tmp_path / "p", INFINITE), budget=Budget(experiments=1))
+    _, record = run(tmp_path, config)
+    assert "(above all)" in record.state.experiments[1].proposed.rationale
+
+
+def test_a_program_that_cannot_learn_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    breaks = UNIFORM + "\nif __name__ == '__main__':\n    raise RuntimeError\n"
+    code, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", breaks)))
+    assert code == 2
+    assert record.state.paused is not None
+    assert "learning crashed: RuntimeError at proposer.py:5" in record.state.paused.reason
+    assert not record.state.experiments
+
+
+def test_a_run_killed_around_its_program_asks_nothing_twice(tmp_path: Path) -> None:
+    config = configuration(tmp_path, program(tmp_path / "p", LEARNS), budget=Budget(experiments=2))
+    _, whole = run(tmp_path, config)
+    told = [x.proposed for x in whole.state.experiments.values()]
+    asked = [body["question"] for body in answers(whole)]
+    events = [event.seq for event in whole.events if event.kind.startswith("program.")]
+    assert len(events) == 4
+    for event in (events[0] - 1, *events):
+        shutil.rmtree(tmp_path / "runs")
+        _killed_at(tmp_path, config, event)
+        (folder,) = list_runs(tmp_path / "runs")
+        code, record = go_on(folder)
+        assert code == 0
+        assert [x.proposed for x in record.state.experiments.values()] == told
+        assert [body["question"] for body in answers(record)] == asked
+        assert [entry.kind for entry in record.events].count("program.learned") == 1
+    assert replay(folder, trust_paths=True).ok
+
+
+def _killed_at(folder: Path, config: Any, seq: int) -> None:
+    """In a child process: run, and die by SIGKILL as soon as that event is durable."""
+    child = os.fork()
+    if child == 0:
+        try:
+
+            def die(recorded: Event, _state: RunState) -> None:
+                if recorded.seq >= seq:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            with start(config, said, root=folder / "runs") as session:
+                if session.run.recorder.state.events > seq:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                session.go([die])
+        finally:
+            os._exit(9)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), "the run ended before the event at which it was to be killed"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RSI_STATE", str(folder / "state"))
+        config = configuration(folder, program(folder / "p", UNIFORM), budget=Budget(experiments=2))
+        _, record = run(folder, config)
+    return record.folder
+
+
+def _altered(folder: Path, kind: str, change: Callable[[dict[str, Any]], None]) -> int:
+    """Change the first event of a kind and hash the chain again; its place."""
+    events = load_events(folder)
+    place = next(index for index, event in enumerate(events) if event["kind"] == kind)
+    change(events[place]["body"])
+    store(folder, events)
+    return place
+
+
+def _other_answer(folder: Path, body: dict[str, Any]) -> None:
+    raw = struct.pack(f"<{body['options']}f", *range(body["options"]))
+    body["answer"] = Blobs(folder / "blobs", Redactor.none()).put(raw)
+    body["execution"]["files"][0]["sha256"] = body["answer"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "found_by"),
+    [
+        ("program.answered", lambda b: b.update(answer="0" * 64), "verify"),
+        ("program.answered", lambda b: b.update(answer=None), "verify"),
+        ("program.answered", lambda b: b.update(options=3), "verify"),
+        ("program.answered", lambda b: b.update(experiment=2), "verify"),
+        ("program.answered", lambda b: b.update(question="0" * 64), "replay"),
+        ("program.answered", lambda b: b.update(problem="it was of no use"), "replay"),
+        ("program.answered", None, "replay"),
+        ("program.learned", lambda b: b.update(artifact={"a.safetensors": "0" * 64}), "verify"),
+        ("program.learned", lambda b: b["execution"].update(purpose="predict"), "verify"),
+    ],
+)
+def test_another_answer_than_the_one_that_was_used_is_found(
+    recorded: Path, tmp_path: Path, kind: str, change: Callable[[dict[str, Any]], None] | None, found_by: str
+) -> None:
+    folder = tmp_path / recorded.name
+    shutil.copytree(recorded, folder)
+    seq = _altered(folder, kind, change or (lambda body: _other_answer(folder, body)))
+    problems = verify(folder, verdicts=False, trust_paths=True).problems
+    if found_by == "verify":
+        assert seq in {problem.seq for problem in problems}
+    else:
+        assert "proposal" in {problem.kind for problem in replay(folder, trust_paths=True).problems}
+
+
+# --- where it comes from ---------------------------------------------------------------------------------------
+
+
+def test_a_source_that_is_none_is_told_in_a_sentence(tmp_path: Path, recorded: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    link = tmp_path / "link"
+    link.mkdir()
+    (link / "proposer.py").symlink_to("/etc/hostname")
+    bad = program(tmp_path / "bad", UNIFORM)
+    (bad / "weights.safetensors").write_bytes(b"pickle")
+    for folder, words in [
+        (tmp_path / "nothing", "is not a folder"),
+        (tmp_path / "empty", "holds no proposer.py"),
+        (link, "is a link"),
+        (bad, "not a valid safetensors file"),
+        (recorded, "makes no programs that rank"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            program_of(folder)
+
+
+def test_a_sandbox_that_does_not_isolate_is_refused_unless_the_user_says_so(tmp_path: Path) -> None:
+    config = configuration(tmp_path, program(tmp_path / "p", UNIFORM), sandbox=Component(name="process"))
+    with pytest.raises(UsageError, match="does not isolate, and a proposer's program would run"):
+        start(config, said, root=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
