@@ -17,6 +17,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from rsi.compare.results import LoopResult
 from rsi.records import Direction, Record
 from rsi.statistics import Interval, difference
@@ -24,6 +26,7 @@ from rsi.statistics import Interval, difference
 CONFIDENCE = 0.95
 POWER = 0.8
 MOST_PAIRS = 100_000
+QUANTILES = 4000
 
 Basis = Literal["certified", "confirmed", "grounded"]
 """Where gains come from: milestones, confirmations, or the task's own verifier measuring final code again."""
@@ -117,7 +120,7 @@ def pairs_needed(spread: float, size: float, confidence: float, power: float = P
         confidence: Of the two-sided interval that must exclude zero.
         power: The chance that it does.
 
-    Noncentral t, as in Cohen, Statistical Power Analysis (1988), chapter 2.
+    As in Cohen, Statistical Power Analysis (1988), chapter 2.
     """
     low, high = 2, 2
     while power_of(high, spread, size, confidence) < power:
@@ -130,14 +133,29 @@ def pairs_needed(spread: float, size: float, confidence: float, power: float = P
     return high
 
 
+def size_shown(spread: float, pairs: int, confidence: float, power: float = POWER) -> float:
+    """The smallest true difference that so many pairs show with that power; arguments as in `pairs_needed`."""
+    low, high = 0.0, spread
+    while power_of(pairs, spread, high, confidence) < power:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power_of(pairs, spread, middle, confidence) >= power else (middle, high)
+    return high
+
+
 def power_of(pairs: int, spread: float, size: float, confidence: float) -> float:
-    """The chance that an interval over so many pairs excludes zero."""
-    from scipy.special import nctdtr, stdtrit  # noqa: PLC0415 - a tenth of the time that scipy.stats takes to import
+    """The chance that an interval over so many pairs excludes zero, to three digits.
+
+    Integrated over the quantiles of the estimated spread: scipy's noncentral t fails for few pairs and large effects.
+    """
+    from scipy.special import chdtri, ndtr, stdtrit  # noqa: PLC0415 - a tenth of the time that scipy.stats takes
 
     freedom = pairs - 1
-    bar = float(stdtrit(freedom, (1 + confidence) / 2))
-    away = size / spread * pairs**0.5
-    return float(1 - nctdtr(freedom, away, bar) + nctdtr(freedom, away, -bar))
+    upper = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    bar = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(chdtri(freedom, upper) / freedom)
+    away = size / spread * math.sqrt(pairs)
+    return float(np.mean(ndtr(away - bar) + ndtr(-away - bar)))
 
 
 # --- from loops to pairs --------------------------------------------------------------------------------------------

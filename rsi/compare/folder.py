@@ -155,8 +155,14 @@ def _drawn(size: int) -> str:
 
 
 def _begun(root: Path) -> Reading | None:
-    """The run below a folder; None where there is none, or a process died before its first event was whole."""
+    """The run below a folder; None where there is none, or a process died before more than its beginning was written.
+
+    Such a one may lack what tells that it is ours, and nothing is lost by beginning another beside it.
+    """
     for folder in runs.list_runs(root):
-        if (folder / runs.LEDGER).stat().st_size and not folder.is_symlink():
-            return read_run(folder)
+        if folder.is_symlink() or not (folder / runs.LEDGER).stat().st_size:
+            continue
+        reading = read_run(folder)
+        if reading.summary.events > 1:
+            return reading
     return None

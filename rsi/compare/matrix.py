@@ -196,7 +196,7 @@ def of_values(values: dict[str, Any], where: str) -> Matrix:
         raise UsageError(f"{where}: {told}; docs/comparing.md says what a matrix may hold.") from None
     sides = {name: tuple(arms.absolute(arm) for arm in getattr(matrix, name)) for name in _SIDES}
     tasks = tuple(str(Path(task).resolve()) if (Path(task) / "task.toml").is_file() else task for task in matrix.tasks)
-    return matrix.model_copy(update={**sides, "tasks": tasks})
+    return matrix.model_copy(update={**sides, "tasks": tasks, "sandbox": arms.absolute(matrix.sandbox)})
 
 
 _SIDES = ("verifiers", "policies", "proposers")

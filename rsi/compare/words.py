@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rsi.compare.arms import short
-from rsi.compare.differences import POWER, Compared, Difference, pairs_needed
+from rsi.compare.differences import POWER, Compared, Difference, pairs_needed, size_shown
 from rsi.compare.results import LoopResult
 from rsi.review.wording import count, number, one_line
 from rsi.statistics import Interval
 
 NOT_GROUNDED = "UNGROUNDED"
+MOST_TIMES = 10
+"""As many seeds as these: what takes more is not proposed, but what twice as many would show."""
 GAINS = {"certified": "certified gain", "confirmed": "confirmed gain", "grounded": "grounded gain"}
 
 
@@ -65,15 +67,17 @@ def _not_shown(difference: Difference, found: Compared, arm: str, reference: str
 
 
 def _more(difference: Difference, found: Compared) -> str:
-    """How many more seeds would show a difference as large as one training's seed noise."""
+    """How many more seeds would show a difference of one training's seed noise, or what twice as many would show."""
     gain, size = difference.gain, found.smallest
     assert gain is not None
     if size is None or not difference.spread:
         return "how many more seeds would show one is not known"
     needed = pairs_needed(difference.spread, size, gain.confidence)
     shown = f"{size:.2g} {found.unit}" if found.tasks == 1 else "a seed noise"
-    if needed is None:
-        return f"one of {shown} is out of reach of any number of seeds that could be run"
+    if needed is None or needed > MOST_TIMES * gain.n:
+        size = size_shown(difference.spread, 2 * gain.n, gain.confidence)
+        shown = f"{number(size, size)} {found.unit}"
+        needed = 2 * gain.n
     if needed <= gain.n:
         return f"one of {shown} would have shown with a probability of {POWER:.0%} or more"
     seeds = -(-(needed - gain.n) // found.tasks)
