@@ -26,7 +26,7 @@ from rsi.statistics import Interval, difference
 CONFIDENCE = 0.95
 POWER = 0.8
 MOST_PAIRS = 100_000
-QUANTILES = 4000
+QUANTILES = 2000
 
 Basis = Literal["certified", "confirmed", "grounded"]
 """Where gains come from: milestones, confirmations, or the task's own verifier measuring final code again."""
@@ -138,7 +138,7 @@ def size_shown(spread: float, pairs: int, confidence: float, power: float = POWE
     low, high = 0.0, spread
     while power_of(pairs, spread, high, confidence) < power:
         high *= 2
-    for _ in range(60):
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if power_of(pairs, spread, middle, confidence) >= power else (middle, high)
     return high

@@ -121,14 +121,15 @@ def _killed_at(comparison: folder.Comparison, name: str, event: int) -> None:
     assert os.WIFSIGNALED(status), "the loop ended before the event at which it was to be killed"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.timeout(25)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_a_comparison_that_is_stopped_leaves_no_loop_running_and_can_go_on(
     tmp_path: Path, task: Path, rsi: Rsi, number: signal.Signals
 ) -> None:
     """The loop under way hangs in its training, tells so through a pipe, and is ended with the command."""
     to, pipe = tmp_path / "c", tmp_path / "pipe"
     os.mkfifo(pipe)
-    sandbox = f"{HANGING}(pipe={pipe})"
+    sandbox = f'{HANGING}(pipe="{pipe}")'
     words = few(task, to, "--seeds", 1)
     words[words.index("--sandbox") + 1] = sandbox
     running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)

@@ -33,7 +33,7 @@ def test_where_nothing_shows_it_is_said_how_many_more_seeds_would() -> None:
     p, q = [0.10, 0.12, 0.11, 0.13, 0.1], [0.11, 0.11, 0.12, 0.12, 0.115]
     (sentence,) = of(two(p, q))
     assert sentence.startswith("No difference between q and p could be shown (-0.012 to 0.018 val_bpb, certified gain")
-    assert sentence.endswith("; 8 more seeds would show one of 0.01 val_bpb with 80% probability.")
+    assert sentence.endswith("; 9 more seeds would show one of 0.01 val_bpb with 80% probability.")
 
 
 def test_what_is_out_of_reach_is_not_proposed() -> None:
