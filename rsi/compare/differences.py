@@ -21,6 +21,7 @@ import numpy as np
 
 from rsi.compare.results import LoopResult
 from rsi.records import Direction, Record
+from rsi.review.wording import one_line
 from rsi.statistics import Interval, difference
 
 CONFIDENCE = 0.95
@@ -175,7 +176,7 @@ def _scales(results: Sequence[LoopResult]) -> tuple[dict[str, float], str, float
     noises = {result.task: (result.metric, result.noise) for result in results if result.noise}
     if len(noises) < 2:
         metric, noise = next(iter(noises.values()), ("", None))
-        return dict.fromkeys(noises, 1.0), metric, noise
+        return dict.fromkeys(noises, 1.0), one_line(metric, 60), noise
     return {task: noise or 1.0 for task, (_, noise) in noises.items()}, "seed noises", 1.0
 
 

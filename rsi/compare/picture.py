@@ -49,7 +49,7 @@ def _draw_arms(axes: Axes, report: Report) -> None:
             axes.plot(mean, place, "D", markersize=7, color=_MEAN if arm.grounded else _UNGROUNDED)
     names = [_plain(label(arm.arm, grounded=arm.grounded)) for arm in found.arms]
     axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#d0d7de", zorder=0)
     axes.set_title(_plain(f"{GAINS[found.basis]} of each loop and mean, {found.unit}"), fontsize=9)
     axes.tick_params(labelsize=8)
@@ -66,7 +66,7 @@ def _draw_differences(axes: Axes, report: Report) -> None:
             axes.hlines(place, gain.low, gain.high, color=_MEAN, linewidth=2)
     names = [_plain(f"{label(d.arm)} - {label(d.reference)}") for d in found.differences]
     axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#24292f", linewidth=1)
     percent = f"{found.confidence * 100:g}%"
     corrected = f", corrected for {found.comparisons} comparisons" if found.comparisons > 1 else ""

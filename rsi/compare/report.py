@@ -87,7 +87,7 @@ def _arms(found: Compared) -> Table:
             _seconds(means["wall"]),
             "-" if means["cost_usd"] is None else f"${means['cost_usd']:.2f}",
         )
-    table.caption = f"Means over loops; gains and gaps in {one_line(found.unit, 60)}, positive is better."
+    table.caption = f"Means over loops; gains and gaps in {found.unit}, positive is better."
     table.caption_justify = "left"
     return table
 
@@ -107,7 +107,7 @@ def _differences(found: Compared) -> Table:
     percent = f"{found.confidence * 100:g}%"
     table.caption = (
         f"{percent} intervals (paired t), Bonferroni: the gains hold together, and so do all other measures, which are "
-        "described, not tested."
+        "described, not tested. Times in seconds."
     )
     table.caption_justify = "left"
     return table

@@ -9,9 +9,9 @@ from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 
 from rsi.compare import one_loop
-from rsi.compare.arms import OWN, short
+from rsi.compare.arms import short
 from rsi.compare.folder import Comparison
-from rsi.compare.matrix import Loop
+from rsi.compare.matrix import FACTORS, Loop, Matrix
 from rsi.compare.one_loop import finished
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -87,7 +87,7 @@ class Running:
     def _begin(self, loop: Loop) -> None:
         self.ran = True
         place = self.comparison.loops.index(loop) + 1
-        self._told(f"Loop {place} of {len(self.comparison.loops)}: {in_words(loop)}.")
+        self._told(f"Loop {place} of {len(self.comparison.loops)}: {in_words(loop, self.comparison.matrix)}.")
         arguments = (self.comparison.folder, loop.name, self._trusted)
         child = self._context.Process(target=one_loop.main, args=arguments, name=loop.name)
         with _blocked():  # until the child can heed them, signals wait
@@ -111,9 +111,9 @@ class Running:
                 self._told(f"Loop {loop.name} did not come to its end; look into the run in {where}.")
 
 
-def in_words(loop: Loop) -> str:
-    """`digits, greedy, mutate, seed 3`."""
-    cell = [short(arm) for arm in loop.cell if arm != OWN]
+def in_words(loop: Loop, matrix: Matrix) -> str:
+    """The task, what varies, and the seed: `digits, greedy, seed 3`."""
+    cell = [short(arm) for factor, arm in zip(FACTORS, loop.cell, strict=True) if factor in matrix.factors()]
     return ", ".join((loop.task.rpartition("/")[2], *cell, f"seed {loop.seed}"))
 
 

@@ -116,7 +116,12 @@ def _how_sure(gain: Interval, found: Compared) -> str:
 def _notes(found: Compared, results: Sequence[LoopResult]) -> Iterator[str]:
     undone = [result for result in results if result.status != "finished"]
     if undone:
-        yield f"{count(len(undone), 'loop')} of {len(results)} {_is(undone)} not at the end and {_is(undone)} left out."
+        how_many = count(len(undone), "loop")
+        told = f"{how_many[0].upper()}{how_many[1:]} of {len(results)} {_is(undone)} not at the end and left out"
+        first = next((result for result in undone if result.reason), None)
+        reason = one_line(first.reason).rstrip(".") if first is not None else ""
+        why = f": {first.loop} paused because {reason}" if first is not None else ""
+        yield f"{told}{why}."
     unknown = [
         r for r in results if r.status == "finished" and (r.truth if found.basis == "grounded" else r.gain) is None
     ]

@@ -141,7 +141,7 @@ def test_a_comparison_that_is_stopped_leaves_no_loop_running_and_can_go_on(
     out, err = running.communicate()
     if number is signal.SIGINT:
         assert running.returncode == 130, err
-        assert "two loops of 2 are not at the end and are left out." in out
+        assert "Two loops of 2 are not at the end and left out: t1-s01-" in out
         assert "goes on with what is left" in err
     pipe.unlink()  # without it, nothing hangs
     done = rsi(to)
@@ -182,7 +182,8 @@ def test_a_loop_that_cannot_go_on_does_not_stop_the_others(tmp_path: Path, task:
     done = call(words)
     assert done.returncode == 1
     assert "did not come to its end" in done.stderr
-    assert "one loop of 2 is not at the end" in done.stdout
+    assert "One loop of 2 is not at the end and left out" in done.stdout
+    assert "raised ValueError: no" in done.stdout
     assert sorted(loop.status for loop in report_of(folder.open_folder(tmp_path / "c")).loops) == ["finished", "paused"]
 
 

@@ -77,13 +77,19 @@ def test_an_ungrounded_arm_is_marked_and_its_word_claims_nothing() -> None:
 
 def test_what_is_left_out_is_told() -> None:
     rows = two([0.1, 0.2, 0.3], [0.2, 0.3, 0.1])
-    rows[0] = rows[0].model_copy(update={"status": "paused"})
+    rows[0] = rows[0].model_copy(update={"status": "paused", "reason": "asked."})
     rows[4] = rows[4].model_copy(update={"gain": None})
     _, undone, unknown = of(rows)
-    assert undone == "one loop of 6 is not at the end and is left out."
+    assert undone == "One loop of 6 is not at the end and left out: ta-s01-cp-own paused because asked."
     assert "The gain of one loop is not known" in unknown
 
 
 def test_hostile_names_do_nothing_to_a_terminal() -> None:
-    rows = [loop(arm, seed, 0.1 * seed, metric="\x1b[2Jval") for arm in ("p", "\x1b]0;x\x07q") for seed in (1, 2)]
-    assert all("\x1b" not in sentence and "\x07" not in sentence for sentence in of(rows))
+    arms = (("p", 1.0), ("\x1b]0;x\x07q", 5.0))
+    rows = [
+        loop(arm, seed, much + seed**2 * much / 90, metric="\x1b[2Jval") for arm, much in arms for seed in (1, 2, 3)
+    ]
+    rows[0] = rows[0].model_copy(update={"status": "paused", "reason": "\x1b[2J"})
+    told = of(rows)
+    assert "val at the same compute" in told[0]
+    assert all("\x1b" not in sentence and "\x07" not in sentence for sentence in told)
