@@ -193,6 +193,7 @@ def test_a_finished_run_is_not_resumed_without_more_budget(finished: Path) -> No
     assert "--experiments" in done.stderr
 
 
+@pytest.mark.long
 def test_replaying_a_run_trains_its_proposals_again(finished: Path) -> None:
     (folder,) = (finished / "runs").iterdir()
     done = rsi(finished, "run", "digits", "--sandbox", "process", "--proposer", "replay", "--source", str(folder),
@@ -225,6 +226,7 @@ def test_the_first_interrupt_pauses_and_the_run_can_be_resumed(tmp_path: Path) -
     assert rsi(tmp_path, "verify", "latest").returncode == 0
 
 
+@pytest.mark.long
 def test_two_interrupts_leave_at_once_and_the_run_can_still_be_resumed(tmp_path: Path) -> None:
     settings = {**os.environ, "RSI_STATE": str(tmp_path / "state"), "RSI_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
@@ -292,6 +294,7 @@ def test_a_policys_options_are_typed_and_an_unknown_one_is_told(tmp_path: Path) 
     assert (told["certify"], told["alpha"], told["shared_seeds"]) == (True, 0.05, True)
 
 
+@pytest.mark.long
 def test_a_run_tests_what_it_gains_unless_told_not_to(tmp_path: Path) -> None:
     run = ["run", "digits", "--sandbox", "process", "--seed", "3", "--parallel", "1", "--policy", "greedy"]
     done = rsi(tmp_path, *run, "--trials", "16", "--certify-share", "0.5", "--experiments", "3")

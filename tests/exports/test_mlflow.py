@@ -15,6 +15,7 @@ from rsi.errors import EnvironmentFault, UsageError
 from rsi.review.export import mlflow_store
 from rsi.review.export.gather import Gathering
 from rsi.review.export.mlflow_names import name
+from rsi.runs import read
 from rsi.state import RunState
 
 # mlflow's own tables use what newer releases of SQLAlchemy call deprecated; nothing here can change that.
@@ -115,7 +116,7 @@ def test_a_run_that_goes_on_is_brought_up_to_date(make_run: Callable[..., Path],
     client = client_of(store)
     whole, _ = runs(client)
     assert whole.info.status == "FINISHED"
-    state = Gathering(folder).reading.excerpt(0).state
+    state = read(folder).state
     told = history(client, whole, f"dev.{state.run.objective.metric}")
     assert {step: values[-1] for step, values in told.items()} == {
         number: state.mean(number) for number in state.experiments if state.mean(number) is not None

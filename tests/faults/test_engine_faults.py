@@ -179,6 +179,7 @@ def test_an_engine_that_does_not_come_back_pauses_the_run_and_resuming_goes_on(p
     assert place.left() == []
 
 
+@pytest.mark.long
 def test_an_engine_that_hangs_makes_no_timeout_of_a_program_that_ended(place: Place) -> None:
     task = place.task(seconds=1.5, wall_seconds="4.0")
     with place.start("run", task, "--experiments", "0", "--seed", "3") as process:

@@ -92,6 +92,7 @@ def configuration(server: ModelServer, experiments: int) -> RunConfiguration:
     )
 
 
+@pytest.mark.long
 def test_twenty_experiments_on_digits_end_with_an_improvement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RSI_STATE", str(tmp_path / "state"))
     with ModelServer(Researcher()) as server:

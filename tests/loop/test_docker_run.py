@@ -85,6 +85,7 @@ def killed_at_first(folder: Path, kind: str, where: Path | None) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.long
 def test_a_run_on_docker_survives_being_killed_at_each_kind_of_event(tmp_path: Path) -> None:
     kinds = [
         "experiment.proposed",

@@ -78,6 +78,7 @@ def run(proposer: Proposer, code: CodeFiles, count: int, seed: int, keeps: bool 
 
 
 @pytest.mark.parametrize("task", ["charlm", "digits"])
+@pytest.mark.long
 def test_two_hundred_successive_proposals_are_new_applicable_and_valid(task: str) -> None:
     proposals = run(Mutate(), shipped(task), 200, seed=7)
     assert any(proposal.kind == "combined" for proposal in proposals)

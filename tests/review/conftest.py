@@ -104,7 +104,8 @@ def run(pristine: Path) -> runs.ReadRun:
 @pytest.fixture
 def console() -> Console:
     """A terminal of 100 columns that keeps what is written to it."""
-    return Console(file=io.StringIO(), width=100, height=40, force_terminal=True, color_system="standard")
+    kept = io.StringIO()
+    return Console(file=kept, width=100, height=40, force_terminal=True, color_system="standard", no_color=False)
 
 
 @pytest.fixture
@@ -147,9 +148,9 @@ def rsi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, started once; its pages are made in `browsing`."""
+    """Debian's Chromium, gone after each module: other tests look for processes that are left. See `browsing`."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     program = shutil.which("chromium")

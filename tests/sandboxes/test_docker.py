@@ -260,6 +260,7 @@ def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControlGroup, "find", lambda *_: None)
 
 
+@pytest.mark.long
 def test_a_program_on_an_engine_far_away_is_served_by_the_engine_alone(far_away: None) -> None:
     own = DockerSandbox(pool=0)
     try:

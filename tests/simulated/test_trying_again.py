@@ -41,7 +41,7 @@ def insist(parallel: int, seed: int) -> SimulatedRun:
 def problems(stores: Stores) -> Iterator[str | Wrong]:
     """What `rsi verify` says of the order and the decisions; verdicts are taken as recorded."""
     blobs, workspace = cast("Any", stores.blobs), cast("Any", stores.workspace)
-    derive = Rederivation(blobs, workspace, workspace, verdicts=False, trust_paths=True)
+    derive = Rederivation(blobs, workspace, verdicts=False, trust_paths=True)
     state = RunState()
     for event in stores.ledger.events:
         body = e.BODIES[event.kind].model_validate(event.body)
@@ -50,6 +50,8 @@ def problems(stores: Stores) -> Iterator[str | Wrong]:
             yield out_of_order
         yield from derive.problems(state, event, body)
         state.apply(event)
+    yield from derive.settled_by_now(0)
+    derive.close()
 
 
 @settings(deadline=None, max_examples=10)

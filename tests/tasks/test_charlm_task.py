@@ -166,6 +166,7 @@ def predict(artifact, inputs):
 
 
 @pytest.mark.docker
+@pytest.mark.long
 def test_in_docker_the_baseline_is_repeatable_causal_and_a_faint_peek_is_not(prepared):
     sandbox = load("sandboxes", "docker")()
     limits = TASK.spec.limits
