@@ -107,6 +107,7 @@ def _check_shadowing() -> None:
 def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
     from evals.redteam.commands import redteam
+    from rsi.compare.commands import compare
     from rsi.review.export.commands import export
     from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
@@ -116,6 +117,7 @@ def _add_groups() -> None:
     app.add_typer(image_app, name="image")
     app.add_typer(sandbox_app, name="sandbox")
     app.command()(redteam)
+    app.command()(compare)
     app.command()(export)
     app.command()(report)
     app.command()(view)
@@ -191,9 +193,8 @@ def run(
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Budget, Retention, RunConfiguration
     from rsi.errors import UsageError
-    from rsi.session import side_by_side, start
+    from rsi.session import start
     from rsi.task import load_task
 
     if not 16 <= disk_quota * 1024 <= 1e12:
@@ -205,8 +206,9 @@ def run(
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
     loaded = load_task(task).spec
-    configuration = RunConfiguration(
-        task=task,
+    configuration = flags.composed(
+        task,
+        loaded,
         proposer=flags.proposer(
             proposer,
             {
@@ -225,22 +227,23 @@ def run(
         ),
         policy=flags.policy(policy, policy_option),
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
-        **flags.verifiers(loaded, verifier, without_verifier, verifier_option),
-        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
-        **flags.claims(
+        verifiers=flags.verifiers(loaded, verifier, without_verifier, verifier_option),
+        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls),
+        claims=flags.claims(
             certify=certify,
             alpha=alpha,
             certify_share=certify_share,
             null_edits=null_edits,
             holdout_questions=holdout_questions,
         ),
+        parallel=parallel,
+        data=data,
+        disk_quota=disk_quota,
+        keep_artifacts=keep_artifacts,
+        approve=approve,
         confirm=confirm,
-        parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
-        data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,
-        retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
-        approve=approve,
         trace=trace,
         unsafe_no_isolation=unsafe_no_isolation,
     )
