@@ -6,26 +6,20 @@ killed at any moment goes on with what is there.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rsi import anchors, runs
+from rsi import begun, runs
 from rsi.compare.arms import component
-from rsi.compare.matrix import LONGEST, MATRIX, Loop, Matrix
+from rsi.compare.matrix import MATRIX, Loop, Matrix
 from rsi.compare.matrix import read as read_matrix
-from rsi.durable import disk_faults, make_folder, read_regular, write_whole
 from rsi.errors import IntegrityError, UsageError
 from rsi.review.reading import Reading
-from rsi.review.reading import read as read_run
 from rsi.task import load_task
 
-LOOPS, TRUTH = "loops", "truth"
+LOOPS, TRUTH, KIND = "loops", "truth", "comparison"
 
 
 class Comparison:
@@ -39,14 +33,14 @@ class Comparison:
 
     def run_of(self, loop: Loop) -> Reading | None:
         """The run of a loop as it stands now; None where it has not begun, IntegrityError where it is another's."""
-        reading = _begun(self.loop_folder(loop))
+        reading = begun.run_below(self.loop_folder(loop))
         if reading is not None:
             self._require_its_own(loop, reading)
         return reading
 
     def truth_of(self, loop: Loop) -> Reading | None:
         """The run that measures a loop's final code again; None where it has not begun."""
-        return _begun(self.truth_folder(loop))
+        return begun.run_below(self.truth_folder(loop))
 
     def loop_folder(self, loop: Loop) -> Path:
         """Where a loop's run folder lies."""
@@ -71,33 +65,13 @@ class Comparison:
                 "away and have it run again."
             )
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold the comparison, so that no other process runs its loops; UsageError where one does."""
-        descriptor = os.open(self.folder / MATRIX, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"Another process is running {self.folder}; wait until it has ended.") from None
-            yield
-        finally:
-            os.close(descriptor)
+        return begun.alone(self.folder / MATRIX)
 
     def require_ours(self, *, trusted: bool) -> None:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
-        name, found = _anchor_name(self.folder), _digest(self.folder)
-        known = anchors.read(name)
-        if known and known[-1].hash != found:
-            raise UsageError(
-                f"{self.folder / MATRIX} was changed after its loops had begun, so they would not match; restore it, "
-                "or start another comparison."
-            )
-        if not known and not trusted:
-            raise UsageError(
-                f"{self.folder} did not begin on this machine, and going on runs what its matrix names; if you trust "
-                "whoever made it, say so with --trust."
-            )
+        begun.require_ours(self.folder / MATRIX, KIND, trusted=trusted)
         for task, digest in self.matrix.digests.items():
             if load_task(task).digest() != digest:
                 raise UsageError(
@@ -125,12 +99,7 @@ def begin(matrix: Matrix, folder: Path | None) -> Comparison:
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --to.")
     digests = {task: load_task(task).digest() for task in matrix.tasks}
     frozen = matrix.model_copy(update={"digests": digests, "seed": matrix.seed or secrets.randbits(62) + 1})
-    with disk_faults(where):
-        make_folder(where.absolute())
-        text = frozen.toml().encode()
-        # The anchor first: a matrix without one would be taken for a stranger's.
-        anchors.record(_anchor_name(where), 0, hashlib.sha256(text).hexdigest())
-        write_whole(where / MATRIX, text, staging=where)
+    begun.freeze(where / MATRIX, frozen.toml(), KIND)
     return Comparison(where, frozen)
 
 
@@ -141,28 +110,5 @@ def open_folder(folder: Path) -> Comparison:
     return Comparison(folder, read_matrix(folder / MATRIX))
 
 
-def _digest(folder: Path) -> str:
-    return hashlib.sha256(read_regular(folder / MATRIX, LONGEST)).hexdigest()
-
-
-def _anchor_name(folder: Path) -> str:
-    """By its place: a comparison that was moved is asked about again."""
-    return f"comparison-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}"
-
-
 def _drawn(size: int) -> str:
     return secrets.token_hex(size)
-
-
-def _begun(root: Path) -> Reading | None:
-    """The run below a folder; None where there is none, or a process died before more than its beginning was written.
-
-    Such a one may lack what tells that it is ours, and nothing is lost by beginning another beside it.
-    """
-    for folder in runs.list_runs(root):
-        if folder.is_symlink() or not (folder / runs.LEDGER).stat().st_size:
-            continue
-        reading = read_run(folder)
-        if reading.summary.events > 1:
-            return reading
-    return None
