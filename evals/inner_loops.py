@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from evals.inner import loops
-from evals.inner.families import SLOT, instances
+from evals.inner.certifying import results
+from evals.inner.families import instances
 from evals.likelihood import standard_error
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Measurement, Scored, Severity, Verdict, VerifierError
@@ -54,37 +55,31 @@ class InnerLoops:
             raise ValueError("a challenge is made from held-out data; pass it in the evidence")
         slots = np.asarray(evidence.held_out.targets[SLOTS], dtype=np.float64)
         key = bytes.fromhex(secret.derive("inner").key)
-        made = instances(_rows(slots), key)
-        now = loops.after(rounds) if rounds else loops.begin(made)
-        shown = loops.question(self.plan, made, now, key, number)
-        standing = {name: value for name, value in now._asdict().items() if name != "past"}
+        made = instances(slots, key)
+        now = loops.after(rounds[-1]) if rounds else loops.begin(made)
+        shown = loops.question(self.plan, made, now, [one["past"] for one in rounds], key)
+        standing = {f"now_{name}": array for name, array in now._asdict().items()}
         return Challenge(
             name=f"round-{number:02d}",
-            inputs=shown,
+            inputs=dict(shown),
             answer_shape=shown["options"].shape[:2],
-            context={
-                **standing,
-                "slots": slots,
-                "key": np.frombuffer(key, dtype=np.uint8),
-                "round": np.array(number),
-            },
+            context={**standing, "slots": slots, "key": np.frombuffer(key, np.uint8), "round": np.array(number)},
         )
 
-    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002 - states are kept
-        """Choose, train, decide; what is kept is what the round was and left (`evals.inner.loops`)."""
+    def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:  # noqa: ARG002 - records suffice
+        """Choose, train, decide; what is kept is the record of the round (`evals.inner.loops.play`)."""
         context = challenge.context
         key = context["key"].tobytes()
-        made = instances(_rows(context["slots"]), key)
-        now = loops.Standing(past=(), **{name: context[name] for name in loops.Standing._fields if name != "past"})
-        number = int(context["round"])
-        return loops.step(self.plan, made, now, challenge.inputs, answer, key, number)
+        now = loops.after({name.removeprefix("now_"): array for name, array in context.items()})
+        made = instances(context["slots"], key)
+        return loops.play(self.plan, made, now, challenge.inputs["options"], answer, key, int(context["round"]))
 
     def verify(self, evidence: Evidence) -> Verdict:
         """Scored with the mean over loops; VerifierError where a round was not answered."""
         rounds = self._rounds(evidence)
         if len(rounds) < self.plan.rounds:
             return VerifierError(message=f"Round {len(rounds)} was not answered, so nothing can be measured.")
-        found = loops.results(self.plan, rounds)
+        found = results(self.plan.budget, rounds)
         rate = 100 * found.gain / found.compute
         means = {
             self.metric: rate,
@@ -110,9 +105,3 @@ class InnerLoops:
         while (scores := evidence.scores(f"round-{len(found):02d}")) is not None:
             found.append(scores)
         return found
-
-
-def _rows(slots: Array) -> tuple[tuple[float, ...], ...]:
-    if slots.ndim != 2 or slots.shape[1] != len(SLOT):
-        raise ValueError(f"slots must have {len(SLOT)} columns: {', '.join(SLOT)}")
-    return tuple(map(tuple, slots.tolist()))

@@ -223,7 +223,7 @@ class TrialRunner:
         return challenge
 
     def _secret(self, trial: str) -> Secret:
-        """What a trial's questions are drawn from: its own, or its seed's, so that both arms of a pair meet the same."""
+        """What a trial's questions are drawn from: its own, or for both arms of a pair their seed's."""
         started = self._state(trial).started
         if getattr(measuring(self.verifier), "secret_of_seed", False):
             return self.secret.derive("challenge of seed", started.split, started.seed)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from evals.inner import network
 from evals.inner.knobs import INDEX, Floats, baseline
 from evals.inner.surface import Surface
+from rsi.evidence import Array
 
 FAMILIES: Final = ("surface", "regression", "classification", "sequence")
 SLOT: Final = ("family", "inputs", "outputs", "layers", "difficulty", "badness", "interacting")
@@ -32,6 +33,7 @@ NOISE_TRIALS: Final = 8
 """Trainings of the baseline from which the noise of an instance is known, as a task's author states it."""
 ORDER: Final = 2
 """Of the Markov sources."""
+WIDTH: Final = INDEX["width"]
 
 
 class Instance(NamedTuple):
@@ -52,9 +54,16 @@ def generator(key: bytes, *labels: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(named[:16], "big")))
 
 
+def instances(slots: Array, key: bytes) -> tuple[Instance, ...]:
+    """The instance of every slot, (T, columns of SLOT), under a key; ValueError for what are no slots."""
+    if slots.ndim != 2 or slots.shape[1] != len(SLOT):
+        raise ValueError(f"slots must have {len(SLOT)} columns: {', '.join(SLOT)}")
+    return _drawn(tuple(map(tuple, slots.tolist())), key)
+
+
 @lru_cache(maxsize=8)
-def instances(slots: tuple[tuple[float, ...], ...], key: bytes) -> tuple[Instance, ...]:
-    """The instance of every slot under a key. Remembers the last few: a trial asks for them once a round."""
+def _drawn(slots: tuple[tuple[float, ...], ...], key: bytes) -> tuple[Instance, ...]:
+    """Remembers the last few: a trial asks for its instances once a round, and they are a function of both."""
     return tuple(_instance(slot, generator(key, "instance", number)) for number, slot in enumerate(slots))
 
 
@@ -75,8 +84,8 @@ def _instance(slot: Sequence[float], draw: np.random.Generator) -> Instance:
 def _regression(
     draw: np.random.Generator,
     inputs: int,
-    outputs: int,
-    difficulty: float,  # noqa: ARG001 - one number is predicted
+    outputs: int,  # noqa: ARG001 - one number is predicted
+    difficulty: float,
 ) -> tuple[network.Data, float]:
     x = draw.standard_normal((TRAIN_ROWS + HELD_ROWS, inputs))
     hidden = np.tanh(x @ draw.standard_normal((inputs, 6)) * 1.5 / inputs**0.5 + draw.standard_normal(6))
@@ -125,8 +134,8 @@ def _sequence(draw: np.random.Generator, inputs: int, outputs: int, difficulty: 
 
 
 def _parted(x: Floats, targets: NDArray[np.generic]) -> network.Data:
-    x = x.astype(np.float32)
-    return network.Data(x[:TRAIN_ROWS], targets[:TRAIN_ROWS], x[TRAIN_ROWS:], targets[TRAIN_ROWS:])
+    inputs = x.astype(np.float32)
+    return network.Data(inputs[:TRAIN_ROWS], targets[:TRAIN_ROWS], inputs[TRAIN_ROWS:], targets[TRAIN_ROWS:])
 
 
 def trained(made: Sequence[Instance], which: Sequence[int], settings: Sequence[Floats], seeds: Sequence[int]) -> Floats:
@@ -163,4 +172,4 @@ def cost(instance: Instance, width: float) -> float:
     def weights(width: float) -> float:
         return shape.inputs * width + (shape.layers - 1) * width**2 + width * shape.outputs
 
-    return 0.25 + 0.75 * weights(width) / weights(float(instance.start[INDEX["width"]]))
+    return 0.25 + 0.75 * weights(width) / weights(float(instance.start[WIDTH]))

@@ -9,6 +9,7 @@ budget in samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -44,11 +45,15 @@ class Data(NamedTuple):
     held_targets: NDArray[Any]
 
 
+def _sigmoid(z: Single) -> Single:
+    return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float32)
+
+
 _ACTIVATIONS: Final[dict[str, tuple[Callable[[Single], Single], Callable[[Single], Single]]]] = {
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(np.float32)),
     "silu": (lambda z: z * _sigmoid(z), lambda z: _sigmoid(z) * (1 + z * (1 - _sigmoid(z)))),
-    "softplus": (lambda z: np.logaddexp(np.float32(0), z), lambda z: _sigmoid(z)),
+    "softplus": (lambda z: np.logaddexp(np.float32(0), z), _sigmoid),
 }
 
 
@@ -69,6 +74,10 @@ def losses(
         for part in range(SAMPLES // PART):
             stack.learn(part)
         return stack.held_out_losses()
+
+
+def _choices(kind: str) -> list[tuple[int, str]]:
+    return list(enumerate(KNOBS[INDEX[kind]].choices))
 
 
 class _Stack:
@@ -94,7 +103,7 @@ class _Stack:
             for kind in ("activation", "optimizer", "decay")
         }
         sizes = [shape.inputs, *[WIDEST] * shape.layers, shape.outputs]
-        self.layers = list(zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = list(pairwise(sizes))
         generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.weights = np.stack([self._initial(generator, at) for at, generator in enumerate(generators)])
         rows = len(data[0].inputs)
@@ -105,6 +114,7 @@ class _Stack:
             self.jitter = np.stack(draws) * column["regularisation"][:, None, None]
         self.gradient = np.zeros_like(self.weights)
         self.mean, self.square = np.zeros_like(self.weights), np.zeros_like(self.weights)
+        self.parts_of, self.sums_of = self._parts_of(self.weights), self._parts_of(self.gradient)
         self.steps = np.zeros(len(seeds), dtype=int)
 
     def _initial(self, generator: np.random.Generator, at: int) -> Single:
@@ -129,7 +139,7 @@ class _Stack:
 
     def _forward(self, x: Single) -> tuple[Single, list[tuple[Single, Single]]]:
         kept: list[tuple[Single, Single]] = []
-        parts = self._parts_of(self.weights)
+        parts = self.parts_of
         for number, (weights, bias) in enumerate(parts):
             z = x @ weights + bias
             kept.append((x, z))
@@ -155,7 +165,7 @@ class _Stack:
         answers, kept = self._forward(x)
         targets = self.targets[self.which[:, None], rows]
         slope = self._slope(answers, targets) / (PART * self.parts[:, None, None].astype(np.float32))
-        parts, sums = self._parts_of(self.weights), self._parts_of(self.gradient)
+        parts, sums = self.parts_of, self.sums_of
         for number in reversed(range(len(parts))):
             x, _ = kept[number]
             sums[number][0][...] += x.transpose(0, 2, 1) @ slope
@@ -227,7 +237,3 @@ class _Stack:
         else:
             found = ((answers - targets) ** 2).mean(axis=(1, 2))
         return np.where(np.isfinite(found) & (found < HOPELESS), found, np.nan)
-
-
-def _sigmoid(z: Single) -> Single:
-    return np.asarray(1 / (1 + np.exp(-z)), dtype=np.float32)

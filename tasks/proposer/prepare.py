@@ -72,9 +72,7 @@ def read_episodes(source: Path) -> np.ndarray:
     arrays = [np.load(path, allow_pickle=False) for path in files]
     for path, array in zip(files, arrays, strict=True):
         if array.ndim != 3 or array.shape[2] != COLUMNS or array.shape[1] > LONGEST or not np.isfinite(array).all():
-            sys.exit(
-                f"{path.name} holds no episodes: they are finite numbers of shape (E, H, {COLUMNS}), H at most {LONGEST}."
-            )
+            sys.exit(f"{path.name} holds no episodes: finite numbers of shape (E, H, {COLUMNS}), H at most {LONGEST}.")
         outcomes = array[:, :, 6]
         if not np.isin(outcomes, np.arange(OUTCOMES)).all():
             sys.exit(f"{path.name} holds outcomes that are none; they are 0 to {OUTCOMES - 1}.")
