@@ -87,7 +87,10 @@ class Evolved:
 
 
 def asked_of(brief: Brief, moves: Sequence[Named]) -> Question:
-    """The brief and the moves as arrays, of one loop: options (1, O, 8), history (1, H, 9), situation (1, 3)."""
+    """The brief and the moves as arrays, of one loop: options (1, O, 8), history (1, H, 9), situation (1, 3).
+
+    H is how many experiments the run may make in all, as in inner loops, where it has a limit and that is not too many.
+    """
     arms = Arms()
     noise = brief.objective.noise
     past = [experience.row(e.kind, e.detail, e.status, e.gain, noise, arms) for e in brief.history]
@@ -97,7 +100,7 @@ def asked_of(brief: Brief, moves: Sequence[Named]) -> Question:
     options = np.zeros((1, len(moves), len(OPTION)), dtype=np.float32)
     for index, move in enumerate(moves):
         options[0, index] = [*move_row(move["kind"], move["detail"], arms), float(available[index]), chance[index]]
-    length = min(max(1, len(rows)), MOST_HISTORY)
+    length = min(max(1, len(rows), brief.turn - 1 + (brief.left.experiments or 0)), MOST_HISTORY)
     inputs = {
         "options": options,
         "history": padded(rows, length, len(PAST))[np.newaxis],

@@ -23,9 +23,8 @@ def learned(body: e.ProgramLearned, get_blob: GetBlob) -> Iterator[Claim]:
     reason = failure_reason(body.execution, LEARNING)
     if reason and body.problem != reason:
         yield "program", "its problem is not that of its execution"
-    wrong = (
-        artifact.problem({path: get_blob(digest) for path, digest in body.artifact.items()}) if body.artifact else None
-    )
+    kept = {path: get_blob(digest) for path, digest in body.artifact.items()}
+    wrong = artifact.problem(kept) if kept else None
     if wrong:
         yield "artifact", f"what the program learned cannot be used: {wrong}"
 

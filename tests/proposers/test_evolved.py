@@ -38,7 +38,6 @@ from rsi.plugins import load
 from rsi.programs.question import Answer, Question
 from rsi.proposers import experience
 from rsi.proposers.evolved import Evolved, asked_of
-from rsi.proposers.evolved_source import program_of
 from rsi.proposers.mutation.proposing import discovered
 from rsi.proposers.ranking import KINDS, OPTION, PAST
 from rsi.protocols import AsksModels, AsksProgram, Exhausted
@@ -348,27 +347,6 @@ def test_another_answer_than_the_one_that_was_used_is_found(
         assert seq in {problem.seq for problem in problems}
     else:
         assert "proposal" in {problem.kind for problem in replay(folder, trust_paths=True).problems}
-
-
-# --- where it comes from ---------------------------------------------------------------------------------------
-
-
-def test_a_source_that_is_none_is_told_in_a_sentence(tmp_path: Path, recorded: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    link = tmp_path / "link"
-    link.mkdir()
-    (link / "proposer.py").symlink_to("/etc/hostname")
-    bad = program(tmp_path / "bad", UNIFORM)
-    (bad / "weights.safetensors").write_bytes(b"pickle")
-    for folder, words in [
-        (tmp_path / "nothing", "is not a folder"),
-        (tmp_path / "empty", "holds no proposer.py"),
-        (link, "is a link"),
-        (bad, "not a valid safetensors file"),
-        (recorded, "makes no programs that rank"),
-    ]:
-        with pytest.raises(UsageError, match=words):
-            program_of(folder)
 
 
 def test_a_sandbox_that_does_not_isolate_is_refused_unless_the_user_says_so(tmp_path: Path) -> None:

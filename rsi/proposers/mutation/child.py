@@ -11,7 +11,7 @@ import libcst as cst
 
 from rsi.edits.outcome import NotAnEdit
 from rsi.edits.tree import summary
-from rsi.proposers.mutation import constants, layers, optimizer, schedule
+from rsi.proposers.mutation import constants, layers, optimizer, schedule, settings
 from rsi.proposers.mutation.syntax import Move
 from rsi.records import CodeFiles
 
@@ -43,6 +43,34 @@ def first_new(argument: dict[str, Any]) -> dict[str, Any] | None:
         if made is not None and made[1] not in tried:
             return {"index": index, "code": dict(made[0])}
     return None
+
+
+def knobs(code: CodeFiles) -> list[Named]:
+    """Every constant that can be set: `{path, name, kind, value, values}`, in the order of the text."""
+    return [
+        {"path": path, **knob}
+        for path, text in sorted(code.items())
+        if path.endswith(".py") and text.strip()
+        for knob in settings.knobs(_moves(text)[0])
+    ]
+
+
+def configured(argument: dict[str, Any]) -> dict[str, Any] | None:
+    """The code with constants set (`values`: path → name → value), and its digest.
+
+    None where that breaks a divisibility that holds now, or gives code that does not parse.
+    """
+    files = dict(argument["code"])
+    for path, values in argument["values"].items():
+        made = settings.configured(_moves(files[path])[0], values)
+        if made is None:
+            return None
+        files[path] = made.code
+    try:
+        digest, _ = summary(files)
+    except NotAnEdit:
+        return None
+    return {"code": files, "digest": digest}
 
 
 @lru_cache(maxsize=4096)

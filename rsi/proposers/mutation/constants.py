@@ -103,16 +103,17 @@ def divisors(module: cst.Module, known: dict[str, Number]) -> dict[str, set[str]
     for node in every(module):
         if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.FloorDivide | cst.Modulo):
             left, right = (upper.get(source(side).upper()) for side in (node.left, node.right))
-            if left and right and left != right and _divides(known[right].value, known[left].value):
+            if left and right and left != right and divides(known[right].value, known[left].value):
                 pairs.setdefault(left, set()).add(right)
     for width in (n for n in known.values() if n.sort == "width"):
         for heads in (n for n in known.values() if n.sort == "heads"):
-            if _divides(heads.value, width.value):
+            if divides(heads.value, width.value):
                 pairs.setdefault(width.name, set()).add(heads.name)
     return pairs
 
 
-def _divides(small: float, large: float) -> bool:
+def divides(small: float, large: float) -> bool:
+    """Whether both are whole numbers and the first divides the second."""
     return isinstance(small, int) and isinstance(large, int) and small > 0 and large % small == 0
 
 
@@ -122,7 +123,7 @@ def respects(name: str, value: float, known: dict[str, Number], pairs: dict[str,
         for part in parts:
             large = value if whole == name else known[whole].value
             small = value if part == name else known[part].value
-            if not _divides(small, large):
+            if not divides(small, large):
                 return False
     return True
 
@@ -196,13 +197,14 @@ def moves(module: cst.Module) -> Iterator[Move]:
                 "to": value,
                 "direction": "up" if value > number.value else "down",
             }
-            yield Move(number.sort, detail, partial(_set, values={number.name: new}))
+            yield Move(number.sort, detail, partial(with_texts, values={number.name: new}))
     yield from _shapes(known, pairs)
     yield from _switches(module)
     yield from _keys(module)
 
 
-def _set(module: cst.Module, values: dict[str, str]) -> cst.Module:
+def with_texts(module: cst.Module, values: dict[str, str]) -> cst.Module:
+    """The module with those constants written so."""
     present = assignments(module)
     return replaced(module, [(present[name], cst.parse_expression(text)) for name, text in values.items()])
 
@@ -227,7 +229,7 @@ def _shapes(known: dict[str, Number], pairs: dict[str, set[str]]) -> Iterator[Mo
             "direction": "up" if layers > depth.value else "down",
         }
         values = {depth.name: str(layers), width.name: str(wide)}
-        yield Move("shape", detail, partial(_set, values=values))
+        yield Move("shape", detail, partial(with_texts, values=values))
 
 
 def _switches(module: cst.Module) -> Iterator[Move]:
@@ -236,7 +238,7 @@ def _switches(module: cst.Module) -> Iterator[Move]:
         if _NAME.fullmatch(name) and source(value) in ("True", "False") and used.count(name) > 1:
             new = "False" if source(value) == "True" else "True"
             detail: Detail = {"name": name, "from": source(value) == "True", "to": new == "True"}
-            yield Move("switch", detail, partial(_set, values={name: new}))
+            yield Move("switch", detail, partial(with_texts, values={name: new}))
 
 
 def _keys(module: cst.Module) -> Iterator[Move]:
@@ -254,7 +256,7 @@ def _keys(module: cst.Module) -> Iterator[Move]:
             for new, text in keys.items():
                 if new != chosen.evaluated_value:
                     detail: Detail = {"name": name, "from": str(chosen.evaluated_value), "to": new}
-                    yield Move(_key_kind(name), detail, partial(_set, values={name: text}))
+                    yield Move(_key_kind(name), detail, partial(with_texts, values={name: text}))
 
 
 def _string_keys(table: cst.Dict) -> dict[str, str]:

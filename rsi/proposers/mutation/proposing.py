@@ -29,7 +29,7 @@ def propose(brief: Brief, draw: Draw, proposer: str) -> Proposal:
 
 def discovered(brief: Brief) -> list[Named]:
     """Every single move that the code has a place for; Exhausted where there is none."""
-    moves: list[Named] = _asked("discover", brief.code)
+    moves: list[Named] = asked("discover", brief.code)
     if not moves:
         raise Exhausted("No transformation applies to this code: name its hyperparameters in capitals at the top.")
     return moves
@@ -39,7 +39,7 @@ def first_new(brief: Brief, orders: Iterator[Order]) -> tuple[Order, CodeFiles]:
     """The first of the orders that gives code which parses and was not tried, and that; Exhausted where none does."""
     tried = sorted(brief.tried)
     while some := list(itertools.islice(orders, _AT_ONCE)):
-        answer = _asked("first_new", {"code": brief.code, "orders": some, "tried": tried})
+        answer = asked("first_new", {"code": brief.code, "orders": some, "tried": tried})
         if answer is not None:
             return some[answer["index"]], answer["code"]
     raise Exhausted("Every transformation of this code, and of what was kept, has been tried.")
@@ -56,8 +56,8 @@ def proposal(brief: Brief, order: Order, code: CodeFiles, proposer: str, rationa
     )
 
 
-def _asked(function: str, argument: Any) -> Any:
-    """What the confined child answers; Exhausted for code that it cannot transform."""
+def asked(function: str, argument: Any) -> Any:
+    """What a function of `child` answers in the confined child; Exhausted for code that it cannot transform."""
     try:
         return confined.call(f"rsi.proposers.mutation.child:{function}", argument, seconds=_SECONDS)
     except (confined.TooLong, confined.Crashed) as failure:

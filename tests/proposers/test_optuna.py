@@ -1,0 +1,144 @@
+"""Optuna's TPE as a proposer: over the constants of the code, from the history alone."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from rsi.edits import CheckedEdit, check
+from rsi.proposers.knobs import SPACE, configurations, space_of
+from rsi.proposers.optuna import Optuna
+from rsi.protocols import Exhausted
+from rsi.records import Brief, CodeFiles, ExperimentStatus, HistoryEntry, Proposal
+from rsi.testing import proposer_conformance as conformance
+
+TASKS = Path(__file__).parents[2] / "tasks"
+SMALL = {
+    "train.py": 'RATE = 0.1\nWIDTH = 64\nHEADS = 4\nBIAS = True\nORDER = "a"\nORDERS = {"a": 1, "b": 2}\n'
+    "print(RATE, WIDTH // HEADS, BIAS, ORDERS[ORDER])\n"
+}
+
+
+def shipped(task: str) -> CodeFiles:
+    return {"train.py": (TASKS / task / "train.py").read_text()}
+
+
+@pytest.mark.parametrize("code", [SMALL, shipped("digits")], ids=["small", "digits"])
+def test_it_conforms(code: CodeFiles) -> None:
+    conformance.check_proposer(Optuna, code)
+
+
+def test_code_without_constants_is_said_to_be_so() -> None:
+    with pytest.raises(Exhausted, match="in capitals"):
+        Optuna().propose(conformance.brief_of({"train.py": "print(1)\n"}))
+
+
+def test_it_stops_when_every_configuration_was_tried() -> None:
+    switches = {"train.py": "ONE = True\nTWO = True\nprint(ONE, TWO)\n"}
+    assert conformance.check_exhaustion(Optuna, switches) == 3
+
+
+def test_a_proposal_sets_constants_of_the_incumbent_and_nothing_else() -> None:
+    brief = conformance.brief_of(SMALL)
+    proposal = Optuna().propose(brief)
+    checked = check(proposal.edit, SMALL, ("train.py",), 1 << 16)
+    assert isinstance(checked, CheckedEdit)
+    assert checked.code["train.py"].splitlines()[-1] == SMALL["train.py"].splitlines()[-1]
+    values: dict[str, object] = {}
+    exec("\n".join(checked.code["train.py"].splitlines()[:5]), values)
+    assert {name: values[name] for name in space_of(brief).knobs} == {
+        name: value for name, value in proposal.detail.items() if name != SPACE
+    }
+    unchanged = [line for line in SMALL["train.py"].splitlines()[:5] if line in checked.code["train.py"]]
+    changed = [name for name in space_of(brief).knobs if f"{name} =" in proposal.rationale]
+    assert len(unchanged) + len(changed) == 5
+
+
+def entry(
+    number: int, proposal: Proposal, status: ExperimentStatus, value: float | None, **more: object
+) -> HistoryEntry:
+    return HistoryEntry.model_validate(
+        {
+            "experiment": number, "status": status, "kind": proposal.kind, "detail": proposal.detail,
+            "rationale": proposal.rationale, "value": value, "gain": None if value is None else 1.0 - value,
+        }
+    )  # fmt: skip
+
+
+def test_what_would_break_a_divisibility_is_not_proposed() -> None:
+    brief = conformance.brief_of(SMALL)
+    for seed in range(12):
+        proposal = Optuna().propose(brief.model_copy(update={"seed": seed}))
+        width, heads = proposal.detail["WIDTH"], proposal.detail["HEADS"]
+        assert isinstance(width, int)
+        assert isinstance(heads, int)
+        assert width % heads == 0
+
+
+def test_the_space_stays_what_it_was_when_the_incumbent_moves() -> None:
+    brief = conformance.brief_of(SMALL)
+    first = Optuna().propose(brief)
+    checked = check(first.edit, SMALL, ("train.py",), 1 << 16)
+    assert isinstance(checked, CheckedEdit)
+    history = (entry(1, first, ExperimentStatus.KEPT, 0.5),)
+    later = brief.model_copy(update={"code": checked.code, "history": history, "experiment": 2})
+    assert space_of(later) == space_of(brief)
+    assert space_of(brief.model_copy(update={"code": checked.code})) != space_of(brief)
+
+
+def test_an_edit_that_was_carried_over_counts_with_the_configuration_that_it_had_there() -> None:
+    brief = conformance.brief_of(SMALL)
+    space = space_of(brief)
+    start = {name: knob.start for name, knob in space.knobs.items()}
+    told = {SPACE: space.model_dump_json(exclude_defaults=True)}
+    common: dict[str, object] = {"kind": "configuration", "rationale": "r", "status": ExperimentStatus.KEPT}
+    one = HistoryEntry.model_validate({"experiment": 1, "detail": {**start, **told, "RATE": 0.2}, **common})
+    two = HistoryEntry.model_validate({"experiment": 2, "detail": {**start, **told, "BIAS": False}, **common})
+    again = two.model_copy(update={"experiment": 3, "parent": 1, "repairs": 2})
+    assert configurations([one, two, again], space)[3] == {**start, "RATE": 0.2, "BIAS": False}
+
+
+def test_it_learns_from_the_history_what_lowers_the_objective_and_leaves_what_fails() -> None:
+    """On a bowl around RATE = 0.02 with a cliff where WIDTH is above 150, forty steps end far below forty draws."""
+
+    def measured(proposal: Proposal) -> float | None:
+        rate, width = float(proposal.detail["RATE"] or 0), float(proposal.detail["WIDTH"] or 0)
+        return None if width > 150 else math.log(rate / 0.02) ** 2 + (0.2 if proposal.detail["BIAS"] else 0.0)
+
+    def latter_half(startup: int) -> tuple[float, int]:
+        brief: Brief = conformance.brief_of(SMALL)
+        history: tuple[HistoryEntry, ...] = ()
+        values: list[float | None] = []
+        for number in range(1, 41):
+            brief = brief.model_copy(update={"experiment": number, "seed": 77 + number, "history": history})
+            proposal = Optuna(startup).propose(brief)
+            values.append(measured(proposal))
+            status = ExperimentStatus.CRASHED if values[-1] is None else ExperimentStatus.DISCARDED
+            history = (*history, entry(number, proposal, status, values[-1]))
+        last = values[20:]
+        scored = [value for value in last if value is not None]
+        return sum(scored) / len(scored), last.count(None)
+
+    learned, failed = latter_half(10)
+    drawn, failed_by_chance = latter_half(1000)
+    assert learned < drawn / 2
+    assert failed <= failed_by_chance
+
+
+def test_what_is_under_way_moves_it_elsewhere() -> None:
+    brief = conformance.brief_of(SMALL)
+    luck = random.Random(3)
+    history: list[HistoryEntry] = []
+    for number in range(1, 15):
+        proposal = Optuna().propose(brief.model_copy(update={"seed": number, "history": tuple(history)}))
+        history.append(entry(number, proposal, ExperimentStatus.DISCARDED, luck.random()))
+    alone = brief.model_copy(update={"history": tuple(history), "experiment": 15, "seed": 99})
+    first = Optuna().propose(alone)
+    waiting = entry(15, first, ExperimentStatus.OPEN, None)
+    second = Optuna().propose(alone.model_copy(update={"pending": (waiting,)}))
+    assert second.detail != first.detail
