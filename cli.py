@@ -7,9 +7,7 @@ inside the commands, so that `rsi --help` answers at once.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +53,6 @@ from rsi.review import commands as reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from rsi.session import Session
 
@@ -108,6 +105,7 @@ def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
     from evals.redteam.commands import redteam
     from rsi.compare.commands import compare
+    from rsi.generations.commands import evolve, generations
     from rsi.review.export.commands import export
     from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
@@ -118,6 +116,8 @@ def _add_groups() -> None:
     app.add_typer(sandbox_app, name="sandbox")
     app.command()(redteam)
     app.command()(compare)
+    app.command()(evolve)
+    app.command()(generations)
     app.command()(export)
     app.command()(report)
     app.command()(view)

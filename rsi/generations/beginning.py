@@ -12,7 +12,6 @@ from rsi import begun, runs
 from rsi.durable import disk_faults, make_folder, write_whole
 from rsi.errors import UsageError
 from rsi.generations.evolution import KIND, LEARNED, TASK, Evolution, open_folder, whole
-from rsi.generations.outcome import digest_of
 from rsi.generations.plan import PLAN, Plan
 from rsi.proposers import experience
 from rsi.records import CodeFiles

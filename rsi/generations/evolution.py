@@ -144,21 +144,19 @@ class Evolution:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
         begun.require_ours(self.folder / PLAN, KIND, trusted=trusted)
 
-    def _generation(
-        self, number: int, before: Standing, task: Task, earlier: Sequence[Outcome]
-    ) -> Generation | None:
+    def _generation(self, number: int, before: Standing, task: Task, earlier: Sequence[Outcome]) -> Generation | None:
         reading = begun.run_below(self.place(number))
         if reading is None:
             return None
         run = runs.read(reading.folder)
         self._require_its_own(number, before, task, earlier, run)
         who = proposed_by(self.plan, before)
-        outcome = outcome_of(number, f"{self.place(number).name}/{reading.folder.name}", reading.summary, run.state, who)
+        outcome = outcome_of(
+            number, f"{self.place(number).name}/{reading.folder.name}", reading.summary, run.state, who
+        )
         return Generation(outcome, before, self._after(number, before, reading, run, outcome), run)
 
-    def _after(
-        self, number: int, before: Standing, reading: Reading, run: runs.ReadRun, outcome: Outcome
-    ) -> Standing:
+    def _after(self, number: int, before: Standing, reading: Reading, run: runs.ReadRun, outcome: Outcome) -> Standing:
         if not outcome.promoted:
             return before
         code = Workspace.open(reading.folder).read(run.state.commit_of(run.state.certified))

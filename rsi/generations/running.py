@@ -134,5 +134,3 @@ def _write_data(evolution: Evolution, history: History, folder: Path) -> None:
             path.unlink()
     for name, content in files.items():
         write_whole(folder / name, content, staging=folder)
-
-
