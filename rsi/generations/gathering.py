@@ -25,7 +25,7 @@ MOST = 4096
 
 
 def inner_episodes(state: RunState, blobs: Blobs) -> Floats:
-    """The episodes of a run's inner loops, (E, H, len(PAST)) float32, oldest first; trials that are damaged give none."""
+    """The episodes of a run's inner loops, (E, H, len(PAST)) float32, oldest first; damaged trials give none."""
     parts = [part for trial in state.trials.values() for part in _of_trial(trial, blobs)]
     length = max((part.shape[1] for part in parts), default=1)
     found: list[Floats] = []
@@ -50,9 +50,9 @@ def _of_trial(trial: TrialState, blobs: Blobs) -> Iterator[Floats]:
             one = decode_array(blobs.get(digest))
         except (RsiError, ValueError):
             return
-        rounds.append(one)
+        rounds.append(one.astype(np.float32))
     if rounds and all(_usable(one, rounds[0]) for one in rounds):
-        joined = np.concatenate(rounds, axis=1).astype(np.float32)
+        joined = np.concatenate(rounds, axis=1)
         if joined.shape[1] <= LONGEST:
             yield joined
 

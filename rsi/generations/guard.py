@@ -64,8 +64,8 @@ def _specialising(last: Outcome) -> Halt | None:
         reason="specialising",
         generation=last.generation,
         sentence=(
-            f"Generation {last.generation} gained {number(last.dev_gain, gain)} {last.unit} on its inner tasks, of which "
-            f"luck explains no more than {number((last.dev_gain or 0.0) - gain, gain)}, and at most {at_most} on "
+            f"Generation {last.generation} gained {number(last.dev_gain, gain)} {last.unit} on its inner tasks, of "
+            f"which luck explains no more than {number((last.dev_gain or 0.0) - gain, gain)}, and at most {at_most} on "
             "held-out ones: what it learned is about the inner tasks and does not carry over."
         ),
         advice=(
@@ -93,7 +93,7 @@ def _stalled(over: Sequence[Outcome], patience: int) -> Halt | None:
             "generations end here."
         ),
         advice=(
-            "A larger budget a generation (--experiments, --trials) shows smaller gains; --patience waits longer; another "
-            "--proposer, or `--learn-from RUN`, may find what this one did not."
+            "A larger budget a generation (--experiments, --trials) shows smaller gains; --patience waits longer; "
+            "another --proposer, or `--learn-from RUN`, may find what this one did not."
         ),
     )

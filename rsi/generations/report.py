@@ -30,7 +30,7 @@ class Told(Record):
     since_first: Interval | None
     """Gain of the program that stands after it over program 0, chained; None before anything was promoted."""
     diff: str
-    """From the program before to the one after, unified; empty where none was promoted. Made harmless for a terminal."""
+    """From the program before to the one after, unified, harmless on a terminal; empty where none was promoted."""
 
 
 class Report(Versioned):
@@ -174,8 +174,8 @@ def _table(report: Report) -> Table:
         )
     unit = report.generations[0].outcome.unit
     table.caption = (
-        f"Gains in {unit}, 95% intervals, on held-out tasks from pairs run after a test was passed; over proposer@0 the "
-        "gains are added, their half-widths in quadrature. On inner tasks: what the search believed."
+        f"Gains in {unit}, 95% intervals, on held-out tasks from pairs run after a test was passed; over "
+        "proposer@0 the gains are added, their half-widths in quadrature. On inner tasks: what the search believed."
     )
     table.caption_justify = "left"
     return table
