@@ -11,8 +11,9 @@ from pathlib import Path
 from rsi import begun, runs
 from rsi.durable import disk_faults, make_folder, write_whole
 from rsi.errors import UsageError
-from rsi.generations.evolution import KIND, LEARNED, TASK, Evolution, open_folder, whole
+from rsi.generations.evolution import KIND, LEARNED, SHIPPED, TASK, Evolution, data_digest, open_folder, whole
 from rsi.generations.plan import PLAN, Plan
+from rsi.preparation import read_source
 from rsi.proposers import experience
 from rsi.records import CodeFiles
 from rsi.task import Task, load_task
@@ -43,10 +44,12 @@ def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> t
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --out.")
     task = load_task(plan.task)
     require_programs(task)
+    shipped = read_source(task)
     learned = _gathered(learn_from, plan.without, task)
     frozen = plan.model_copy(
         update={
             "task_digest": task.digest(),
+            "data_sha256": data_digest(shipped),
             "seed": plan.seed or secrets.randbits(62) + 1,
             "episodes_sha256": hashlib.sha256(learned).hexdigest() if learned else "",
         }
@@ -55,6 +58,10 @@ def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> t
         make_folder(where.absolute())
         write_task(where / TASK, task, task.code)
         write_files(where / "generation-0", whole(task.code, task))
+        for name, content in shipped.items():
+            target = where / SHIPPED / name
+            make_folder(target.parent.absolute())
+            write_whole(target, content, staging=target.parent)
         if learned:
             write_whole(where / LEARNED, learned, staging=where)
     begun.freeze(where / PLAN, frozen.toml(), KIND)  # last: a folder with a plan is whole

@@ -24,8 +24,6 @@ from rsi.flags import (
     MaxCost,
     MaxTokens,
     Model,
-    Policy,
-    PolicyOption,
     PromptTokens,
     Repairs,
     Trials,
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from rsi.generations.plan import Plan
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="An evolution, as `rsi evolve` makes it.")]
+_WRITTEN = "a name, name(key=value, ...) or path.py:Class."
 DEFAULT_EXPERIMENTS = 20
 DEFAULT_SHARE = 0.4
 """A generation is there to be tested: more of it goes to its milestones than of an ordinary run."""
@@ -53,7 +52,7 @@ def evolve(
     max_tokens: MaxTokens = None,
     max_calls: MaxCalls = None,
     proposer: Annotated[
-        str, typer.Option(help="evolved (the last promoted program), mutate, random, llm, or path.py:Class.")
+        str, typer.Option(help=f"evolved (the last promoted program), mutate, random, llm; {_WRITTEN}")
     ] = "evolved",
     learn_from: Annotated[
         list[str] | None, typer.Option(metavar="RUN", help="Past runs to learn from besides; as often as there are.")
@@ -62,9 +61,8 @@ def evolve(
         list[str] | None, typer.Option(metavar="TASK", help="Tasks never to learn from: those to be judged on.")
     ] = None,
     task: Annotated[str, typer.Option(help="Whose code is a program that proposes.")] = "proposer",
-    policy: Policy = flags.DEFAULT_POLICY,
-    policy_option: PolicyOption = None,
-    sandbox: Annotated[str, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = "docker",
+    policy: Annotated[str, typer.Option(help=f"What to keep; {_WRITTEN}")] = flags.DEFAULT_POLICY,
+    sandbox: Annotated[str, typer.Option(help=f"docker, process (does not isolate); {_WRITTEN}")] = "docker",
     parallel: Annotated[
         int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
     ] = None,
@@ -118,8 +116,8 @@ def evolve(
         "generations": 3 if generations is None else generations,
         "budget": flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls),
         "proposer": flags.proposer(proposer, {}, model, api_base, **settings),
-        "policy": flags.policy(policy, policy_option),
-        "sandbox": flags.sandbox(sandbox),
+        "policy": policy,
+        "sandbox": sandbox,
         "parallel": parallel,
         "alpha": alpha,
         "certify_share": certify_share,
@@ -167,6 +165,7 @@ def _require_nothing_else(given: dict[str, Any]) -> None:
 
 def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bool) -> int:
     from rsi import runs
+    from rsi.compare import arms
     from rsi.errors import UsageError
     from rsi.generations.beginning import begin, require_programs
     from rsi.generations.plan import Plan
@@ -187,6 +186,11 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
     )
     loaded = load_task(values["task"])
     require_programs(loaded)
+    for side in ("policy", "sandbox"):
+        values[side] = arms.component(values[side], side)
+    named = values["proposer"]
+    if not named.options:
+        values["proposer"] = arms.component(named.name, "proposer")
     values["parallel"] = values["parallel"] or side_by_side(loaded.spec.limits.train)
     plan = Plan(**values)
     least = require_certifiable(plan.budget, plan.alpha, plan.generations, plan.certify_share)
@@ -203,10 +207,12 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
 
 def _require_buildable(plan: Plan) -> None:
     """UsageError for parts that are not there, before a folder is made."""
+    from rsi import plugins
     from rsi.generations.plan import EVOLVED
     from rsi.session import build
 
     build("policies", plan.policy)
+    plugins.load("sandboxes", plan.sandbox.name)
     if plan.proposer.name != EVOLVED:
         build("proposers", plan.proposer)
 

@@ -3,6 +3,7 @@
     evolution.toml        the plan, frozen
     task/                 the task as it was at the start; its editable files are program 0
     generation-0/         the same program alone: a source for the proposer `evolved`
+    shipped/              the data that the task brings
     learned-from.npy      episodes of other tasks' runs, where some were named
     generation-1/
       task/               the task with the program of the last promoted generation
@@ -17,7 +18,8 @@ followed, and nothing in them is executed here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -28,13 +30,14 @@ from rsi.generations import promotion
 from rsi.generations.guard import Halt, guard
 from rsi.generations.outcome import Outcome, Program, digest_of, outcome_of
 from rsi.generations.plan import EVOLVED, PLAN, Plan, read_plan
+from rsi.preparation import read_source
 from rsi.records import CodeFiles
 from rsi.review.reading import Reading
 from rsi.task import Task, read_task
 from rsi.workspace import Workspace
 
 KIND = "evolution"
-TASK, DATA, LEARNED = "task", "data", "learned-from.npy"
+TASK, DATA, SHIPPED, LEARNED = "task", "data", "shipped", "learned-from.npy"
 
 
 class Standing(NamedTuple):
@@ -116,6 +119,18 @@ class Evolution:
             )
         return task
 
+    def shipped(self) -> dict[str, bytes]:
+        """The data that the task brought; IntegrityError where it is another by now."""
+        try:
+            files = read_source(self.task(), str(self.folder / SHIPPED))
+        except UsageError:
+            files = {}
+        if data_digest(files) != self.plan.data_sha256:
+            raise IntegrityError(
+                f"{self.folder / SHIPPED} is not what the evolution began with; restore it, or begin another one."
+            )
+        return files
+
     def history(self) -> History:
         """Everything so far; a generation whose record does not hold ends it, and it says so."""
         task = self.task()
@@ -186,6 +201,14 @@ class Evolution:
 def whole(code: CodeFiles, task: Task) -> CodeFiles:
     """A program's code with the protected files that it imports: what the proposer `evolved` freezes."""
     return {**code, **{path: task.protected[path] for path in task.spec.code.protected}}
+
+
+def data_digest(files: Mapping[str, bytes]) -> str:
+    """sha256 of files by their names."""
+    state = hashlib.sha256()
+    for name in sorted(files):
+        state.update(f"{name}\x00{hashlib.sha256(files[name]).hexdigest()}\x00".encode())
+    return state.hexdigest()
 
 
 def proposed_by(plan: Plan, before: Standing) -> str:

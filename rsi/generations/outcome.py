@@ -113,7 +113,7 @@ def outcome_of(generation: int, folder: str, summary: RunSummary, state: RunStat
         carried=_carried(state),
         dev_gain=_dev_gain(state, of_interest),
         dev_error=_dev_error(state, of_interest),
-        baseline=state.mean(0),
+        baseline=state.mean(0) if 0 in state.experiments else None,
         experiments=summary.experiments,
         kept=summary.kept,
         trials=summary.trials,
@@ -137,6 +137,8 @@ def _carried(state: RunState) -> Interval | None:
 
 
 def _dev_gain(state: RunState, experiment: int) -> float | None:
+    if 0 not in state.experiments:
+        return None
     value, baseline = state.mean(experiment), state.mean(0)
     if value is None or baseline is None:
         return None
@@ -145,7 +147,8 @@ def _dev_gain(state: RunState, experiment: int) -> float | None:
 
 def _dev_error(state: RunState, experiment: int) -> float | None:
     """From the noise of one trial that the task states and how often each side was measured."""
-    counts = [len(state.observations(number)) for number in (0, experiment)]
-    if not all(counts):
+    known = (number in state.experiments for number in (0, experiment))
+    counts = [len(state.observations(number)) for number in (0, experiment)] if all(known) else []
+    if not counts or not all(counts):
         return None
     return state.run.objective.noise * math.sqrt(math.fsum(1 / count for count in counts))

@@ -33,6 +33,8 @@ class Plan(Record):
     task: str = "proposer"
     """As it was named; what counts is the copy in the folder."""
     task_digest: str = ""
+    data_sha256: str = ""
+    """Of the data that the task brings."""
     generations: int = Field(ge=1, le=100)
     budget: Budget
     """Of each generation."""
@@ -103,7 +105,7 @@ class Plan(Record):
 
     def same_as(self, other: Plan) -> bool:
         """Whether the two ask for the same, whatever was drawn or noted when one of them began."""
-        drawn: dict[str, Any] = {"task_digest": "", "episodes_sha256": ""}
+        drawn: dict[str, Any] = {"task_digest": "", "data_sha256": "", "episodes_sha256": ""}
         drawn |= {"seed": 0} if 0 in (self.seed, other.seed) else {}
         return self.model_copy(update=drawn) == other.model_copy(update=drawn)
 

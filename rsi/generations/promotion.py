@@ -47,7 +47,7 @@ def level(alpha: float, generations: int, used: Sequence[float]) -> float:
     return number * alpha / generations - math.fsum(used)
 
 
-def test_pairs(budget: Budget, certify_share: float) -> int:
+def granted_pairs(budget: Budget, certify_share: float) -> int:
     """Pairs that the milestone at a generation's end is certain to be granted, whatever its search spent."""
     if budget.trials is None:
         return LEAST_RESERVED // 2 - 2
@@ -83,14 +83,14 @@ def require_certifiable(budget: Budget, alpha: float, generations: int, certify_
             f"--trials {budget.trials} sets {budget.trials // 2} trials of each generation aside, too few to certify "
             f"anything; give at least {2 * LEAST_RESERVED}, or leave --trials out and give --experiments."
         )
-    found = least_gain(first, test_pairs(budget, certify_share))
+    found = least_gain(first, granted_pairs(budget, certify_share))
     if found is not None:
         return found
     enough = next(
         (
             trials
             for trials in range(2 * LEAST_RESERVED, 4096, 4)
-            if least_gain(first, test_pairs(Budget(trials=trials), certify_share)) is not None
+            if least_gain(first, granted_pairs(Budget(trials=trials), certify_share)) is not None
         ),
         None,
     )
@@ -98,5 +98,5 @@ def require_certifiable(budget: Budget, alpha: float, generations: int, certify_
     raise UsageError(
         f"At an error rate of {alpha:g} over {generations} generations each begins with a test at level {first:.2g}, "
         f"which no gain up to {LARGEST_GAIN:g} standard deviations of a trial would pass with "
-        f"{test_pairs(budget, certify_share)} pairs; {told}, or a larger --alpha, would suffice."
+        f"{granted_pairs(budget, certify_share)} pairs; {told}, or a larger --alpha, would suffice."
     )

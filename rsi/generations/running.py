@@ -19,7 +19,6 @@ from rsi.generations.beginning import write_task
 from rsi.generations.evolution import DATA, LEARNED, TASK, Evolution, History, proposed_by
 from rsi.generations.gathering import inner_episodes
 from rsi.generations.plan import EVOLVED
-from rsi.preparation import read_source
 from rsi.proposers.experience import LARGEST_FILE, encoded
 from rsi.proposers.ranking import PAST
 from rsi.session import Session, resume, start
@@ -27,6 +26,8 @@ from rsi.session import Session, resume, start
 Go = Callable[[Session], int]
 """Runs a session to its end and returns its exit code."""
 Say = Callable[[str], None]
+FIRST = "a-"
+"""Before the names of what ships."""
 MOST_ROWS = 800_000
 """Of all episodes together; the oldest generations' are left out first."""
 
@@ -102,16 +103,16 @@ def _proposer(evolution: Evolution, history: History, data: Path) -> Component:
     source = run if run is not None else evolution.folder / "generation-0"
     options = {**plan.proposer.options, "source": str(source.resolve())}
     if run is None:  # it has learned nothing yet
-        options["episodes"] = str(next(path for path in sorted(data.iterdir()) if path.name.endswith("shipped.npy")))
+        shipped = sorted(path for path in data.iterdir() if path.name.startswith(FIRST) and path.suffix == ".npy")
+        options |= {"episodes": str(shipped[0].resolve())} if shipped else {}
     return Component(name=EVOLVED, options=options)
 
 
 def _write_data(evolution: Evolution, history: History, folder: Path) -> None:
     """What ships, what was named, and what every earlier generation's loops on dev recorded, the latest first."""
     files: dict[str, bytes] = {}
-    task = evolution.task()
-    for name, content in sorted(read_source(task).items()):
-        files[f"a-{Path(name).stem}-shipped.npy"] = content
+    for name, content in evolution.shipped().items():
+        files[f"{FIRST}{name}"] = content
     if evolution.plan.episodes_sha256:
         learned = read_regular(evolution.folder / LEARNED, LARGEST_FILE)
         if hashlib.sha256(learned).hexdigest() != evolution.plan.episodes_sha256:
