@@ -77,7 +77,7 @@ def evolve(folder: Path, arguments: argparse.Namespace) -> Evolution:
 
 
 def _quick_task() -> str:
-    """A copy of the task whose trials have four rounds instead of 12: as many moves, told of earlier ones three times."""
+    """A copy of the task whose trials have four rounds instead of 12, with as many moves in all."""
     copy = Path(tempfile.mkdtemp(prefix="rsi-recursion-"))
     for path in tasks.proposer().iterdir():
         if path.is_file():

@@ -16,6 +16,7 @@ from evals.inner import loops
 from evals.inner.certifying import results
 from evals.inner.families import instances
 from evals.likelihood import standard_error
+from rsi.errors import UsageError
 from rsi.evidence import Array, Arrays, Challenge, Evidence, Secret
 from rsi.records import Finding, Measurement, Scored, Severity, Verdict, VerifierError
 
@@ -42,6 +43,11 @@ class InnerLoops:
     def __init__(
         self, metric: str = "gain_per_compute", rounds: int = 12, at_once: int = 2, compute: float = 24.0
     ) -> None:
+        if rounds < 1 or at_once < 1 or compute < at_once:
+            raise UsageError(
+                f"Inner loops of {rounds} rounds of {at_once} moves cannot be had for {compute:g} trainings; the "
+                "verifier inner-loops needs a round, a move, and at least one training's compute for each move of it."
+            )
         self.metric = metric
         self.plan = loops.Plan(rounds, at_once, compute)
 

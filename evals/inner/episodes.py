@@ -8,6 +8,7 @@ in place of what ships. Only what ran on dev becomes an episode: the holdout's f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -73,11 +74,12 @@ def save(path: Path, episodes: NDArray[np.float32]) -> None:
     path.write_bytes(encode_array(episodes))
 
 
+@cache
 def uniform() -> dict[str, bytes]:
     """What ships, the source `inner-episodes`: loops of the uniform program on surfaces and regressions, as a file."""
     surface = slot(badness=1.0, interacting=0.5)
     taught = slot(family=FAMILIES.index("regression"), inputs=6, outputs=1, layers=1, difficulty=0.1, badness=1.0)
-    slots = np.array([taught if number % 4 == 0 else surface for number in range(SHIPPED)])
+    slots = np.array([taught if number % 8 == 0 else surface for number in range(SHIPPED)])
     rounds = loops.run(loops.Plan(), slots, SEED.to_bytes(16, "big"), indifferent)
     return {FILE: encode_array(of_rounds([one["past"] for one in rounds]))}
 

@@ -152,8 +152,7 @@ def trained(made: Sequence[Instance], which: Sequence[int], settings: Sequence[F
     for number, instance in enumerate(which):
         one = made[instance]
         if one.surface is not None:
-            draw = np.random.Generator(np.random.PCG64(seeds[number]))
-            found[number] = one.surface.loss(settings[number]) + one.surface.noise * draw.standard_normal()
+            found[number] = one.surface.measured(settings[number], seeds[number])
         elif one.shape is not None:
             groups.setdefault(one.shape, []).append(number)
     for shape, members in groups.items():

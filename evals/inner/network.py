@@ -70,7 +70,7 @@ def losses(
         seeds: One a training: of its weights and its order of examples.
     """
     with np.errstate(all="ignore"):
-        stack = _Stack(shape, data, which, settings, seeds)
+        stack = Stack(shape, data, which, settings, seeds)
         for part in range(SAMPLES // PART):
             stack.learn(part)
         return stack.held_out_losses()
@@ -80,7 +80,7 @@ def _choices(kind: str) -> list[tuple[int, str]]:
     return list(enumerate(KNOBS[INDEX[kind]].choices))
 
 
-class _Stack:
+class Stack:
     """N trainings under way."""
 
     def __init__(

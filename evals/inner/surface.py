@@ -11,6 +11,7 @@ deviations of the noise here.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Final, NamedTuple
 
@@ -51,6 +52,8 @@ LIKED: Final = {
 TASTE: Final = 0.5
 TAIL: Final = 0.8
 """Standard deviation of the logarithm of a knob's own curvature."""
+SHARED: Final = 0.3
+"""Correlation of the noise of two settings under one seed."""
 DIVERGES: Final = 2.0
 """So far above the optimal learning rate, in natural logarithms."""
 
@@ -95,6 +98,13 @@ class Surface:
         if KNOBS[rate].coordinate(float(settings[rate])) - self.best[rate] > DIVERGES:
             return math.nan
         return -math.expm1(-self._excess(settings))
+
+    def measured(self, settings: Floats, seed: int) -> float:
+        """The loss with a trial's noise, a function of seed and settings; a seed shares part of it between settings."""
+        own = hashlib.sha256(seed.to_bytes(8, "big") + settings.tobytes()).digest()
+        draws = (np.random.Generator(np.random.PCG64(from_)) for from_ in (seed, int.from_bytes(own[:16], "big")))
+        common, apart = (float(draw.standard_normal()) for draw in draws)
+        return self.loss(settings) + self.noise * (math.sqrt(SHARED) * common + math.sqrt(1 - SHARED) * apart)
 
     def _excess(self, settings: Floats) -> float:
         off = np.array(

@@ -71,7 +71,8 @@ def read_episodes(source: Path) -> np.ndarray:
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*.npy") if path.is_file())
     arrays = [np.load(path, allow_pickle=False) for path in files]
     for path, array in zip(files, arrays, strict=True):
-        if array.ndim != 3 or array.shape[2] != COLUMNS or array.shape[1] > LONGEST or not np.isfinite(array).all():
+        fits = array.ndim == 3 and array.shape[2] == COLUMNS and array.shape[1] <= LONGEST
+        if not fits or array.dtype.kind != "f" or not np.isfinite(array).all():
             sys.exit(f"{path.name} holds no episodes: finite numbers of shape (E, H, {COLUMNS}), H at most {LONGEST}.")
         outcomes = array[:, :, 6]
         if not np.isin(outcomes, np.arange(OUTCOMES)).all():

@@ -22,31 +22,22 @@ EXPLORATION = 1.0  # how much the dice weigh beside everything else
 LUCKY = 8.0  # a gain above so many standard deviations of the noise counts as this
 MEMORY = 12.0  # experiments after which a result weighs 1/e
 BELIEF = 2.0  # so many experiments is what is believed beforehand worth
-EXPECTED = 0.5  # what an experiment gains, believed beforehand
-UNCERTAINTY = 1.0  # how wide draws are about what is believed
 
-# --- how far, and what to make of what was tried -----------------------------------------------------------------
+# --- what to make of what was tried, and how far to go ------------------------------------------------------------
 
 FOLLOW_WHAT_PAID = False  # the same thing in the same direction again
-FOLLOW_BONUS = 2.0
 TURN_AROUND = False  # the other way, where one way was worse
-TURN_BONUS = 0.5
 AVOID_NEIGHBOURS = False  # nothing near to what failed: the same thing in the same direction
-NEIGHBOUR_PENALTY = 1.0
 LEAVE_WHAT_WAS_TRIED = False  # other things before the same one again
-TRIED_PENALTY = 0.5
 BOLD_STEPS = False  # far before near
-BOLDNESS = 0.5
 CAREFUL_STEPS = False  # near before far
-CARE = 0.5
 THRIFTY = False  # nothing that makes training dearer
-THRIFT = 0.5
+EMPHASIS = 1.0  # how much all that weighs
 
 # --- learning from other loops -----------------------------------------------------------------------------------
 
 AIM = "useful"
 SHRINKAGE = 30.0  # ridge penalty
-TRUST = 1.0  # how much a learned gain weighs
 
 # --- where things are; the harness sets these --------------------------------------------------------------------
 
@@ -61,10 +52,10 @@ KIND, ARM, DIRECTION, STEP, VALUE, CHOICE = range(6)  # of an option and of an e
 AVAILABLE, DICE = 6, 7  # of an option
 OUTCOME, GAIN, COST = 6, 7, 8  # of an experiment
 KEPT, DISCARDED, FAILED = 1, 2, 3
-KINDS = 27
-NAMES = 25  # choices, and 0 for none
-WIDTH = 3  # the kind that makes training dearer
-DEPTH = 4
+WORST = -LUCKY / 2  # what a failure counts as
+KIND_CLASSES = 27
+CHOICE_CLASSES = 25  # and 0 for none
+DEARER = (3, 4)  # width and depth: the kinds that make training dearer
 
 
 class View:
@@ -79,7 +70,7 @@ class View:
         number = np.cumsum(real, axis=-1)
         weight = real * np.exp((number - number[..., -1:]) / MEMORY)
         self.gain = np.clip(history[..., GAIN], -LUCKY, LUCKY)
-        self.gain = np.where(history[..., OUTCOME] == FAILED, -3.0, self.gain)
+        self.gain = np.where(history[..., OUTCOME] == FAILED, WORST, self.gain)
         arm = options[..., ARM] == history[..., ARM]
         along = way(options) == way(history)
         self.same = {
@@ -118,8 +109,8 @@ def uniform(view, _):
 
 
 def by_kind(view, _):
-    """Kinds that paid in this loop first."""
-    return view.mean("kind", np.maximum(view.gain, 0), EXPECTED)
+    """Kinds that paid in this loop first; half a standard deviation is believed of the others."""
+    return view.mean("kind", np.maximum(view.gain, 0), 0.5)
 
 
 def by_arm(view, _):
@@ -131,12 +122,12 @@ def thompson(view, _):
     """A draw from what is believed about each thing and direction (Thompson, 1933)."""
     dice = np.clip(view.options[..., DICE], 1e-4, 1 - 1e-4)
     normal = np.log(dice / (1 - dice)) / 1.7  # nearly normal
-    return by_arm(view, _) + UNCERTAINTY * normal / np.sqrt(1 + view.count("along"))
+    return by_arm(view, _) + EXPLORATION * normal / np.sqrt(1 + view.count("along"))
 
 
 def learned(view, model):
     """What loops on other tasks lead one to expect."""
-    return TRUST * (features(view) @ model["weights"])
+    return features(view) @ model["weights"]
 
 
 ORDERS = {"uniform": uniform, "by_kind": by_kind, "by_arm": by_arm, "thompson": thompson, "learned": learned}
@@ -144,24 +135,23 @@ ORDERS = {"uniform": uniform, "by_kind": by_kind, "by_arm": by_arm, "thompson": 
 
 def preferences(view, model):
     """(T, O): the order, the dice, and what the switches add."""
-    wanted = ORDERS[ORDER](view, model) + EXPLORATION * view.options[..., DICE]
-    step = np.abs(view.options[..., STEP])
+    step = np.minimum(np.abs(view.options[..., STEP]), 2)
+    added = np.zeros_like(step)
     if FOLLOW_WHAT_PAID:
-        wanted = wanted + FOLLOW_BONUS * view.count("kept")
+        added = added + 2 * view.count("kept")
     if TURN_AROUND:
-        wanted = wanted - TURN_BONUS * view.mean("against", np.minimum(view.gain, 0))
+        added = added - view.mean("against", np.minimum(view.gain, 0)) / 2
     if AVOID_NEIGHBOURS:
-        wanted = wanted - NEIGHBOUR_PENALTY * view.count("near")
+        added = added - view.count("near")
     if LEAVE_WHAT_WAS_TRIED:
-        wanted = wanted - TRIED_PENALTY * view.count("arm")
+        added = added - view.count("arm") / 2
     if BOLD_STEPS:
-        wanted = wanted + BOLDNESS * np.minimum(step, 2)
+        added = added + step / 2
     if CAREFUL_STEPS:
-        wanted = wanted - CARE * np.minimum(step, 2)
+        added = added - step / 2
     if THRIFTY:
-        dearer = np.isin(view.options[..., KIND], (WIDTH, DEPTH)) & (view.options[..., DIRECTION] > 0)
-        wanted = wanted - THRIFT * dearer
-    return wanted
+        added = added - (np.isin(view.options[..., KIND], DEARER) & (view.options[..., DIRECTION] > 0)) / 2
+    return ORDERS[ORDER](view, model) + EXPLORATION * view.options[..., DICE] + EMPHASIS * added
 
 
 # --- learning ----------------------------------------------------------------------------------------------------
@@ -177,10 +167,10 @@ def features(view):
     """(T, O, F): the kind of move, how far, and what came of moves like it."""
     kind = view.options[..., KIND].astype(int)
     direction = view.options[..., DIRECTION].astype(int) + 1
-    kinds, step = np.eye(KINDS)[kind], view.options[..., STEP]
+    kinds, step = np.eye(KIND_CLASSES)[kind], view.options[..., STEP]
     parts = [
-        np.eye(3 * KINDS)[3 * kind + direction],
-        np.eye(NAMES)[np.clip(view.options[..., CHOICE].astype(int), 0, NAMES - 1)],
+        np.eye(3 * KIND_CLASSES)[3 * kind + direction],
+        np.eye(CHOICE_CLASSES)[np.clip(view.options[..., CHOICE].astype(int), 0, CHOICE_CLASSES - 1)],
         kinds * np.abs(step)[..., None],
         kinds * (step**2)[..., None],
     ]
@@ -206,7 +196,7 @@ def learn(episodes):
         past[:, number:] = 0
         view = View(now[chosen][:, None, :], past, np.full((int(chosen.sum()), 1), number / length))
         x = features(view)[:, 0].astype(np.float64)
-        gain = np.where(now[chosen, OUTCOME] == FAILED, -3.0, now[chosen, GAIN])
+        gain = np.where(now[chosen, OUTCOME] == FAILED, WORST, now[chosen, GAIN])
         gram, moment = gram + x.T @ x, moment + x.T @ AIMS[AIM](gain)
     if np.ndim(gram) == 0:
         return {"weights": np.zeros(features_of_nothing(), dtype=np.float32)}
