@@ -198,6 +198,9 @@ class ProgramLearned(Record):
     """Path → blob; empty where it left nothing, or nothing of use."""
     problem: str
     """Why it cannot be used; empty where it can."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
 
 
 class ProgramAnswered(Record):
@@ -216,6 +219,13 @@ class ProgramAnswered(Record):
     """Blob with a little-endian float32 for each option; None where there is none."""
     problem: str
     """Why it is of no use; empty where it is of use."""
+    findings: tuple[Finding, ...] = ()
+    attempts: Digest | None = None
+    """Both as in `TrialTrained`."""
+
+
+OfProgram = ProgramLearned | ProgramAnswered
+"""What records an execution of a proposer's program."""
 
 
 Role = Literal["measure", "confirm", "certify", "estimate", "ablate", "audit"]

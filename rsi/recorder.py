@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from rsi.chain import Event
@@ -42,6 +43,13 @@ class Recorder:
         if outcome.course is not None:
             kept["course"] = self.keep_stream(outcome.course.model_dump_json(exclude_none=True).encode())
         return kept
+
+    def keep_attempts(self, outcome: Outcome) -> str | None:
+        """Store everything that was attempted, a JSON list, where the execution does not list all of it."""
+        if not outcome.attempts:
+            return None
+        listed = [attempt.model_dump(mode="json") for attempt in outcome.attempts]
+        return self.keep_text(json.dumps(listed, separators=(",", ":")))
 
     def keep_text(self, text: str) -> str:
         """Store text that a proposer or this program wrote, secrets redacted."""

@@ -27,7 +27,7 @@ def droppable(state: RunState, artifacts: int) -> set[str]:
         recent = trial.started.role == "measure" and trial.started.experiment > last - artifacts
         kept = trial.started.role == "measure" and experiment.status is ExperimentStatus.KEPT
         (keep if not closed or recent or kept else drop).update(weights)
-    return drop - keep - state.dropped
+    return drop - keep - state.program_blobs - state.dropped
 
 
 def enforce(recorder: Recorder, retention: Retention) -> str:

@@ -225,6 +225,8 @@ class RunState:
         self.program_learned: e.ProgramLearned | None = None
         self.program_answers: dict[int, tuple[e.ProgramAnswered, ...]] = {}
         """Experiment → what the program answered for its proposal, in order; those that were lost among them."""
+        self.program_blobs: set[str] = set()
+        """What it is made of and what it answered, which a trial may have left as well: never dropped."""
         self._attempts: dict[tuple[int, int, str], list[str]] = {}
         self._unsettled: set[str] = set()
         self._spent = Spending()
@@ -324,9 +326,12 @@ class RunState:
                 self.declined[body.experiment, body.call, body.trial] = body
             case e.ProgramFrozen():
                 self.program = body
+                self.program_blobs.update({body.code, *body.artifact.values(), *filter(None, [body.episodes])})
             case e.ProgramLearned():
                 self.program_learned = body
+                self.program_blobs.update(body.artifact.values())
             case e.ProgramAnswered():
+                self.program_blobs.update(filter(None, [body.answer]))
                 before = self.program_answers.get(body.experiment, ())
                 self.program_answers[body.experiment] = (*before, body)
             case e.TrialStarted():

@@ -7,7 +7,6 @@ where and beside what they run. It writes its own events, and begins where those
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Generator, Mapping
 from functools import partial
@@ -139,7 +138,7 @@ class TrialRunner:
             "execution": execution,
             **self.recorder.keep_outcome(outcome),
             "findings": self._findings(trial, execution),
-            "attempts": self._attempts(outcome),
+            "attempts": self.recorder.keep_attempts(outcome),
         }
 
     def _artifact(self, state: TrialState) -> dict[str, bytes] | None:
@@ -152,12 +151,6 @@ class TrialRunner:
 
     def _findings(self, trial: str, execution: Execution) -> tuple[Finding, ...]:
         return execution_findings(self.recorder.state, trial, execution, self.recorder.blobs.get)
-
-    def _attempts(self, outcome: Outcome) -> str | None:
-        if not outcome.attempts:
-            return None
-        listed = [attempt.model_dump(mode="json") for attempt in outcome.attempts]
-        return self.recorder.keep_text(json.dumps(listed, separators=(",", ":")))
 
     # --- B and C ------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from rsi.programs.question import Answer, Program, Question, useless
 from rsi.programs.recorded import look_up
 from rsi.recorder import Recorder
 from rsi.records import CodeFiles
+from rsi.scrutiny import findings
 from rsi.trial import failure_reason
 
 EPISODES = "data/episodes.npy"
@@ -141,7 +142,12 @@ class AskedProgram:
         return dict(json.loads(self.recorder.blobs.get(self._frozen().code)))
 
     def _recorded(self, outcome: Outcome) -> dict[str, Any]:
-        return {"execution": outcome.execution, **self.recorder.keep_outcome(outcome)}
+        return {
+            "execution": outcome.execution,
+            **self.recorder.keep_outcome(outcome),
+            "findings": findings(outcome.execution),
+            "attempts": self.recorder.keep_attempts(outcome),
+        }
 
     @staticmethod
     def _heed_stop(outcome: Outcome) -> None:

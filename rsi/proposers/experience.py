@@ -21,6 +21,7 @@ from rsi.prediction import decode_array, encode_array
 from rsi.proposers.ranking import PAST, Arms, Floats, move_row, padded, past_row
 from rsi.records import ExperimentStatus
 from rsi.runs import ReadRun, read
+from rsi.statistics import round_to_noise
 
 LONGEST: Final = 1024
 """Experiments of one run that an episode holds: the last ones."""
@@ -108,7 +109,9 @@ def _rows(run: ReadRun) -> list[list[float]]:
         proposed = experiment.proposed
         if number == 0 or experiment.closed is None or proposed.null or proposed.removes:
             continue
-        made = row(proposed.kind, proposed.detail, experiment.status, experiment.closed.gain, noise, arms)
+        gain = experiment.closed.gain
+        told = None if gain is None else round_to_noise(gain, noise)  # as every proposer is told it
+        made = row(proposed.kind, proposed.detail, experiment.status, told, noise, arms)
         if made is not None:
             rows.append(made)
     return rows

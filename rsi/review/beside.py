@@ -169,7 +169,7 @@ def _head_problem(line: heads.Authenticated | str, run: str, ledger: Ledger, key
     return None
 
 
-_RUN_HERE = e.Executed | e.DataPrepared | e.ProgramLearned | e.ProgramAnswered
+_RUN_HERE = e.Executed | e.OfProgram | e.DataPrepared
 """Events with an execution in the run's own sandbox."""
 
 

@@ -16,6 +16,7 @@ from rsi.review.executions import executions_of, show_executions, show_printed
 from rsi.review.findings import Found
 from rsi.review.highlight import print_highlighted
 from rsi.review.notes import Note, note_words
+from rsi.review.ranked import program_executions, ranked_json, ranked_words
 from rsi.review.sameness import verdict_words
 from rsi.review.standing import by_itself, standings
 from rsi.review.wording import STYLES, count, mean, one_line, safe, say
@@ -69,6 +70,9 @@ def show_experiment(
     for said in notes:
         if said.experiment == number:
             _field(console, "noted", note_words(said))
+    ranked = ranked_words(run, number)
+    if ranked:
+        _field(console, "program", ranked)
     show_asked(run, number, console, texts=prompt, how=f"rsi show {run.state.run.run} {number} --prompt")
     _show_diff(run, entry, console)
     names = trials_of(run, number)
@@ -77,7 +81,7 @@ def show_experiment(
     _show_decisions(entry, console)
     if entry.closed is not None:
         _field(console, "became", f"{entry.closed.status.value}: {entry.closed.reason}")
-    executions = executions_of(run, names)
+    executions = [*program_executions(run, number), *executions_of(run, names)]
     show_executions(run, executions, console)
     if output:
         show_printed(run, executions, console)
@@ -105,10 +109,11 @@ def experiment_json(
         "committed": entry.committed.model_dump(mode="json") if entry.committed else None,
         "diff": diff_text(run, entry),
         "trials": [run.state.trials[name].model_dump(mode="json") for name in names],
-        "executions": [kept.as_json(run) for kept in executions_of(run, names)],
+        "executions": [kept.as_json(run) for kept in (*program_executions(run, number), *executions_of(run, names))],
         "measurements": {o.trial: o.measurements for o in run.state.observations(number)},
         "compared": [row._asdict() for row in compared(entry.decisions[-1])] if entry.decisions else [],
         "calls": asked_json(run, number, texts=prompt),
+        "program": ranked_json(run, number),
         "findings": [found.model_dump(mode="json") for found in findings if found.experiment == number],
         "notes": [note.model_dump(mode="json") for note in notes if note.experiment == number],
         "decisions": [decided.model_dump(mode="json") for decided in entry.decisions],

@@ -186,8 +186,8 @@ def _findings(body: Record) -> Iterator[tuple[str, Finding]]:
             yield from ((f"predict {body.challenge}", finding) for finding in body.findings)
             if body.malformed:
                 yield f"predict {body.challenge}", _own(Severity.WARNING, "answer.malformed", body.malformed)
-        case e.ProgramAnswered() if body.problem:
-            yield "program", _own(Severity.WARNING, "program.useless", f"{body.problem}; this answer chose no move")
+        case e.ProgramLearned() | e.ProgramAnswered():
+            yield from (("program", finding) for finding in (*body.findings, *_useless(body)))
         case e.TrialInspected():
             yield from (("inspect", finding) for finding in body.inspection.findings)
         case e.TrialJudged():
@@ -203,6 +203,11 @@ def _findings(body: Record) -> Iterator[tuple[str, Finding]]:
             if body.other_image:
                 words = "from here on trials ran in another image, by the user's word; scores may not compare"
                 yield "run", _own(Severity.WARNING, "run.other-image", words)
+
+
+def _useless(body: e.OfProgram) -> Iterator[Finding]:
+    if isinstance(body, e.ProgramAnswered) and body.problem:
+        yield _own(Severity.WARNING, "program.useless", f"{body.problem}; this answer chose no move")
 
 
 def _own(severity: Severity, code: str, message: str) -> Finding:

@@ -90,7 +90,7 @@ def _trained(body: e.TrialTrained) -> str:
     return f"trial {body.trial} trained: {body.execution.kind.value}, {_seconds(body)}{_found(body)}"
 
 
-def _found(body: e.Executed) -> str:
+def _found(body: e.Executed | e.OfProgram) -> str:
     """The gravest of what was attempted, and how many findings there are."""
     if not body.findings:
         return ""
@@ -107,11 +107,11 @@ def _settled(body: e.CallSettled) -> str:
     )
 
 
-def _seconds(body: e.Executed) -> str:
-    return duration(body.execution.usage.wall_seconds)
+def _came(body: e.OfProgram, well: str) -> str:
+    return f"{body.problem or well}, {_seconds(body)}{_found(body)}"
 
 
-def _wall(body: e.ProgramLearned | e.ProgramAnswered) -> str:
+def _seconds(body: e.Executed | e.OfProgram) -> str:
     return duration(body.execution.usage.wall_seconds)
 
 
@@ -153,10 +153,9 @@ _WORDS: dict[type[Record], Words] = {
     e.ProgramFrozen: lambda b: (
         f"the proposer's program is {b.origin}: {count(len(b.artifact), 'file')} of what it learned"
     ),
-    e.ProgramLearned: lambda b: f"the proposer's program learned: {b.problem or b.execution.kind.value}, {_wall(b)}",
+    e.ProgramLearned: lambda b: f"the proposer's program learned: {_came(b, b.execution.kind.value)}",
     e.ProgramAnswered: lambda b: (
-        f"the program's order of {count(b.options, 'move')} for experiment {b.experiment}: "
-        f"{b.problem or 'answered'}, {_wall(b)}"
+        f"the program's order of {count(b.options, 'move')} for experiment {b.experiment}: {_came(b, 'answered')}"
     ),
     e.TrialStarted: lambda b: f"trial {b.trial} to {b.role} on {b.split}, seed {b.seed}",
     e.TrialTrained: _trained,

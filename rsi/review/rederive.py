@@ -44,6 +44,7 @@ from rsi.review.outcomes import due, gain_of
 from rsi.review.sameness import close, same_interval, same_verdict, verdict_words
 from rsi.review.storage import Wrong
 from rsi.schedule import draws_null, plan_holds
+from rsi.scrutiny import findings
 from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
@@ -301,13 +302,15 @@ class Rederivation:
 
     # --- the proposer's program -----------------------------------------------------------------------------------
 
-    def learned(self, _state: RunState, body: e.ProgramLearned) -> Iterator[Claim]:
+    def learned(self, state: RunState, body: e.ProgramLearned) -> Iterator[Claim]:
         """What it learned came out of the sandbox."""
-        return program.learned(body, self.blobs.get)
+        yield from self.scrutinised(state, body)
+        yield from program.learned(body, self.blobs.get)
 
-    def ranked(self, _state: RunState, body: e.ProgramAnswered) -> Iterator[Claim]:
+    def ranked(self, state: RunState, body: e.ProgramAnswered) -> Iterator[Claim]:
         """Its answer came out of the sandbox, and is one."""
-        return program.answered(body, self.blobs.get)
+        yield from self.scrutinised(state, body)
+        yield from program.answered(body, self.blobs.get)
 
     # --- trials -------------------------------------------------------------------------------------------------
 
@@ -319,12 +322,15 @@ class Rederivation:
             if recorded.get(path, digest) != digest:
                 yield "artifact", f"the artifact {path!r} is not the file that came out of the sandbox"
 
-    def scrutinised(self, state: RunState, body: e.Executed) -> Iterator[Claim]:
+    def scrutinised(self, state: RunState, body: e.Executed | e.OfProgram) -> Iterator[Claim]:
         """What was attempted, as it is recorded, amounts to these findings."""
         if any("[redacted " in attempt.target + attempt.detail for attempt in body.execution.attempts):
             self.notes["Findings about attempts that named a secret are taken as recorded."] = None
             return
-        derived = execution_findings(state, body.trial, body.execution, self.blobs.get)
+        if isinstance(body, e.ProgramLearned | e.ProgramAnswered):
+            derived = findings(body.execution)
+        else:
+            derived = execution_findings(state, body.trial, body.execution, self.blobs.get)
         self.counts["findings"] += len(derived)
         if derived != body.findings:
             lacking = "; ".join(f.message for f in derived if f not in body.findings)[:200]

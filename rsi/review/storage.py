@@ -81,9 +81,9 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one
 
 
 def _beside_execution(
-    body: e.DataPrepared | e.ProgramLearned | e.ProgramAnswered | e.Executed,
+    body: e.DataPrepared | e.OfProgram | e.Executed,
 ) -> Iterator[tuple[str, str]]:
-    attempts = body.attempts if isinstance(body, e.Executed) else None
+    attempts = None if isinstance(body, e.DataPrepared) else body.attempts
     kept = ((body.stdout, "stdout"), (body.stderr, "stderr"), (body.course, "course"), (attempts, "attempts"))
     return ((digest, role) for digest, role in kept if digest)
 

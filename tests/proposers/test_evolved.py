@@ -32,7 +32,7 @@ from ranked_runs import (
 
 from rsi.blobs import Blobs
 from rsi.chain import Event
-from rsi.configuration import Budget, Component
+from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
 from rsi.plugins import load
 from rsi.programs.question import Answer, Question
@@ -162,7 +162,7 @@ def test_a_program_sees_moves_history_and_situation_in_the_columns_of_the_contra
     inputs = asked_of(brief, moves).inputs
     assert {name: array.dtype for name, array in inputs.items()} == dict.fromkeys(inputs, np.dtype(np.float32))
     history = inputs["history"][0]
-    assert history[:, PAST.index("outcome")].tolist() == [1, 3]  # no removal, nothing undecided
+    assert history[:, PAST.index("outcome")].tolist() == [1, 3, *[0] * 8]  # no removal, nothing undecided
     assert history[0, PAST.index("gain")] == pytest.approx(0.05 / brief.objective.noise)
     assert history[0, 0] == KINDS.index(first["kind"])
     assert inputs["situation"].tolist() == [[pytest.approx(0.4), 4, 2]]
@@ -332,6 +332,11 @@ def _other_answer(folder: Path, body: dict[str, Any]) -> None:
         ("program.answered", lambda b: b.update(question="0" * 64), "replay"),
         ("program.answered", lambda b: b.update(problem="it was of no use"), "replay"),
         ("program.answered", None, "replay"),
+        (
+            "program.answered",
+            lambda b: b.update(findings=[{"severity": "info", "code": "c", "message": "m"}]),
+            "verify",
+        ),
         ("program.learned", lambda b: b.update(artifact={"a.safetensors": "0" * 64}), "verify"),
         ("program.learned", lambda b: b["execution"].update(purpose="predict"), "verify"),
     ],
@@ -347,6 +352,23 @@ def test_another_answer_than_the_one_that_was_used_is_found(
         assert seq in {problem.seq for problem in problems}
     else:
         assert "proposal" in {problem.kind for problem in replay(folder, trust_paths=True).problems}
+
+
+def test_what_a_program_learned_stays_though_a_trial_that_left_the_same_is_dropped(tmp_path: Path) -> None:
+    two = Budget(experiments=2)
+    first, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", UNIFORM), budget=two))
+    discarded = next(x for x in record.state.experiments.values() if x.status is ExperimentStatus.DISCARDED)
+    trained = record.state.trials[discarded.trials[0]].trained
+    assert first == 0
+    assert trained is not None
+    ((name, digest),) = trained.artifact.items()
+    (tmp_path / "p" / name).write_bytes(record.blobs.get(digest))
+    config = configuration(tmp_path, tmp_path / "p", budget=two, retention=Retention(artifacts=0))
+    _, again = run(tmp_path, config)
+    assert again.state.dropped, "nothing was dropped, so nothing was shown"
+    assert digest in again.state.program_blobs
+    assert again.blobs.has(digest)
+    assert verify(again.folder, trust_paths=True).ok
 
 
 def test_a_sandbox_that_does_not_isolate_is_refused_unless_the_user_says_so(tmp_path: Path) -> None:

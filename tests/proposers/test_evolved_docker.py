@@ -57,5 +57,7 @@ def test_a_program_learns_and_ranks_in_containers_that_hold_nothing_but_its_arra
     assert record.state.program_learned is not None
     assert list(record.state.program_learned.artifact) == ["model.safetensors"]
     assert "the program preferred it" in record.state.experiments[1].proposed.rationale
+    severities = {finding["severity"] for finding in answers(record)[0]["findings"]}
+    assert severities & {"warning", "critical"}, "that it reached for the network was not noticed"
     found = replay(record.folder, trust_paths=True)
     assert found.ok, found.problems

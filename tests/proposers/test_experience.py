@@ -19,6 +19,7 @@ from rsi.proposers.ranking import KINDS, OUTCOMES, PAST, Arms
 from rsi.records import ExperimentStatus
 from rsi.runs import ReadRun, read
 from rsi.session import start
+from rsi.statistics import round_to_noise
 from rsi.testing.altering import load, store
 from rsi.testing.fake_sandbox import write_fake_task
 
@@ -65,7 +66,7 @@ def test_a_run_is_an_episode_in_order_with_its_gains_in_noise(record: ReadRun) -
     names = {"kept": "kept", "discarded": "discarded", "crashed": "failed"}
     assert column(found.episodes, "outcome") == [OUTCOMES.index(names[x.status.value]) for x in moves]
     noise = record.state.run.objective.noise
-    gains = [max(-50.0, min(50.0, (x.closed.gain or 0.0) / noise)) for x in moves if x.closed]
+    gains = [max(-50.0, min(50.0, round_to_noise(x.closed.gain or 0.0, noise) / noise)) for x in moves if x.closed]
     assert column(found.episodes, "gain") == pytest.approx(gains, rel=1e-5)
     assert {KINDS[int(kind)] for kind in column(found.episodes, "kind")} <= {"constant", "width"}
 

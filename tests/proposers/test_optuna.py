@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ pytest.importorskip("optuna")
 
 from rsi.edits import CheckedEdit, check
 from rsi.proposers.knobs import SPACE, configurations, space_of
+from rsi.proposers.mutation import child
 from rsi.proposers.optuna import Optuna
 from rsi.protocols import Exhausted
-from rsi.records import Brief, CodeFiles, ExperimentStatus, HistoryEntry, Proposal
+from rsi.records import CodeFiles, ExperimentStatus, HistoryEntry, Proposal
 from rsi.testing import proposer_conformance as conformance
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -103,31 +105,53 @@ def test_an_edit_that_was_carried_over_counts_with_the_configuration_that_it_had
     assert configurations([one, two, again], space)[3] == {**start, "RATE": 0.2, "BIAS": False}
 
 
-def test_it_learns_from_the_history_what_lowers_the_objective_and_leaves_what_fails() -> None:
-    """On a bowl around RATE = 0.02 with a cliff where WIDTH is above 150, forty steps end far below forty draws."""
+def searched(measure: Callable[[Proposal], float | None], steps: int, startup: int = 10) -> list[float | None]:
+    """What each of so many proposals in a row measured; None where it crashed."""
+    brief = conformance.brief_of(SMALL)
+    history: tuple[HistoryEntry, ...] = ()
+    values: list[float | None] = []
+    for number in range(1, steps + 1):
+        told = {"experiment": number, "seed": 77 + number, "history": history}
+        proposal = Optuna(startup).propose(brief.model_copy(update=told))
+        values.append(measure(proposal))
+        status = ExperimentStatus.CRASHED if values[-1] is None else ExperimentStatus.DISCARDED
+        history = (*history, entry(number, proposal, status, values[-1]))
+    return values
 
-    def measured(proposal: Proposal) -> float | None:
-        rate, width = float(proposal.detail["RATE"] or 0), float(proposal.detail["WIDTH"] or 0)
-        return None if width > 150 else math.log(rate / 0.02) ** 2 + (0.2 if proposal.detail["BIAS"] else 0.0)
 
-    def latter_half(startup: int) -> tuple[float, int]:
-        brief: Brief = conformance.brief_of(SMALL)
-        history: tuple[HistoryEntry, ...] = ()
-        values: list[float | None] = []
-        for number in range(1, 41):
-            brief = brief.model_copy(update={"experiment": number, "seed": 77 + number, "history": history})
-            proposal = Optuna(startup).propose(brief)
-            values.append(measured(proposal))
-            status = ExperimentStatus.CRASHED if values[-1] is None else ExperimentStatus.DISCARDED
-            history = (*history, entry(number, proposal, status, values[-1]))
-        last = values[20:]
-        scored = [value for value in last if value is not None]
-        return sum(scored) / len(scored), last.count(None)
+def test_it_learns_from_the_history_what_lowers_the_objective() -> None:
+    def bowl(proposal: Proposal) -> float:
+        return math.log(float(proposal.detail["RATE"] or 0) / 0.02) ** 2 + 0.2 * bool(proposal.detail["BIAS"])
 
-    learned, failed = latter_half(10)
-    drawn, failed_by_chance = latter_half(1000)
+    learned, drawn = (sum(value or 0.0 for value in searched(bowl, 30, startup)[15:]) / 15 for startup in (10, 1000))
     assert learned < drawn / 2
-    assert failed <= failed_by_chance
+
+
+def test_it_learns_what_crashes() -> None:
+    def cliff(proposal: Proposal) -> float | None:
+        width = float(proposal.detail["WIDTH"] or 0)
+        return None if width > 128 else -width / 128  # the wider the better, until it is too wide
+
+    crashes = [value is None for value in searched(cliff, 40)]
+    assert sum(crashes[:10]) >= 3
+    assert sum(crashes[-15:]) <= 10  # 14, were what crashed not told
+
+
+def test_constants_are_set_together_or_not_at_all_where_they_must_divide_each_other() -> None:
+    def set_to(**values: object) -> dict[str, object] | None:
+        return child.configured({"code": SMALL, "values": {"train.py": values}})
+
+    assert set_to(WIDTH=36, HEADS=8) is None
+    assert set_to(WIDTH=36) is not None
+    made = set_to(WIDTH=72, HEADS=8, BIAS=False, ORDER="b", NOTHING=1)
+    assert made is not None
+    assert made["code"] == {
+        "train.py": SMALL["train.py"]
+        .replace("64", "72")
+        .replace("= 4", "= 8")
+        .replace("= True", "= False")
+        .replace('ORDER = "a"', 'ORDER = "b"')
+    }
 
 
 def test_what_is_under_way_moves_it_elsewhere() -> None:
