@@ -9,6 +9,7 @@ from typing import Any
 from rsi.durable import disk_faults
 from rsi.errors import RsiError
 from rsi.generations.report import Report
+from rsi.review.wording import one_line
 
 _GAIN, _DEV, _COST, _FAILED = "#0a3069", "#8c959f", "#bf8700", "#cf222e"
 
@@ -65,7 +66,7 @@ def draw(report: Report, path: Path) -> None:
 
 
 def _draw_gains(axes: Any, report: Report) -> None:
-    unit = report.generations[0].outcome.unit
+    unit = one_line(report.generations[0].outcome.unit, 60)
     steps = [(0, 0.0)]
     axes.plot([0], [0.0], "o", color=_GAIN)
     believed = 0.0
