@@ -69,6 +69,7 @@ def evolve(folder: Path, arguments: argparse.Namespace) -> Evolution:
         command += ["--out", str(folder), "--task", task, "--generations", str(arguments.generations)]
         command += ["--experiments", str(arguments.experiments), "--patience", str(arguments.generations)]
         command += ["--sandbox", arguments.sandbox]
+        command += ["--trials", str(arguments.trials)] if arguments.trials else []
         command += ["--unsafe-no-isolation"] if arguments.sandbox == "process" else []
     code = subprocess.run(command, stdout=sys.stderr, check=False).returncode
     if code:
@@ -227,10 +228,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the evolution's folder; goes on with one that is there")
     parser.add_argument("--generations", type=int, default=3)
     parser.add_argument("--experiments", type=int, help="of each generation")
+    parser.add_argument("--trials", type=int, help="of each generation; what the search leaves is for its test")
     parser.add_argument("--instances", type=int, help="fresh held-out inner tasks")
     parser.add_argument("--sandbox", choices=("docker", "process"), default="docker")
     arguments = parser.parse_args()
     arguments.experiments = arguments.experiments or (8 if arguments.quick else 30)
+    arguments.trials = arguments.trials or (60 if arguments.quick else None)
     arguments.instances = arguments.instances or (96 if arguments.quick else 320)
     folder = arguments.out or Path(tempfile.mkdtemp(prefix="rsi-evolution-")) / "evolution"
     began = time.monotonic()

@@ -24,7 +24,7 @@ from rsi.claims.noise import PairNoise
 from rsi.configuration import Budget
 from rsi.derive import LEAST_RESERVED
 from rsi.errors import UsageError
-from rsi.milestones import TEST_PAIRS
+from rsi.milestones import ESTIMATE_PAIRS, TEST_PAIRS
 
 LARGEST_GAIN = 5.0
 """In standard deviations of one trial: where even that could not be shown, nothing is begun."""
@@ -45,6 +45,17 @@ def level(alpha: float, generations: int, used: Sequence[float]) -> float:
     if number > generations:
         raise UsageError(f"There are {generations} generations, and generation {number} is none of them.")
     return number * alpha / generations - math.fsum(used)
+
+
+def tested(budget: Budget) -> Budget:
+    """A budget with trials enough that the test at the end of a search may have all the pairs that one ever has.
+
+    A generation is there to be tested, and a test ends as soon as it is decided: pairs that are granted and not needed
+    cost nothing, and with few of them only large gains pass at a level that is divided by the generations.
+    """
+    if budget.experiments is None or budget.trials is not None:
+        return budget
+    return budget.model_copy(update={"trials": 3 * budget.experiments + 3 * (TEST_PAIRS + ESTIMATE_PAIRS)})
 
 
 def granted_pairs(budget: Budget, certify_share: float) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rsi.claims.milestone import level as milestone_level
 from rsi.configuration import Budget
 from rsi.errors import UsageError
-from rsi.generations.promotion import granted_pairs, least_gain, level, require_certifiable
+from rsi.generations.promotion import granted_pairs, least_gain, level, require_certifiable, tested
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=4), min_size=1, max_size=8), st.floats(0.001, 0.5))
@@ -55,6 +55,13 @@ def test_what_an_earlier_generation_did_not_use_is_there_for_the_next() -> None:
     assert level(0.06, 3, ()) == pytest.approx(0.02)
     assert level(0.06, 3, (0.0,)) == pytest.approx(0.04)
     assert level(0.06, 3, (0.01, 0.0)) == pytest.approx(0.05)
+
+
+def test_trials_that_nobody_set_leave_the_last_test_room_for_many_pairs() -> None:
+    assert tested(Budget(experiments=20)) == Budget(experiments=20, trials=150)
+    assert granted_pairs(tested(Budget(experiments=20)), 0.4) == 15
+    assert tested(Budget(experiments=20, trials=60)).trials == 60
+    assert tested(Budget(hours=1)).trials is None
 
 
 def test_more_pairs_and_a_looser_level_show_smaller_gains() -> None:
