@@ -65,7 +65,7 @@ def evolve(folder: Path, arguments: argparse.Namespace) -> Evolution:
     if (folder / "evolution.toml").exists():
         command += ["--resume", str(folder)]
     else:
-        task = _quick_task() if arguments.quick else "proposer"
+        task = str(_quick_task(folder.with_name(f"{folder.name}-task"))) if arguments.quick else "proposer"
         command += ["--out", str(folder), "--task", task, "--generations", str(arguments.generations)]
         command += ["--experiments", str(arguments.experiments), "--patience", str(arguments.generations)]
         command += ["--sandbox", arguments.sandbox]
@@ -77,9 +77,9 @@ def evolve(folder: Path, arguments: argparse.Namespace) -> Evolution:
     return open_folder(folder)
 
 
-def _quick_task() -> str:
+def _quick_task(copy: Path) -> Path:
     """A copy of the task whose trials have four rounds instead of 12, with as many moves in all."""
-    copy = Path(tempfile.mkdtemp(prefix="rsi-recursion-"))
+    copy.mkdir(parents=True, exist_ok=True)
     for path in tasks.proposer().iterdir():
         if path.is_file():
             text = path.read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ def _quick_task() -> str:
                 for old, new in QUICK_TASK.items():
                     text = text.replace(old, new)
             (copy / path.name).write_text(text, encoding="utf-8")
-    return str(copy)
+    return copy
 
 
 # --- 2: every program on the same fresh instances -------------------------------------------------------------
