@@ -23,14 +23,14 @@ MOST = 1_000_000
 FAMILIES = ("surface", "regression", "classification", "sequence")
 # family, inputs, outputs, layers, difficulty, badness, interacting; and how many inner tasks are drawn from it.
 DEV = (
-    (("surface", 0, 0, 0, 0.0, 1.0, 0.5), 20),
+    (("surface", 0, 0, 0, 0.0, 1.0, 0.5), 36),
     (("regression", 6, 1, 1, 0.1, 1.0, 0.0), 6),
     (("classification", 6, 4, 1, 0.25, 1.0, 0.0), 6),
 )
 HOLDOUT = (
-    (("sequence", 3, 6, 1, 0.7, 1.2, 0.0), 12),
-    (("regression", 10, 1, 2, 0.3, 1.2, 0.0), 10),
-    (("classification", 8, 6, 2, 0.4, 1.2, 0.0), 10),
+    (("sequence", 3, 6, 1, 0.7, 1.2, 0.0), 16),
+    (("regression", 10, 1, 2, 0.3, 1.2, 0.0), 16),
+    (("classification", 8, 6, 2, 0.4, 1.2, 0.0), 16),
 )
 
 

@@ -108,29 +108,29 @@ def uniform(view, _):
     return 0.0 * view.options[..., KIND]
 
 
-def by_kind(view, _):
-    """Kinds that paid in this loop first; half a standard deviation is believed of the others."""
-    return view.mean("kind", np.maximum(view.gain, 0), 0.5)
-
-
-def by_arm(view, _):
-    """Things that paid in this loop first, in the direction in which they did."""
-    return view.mean("along", np.maximum(view.gain, 0), by_kind(view, _))
-
-
-def thompson(view, _):
-    """A draw from what is believed about each thing and direction (Thompson, 1933)."""
-    dice = np.clip(view.options[..., DICE], 1e-4, 1 - 1e-4)
-    normal = np.log(dice / (1 - dice)) / 1.7  # nearly normal
-    return by_arm(view, _) + EXPLORATION * normal / np.sqrt(1 + view.count("along"))
-
-
 def learned(view, model):
-    """What loops on other tasks lead one to expect."""
+    """What loops on other tasks lead one to expect: the belief that a loop begins with."""
     return features(view) @ model["weights"]
 
 
-ORDERS = {"uniform": uniform, "by_kind": by_kind, "by_arm": by_arm, "thompson": thompson, "learned": learned}
+def by_kind(view, model):
+    """The same, moved by what this loop gained with moves of the kind."""
+    return view.mean("kind", np.maximum(view.gain, 0), learned(view, model))
+
+
+def by_arm(view, model):
+    """The same, moved by what this loop gained with the same thing in the same direction."""
+    return view.mean("along", np.maximum(view.gain, 0), learned(view, model))
+
+
+def thompson(view, model):
+    """A draw from that belief, wide where little is known (Thompson, 1933)."""
+    dice = np.clip(view.options[..., DICE], 1e-4, 1 - 1e-4)
+    normal = np.log(dice / (1 - dice)) / 1.7  # nearly normal
+    return by_arm(view, model) + EXPLORATION * normal / np.sqrt(1 + view.count("along"))
+
+
+ORDERS = {"uniform": uniform, "learned": learned, "by_kind": by_kind, "by_arm": by_arm, "thompson": thompson}
 
 
 def preferences(view, model):

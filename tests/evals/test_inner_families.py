@@ -39,7 +39,7 @@ def test_no_training_beats_the_floor(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_move_or_another_pays(family):
-    tasks = made(family)
+    tasks = made(family, 3)
     best = []
     for loop, task in enumerate(tasks):
         settings = [task.start, *(one for one in (moved(task.start, n) for n in range(len(MOVES))) if one is not None)]

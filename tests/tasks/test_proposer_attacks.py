@@ -72,7 +72,7 @@ def small(folder: Path) -> Path:
     """The task with six simulated loops of two rounds."""
     shutil.copytree(TASK.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
     text = (folder / "task.toml").read_text()
-    smaller = {"rounds = 12": "rounds = 2", "compute = 24.0": "compute = 6.0", "cpu_seconds = 4": "cpu_seconds = 2"}
+    smaller = {"rounds = 12": "rounds = 2", "compute = 24.0": "compute = 6.0", "cpu_seconds = 4": "cpu_seconds = 1"}
     for old, new in smaller.items():
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -147,7 +147,7 @@ def test_nothing_is_left_for_a_later_round_and_nothing_lies_there_to_be_found(tm
         assert score(trials[name]) >= 0
 
 
-def test_both_arms_of_a_pair_meet_the_same_instances_and_another_seed_others(tmp_path, monkeypatch):
+def test_both_arms_of_a_pair_meet_the_same_instances_and_what_they_met_can_be_learned_from(tmp_path, monkeypatch):
     fixed = Component(name="fixed", options={"seeds": 3})
     record, _ = run(tmp_path, monkeypatch, {"again": "SAME_AS_BEFORE = True\n"}, "process", fixed)
     asked = [(one.started.seed, one.answered[0].challenge_digest) for one in record.state.trials.values()]
@@ -155,11 +155,12 @@ def test_both_arms_of_a_pair_meet_the_same_instances_and_another_seed_others(tmp
     assert (len(asked), len(seeds)) == (6, 4)  # the first trial of each arm has a seed of its own
     assert len(questions) == len(set(asked)) == len(seeds)
 
-
-def test_a_run_of_another_task_has_no_episodes(tmp_path, monkeypatch):
-    record, _ = run(tmp_path, monkeypatch, {"raises": PROGRAMS["raises"]}, "process")
-    for trial in list(record.state.trials):
-        record.state.trials.pop(trial)
+    # What can be learned from it: what was measured on dev, nothing of the holdout, and an error where that is nothing.
     monkeypatch.setattr(episodes, "read", lambda folder: record)
+    assert episodes.of_run(record.folder).shape == (6 * 6, 4, 9)
+    for left, (name, trial) in enumerate(reversed(list(record.state.trials.items()))):
+        started = trial.started.model_copy(update={"split": "holdout"})
+        assert len(episodes.of_run(record.folder)) == 6 * (6 - left)
+        record.state.trials[name] = trial.model_copy(update={"started": started})
     with pytest.raises(UsageError, match="holds no inner loops"):
         episodes.of_run(record.folder)
