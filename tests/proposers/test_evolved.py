@@ -34,7 +34,9 @@ from rsi.blobs import Blobs
 from rsi.chain import Event
 from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
+from rsi.execution import Job, Limits, Shape
 from rsi.plugins import load
+from rsi.programs.front import _judged
 from rsi.programs.question import Answer, Question
 from rsi.proposers import experience
 from rsi.proposers.evolved import Evolved, asked_of
@@ -52,6 +54,7 @@ from rsi.state import RunState
 from rsi.testing import proposer_conformance as conformance
 from rsi.testing.altering import load as load_events
 from rsi.testing.altering import store
+from rsi.testing.fake_outcome import completed
 
 SMALL = {"train.py": "VALUE = 8\nHEADS = 2\nprint(VALUE, HEADS)\n"}
 
@@ -241,6 +244,21 @@ def test_a_program_that_fails_every_time_ends_the_run_and_nothing_is_lost(tmp_pa
     assert all(experiment.closed for experiment in record.state.experiments.values())
     code, record = go_on(record.folder, Budget(experiments=9))  # the answer is on record: nobody asks again
     assert (code, len(answers(record))) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        ({}, "left no answer.bin"),
+        ({"answer.bin": b"1234"}, "holds 4 bytes instead of the 12"),
+        ({"answer.bin": bytes(12), "more.bin": b""}, "left 1 more file"),
+        ({"answer.bin": b"\xff" * 12}, "proposes nothing"),
+    ],
+)
+def test_what_a_program_leaves_is_numbers_of_that_length_or_no_answer(outputs: dict[str, bytes], words: str) -> None:
+    question = Question(inputs={}, available=np.ones(3, dtype=np.bool_))
+    job = Job(purpose="predict", argv=("-m", "guest.predict"), inputs={}, shape=Shape(limits=Limits()))
+    assert words in _judged(completed(job, outputs, b""), question)[1]
 
 
 def test_infinite_preferences_are_preferences(tmp_path: Path) -> None:
