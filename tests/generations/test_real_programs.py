@@ -23,7 +23,7 @@ LOOPS = f"{evals.inner_loops.__file__}:InnerLoops"
 SMALL = {
     "rounds = 12": "rounds = 1",
     "compute = 24.0": "compute = 6.0",
-    "noise = 0.09": "noise = 0.5",
+    "noise = 0.08": "noise = 0.5",
     'source = "made:inner-episodes"': 'source = "file:episodes.npy"',
     'name = "inner-loops"': f'name = "{LOOPS}"',
 }
@@ -41,7 +41,7 @@ def small_task(folder: Path) -> Path:
         spec = spec.replace(old, new)
     (folder / "task.toml").write_text(spec)
     prepare = (folder / "prepare.py").read_text()
-    for count in ("20", "6", "12", "10"):
+    for count in ("36", "6", "16"):
         prepare = prepare.replace(f"), {count}),", "), 1),")
     (folder / "prepare.py").write_text(prepare)
     row = [1, 0, 1, 0.5, 0, 0, 1, 2, 1]
