@@ -209,13 +209,19 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
 def _require_buildable(plan: Plan) -> None:
     """UsageError for parts that are not there, before a folder is made."""
     from rsi import plugins
+    from rsi.errors import UsageError
     from rsi.generations.plan import EVOLVED
     from rsi.session import build
 
     build("policies", plan.policy)
-    plugins.load("sandboxes", plan.sandbox.name)
+    isolates = getattr(plugins.load("sandboxes", plan.sandbox.name), "isolates", True)
     if plan.proposer.name != EVOLVED:
         build("proposers", plan.proposer)
+    elif not isolates and not plan.unsafe_no_isolation:
+        raise UsageError(
+            f"The sandbox {plan.sandbox.name} does not isolate, and programs that propose would run with your "
+            "rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the runs for ever."
+        )
 
 
 def _go(evolution: Evolution, *, goes_on: bool, trust: bool) -> int:

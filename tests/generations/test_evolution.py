@@ -251,6 +251,7 @@ def test_links_in_a_folder_from_elsewhere_are_not_followed(whole: Path, tmp_path
         (("--resume", "nowhere"), "is no evolution"),
         (("--resume", "nowhere", "--generations", 2), "leave --generations out"),
         (("--policy", "gredy"), "greedy"),
+        (("--sandbox", "process"), "does not isolate"),
     ],
 )
 def test_what_cannot_evolve_is_one_sentence_and_leaves_nothing(
