@@ -29,9 +29,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,16 +106,24 @@ class Ranked:
             inputs = {f"code/{path}": text.encode() for path, text in self.code.items()}
             inputs |= {f"data/{name}": content for name, content in evolution.shipped().items()}
             environment = {"RSI_SEED": "0", "RSI_BUDGET": str(task.spec.train.budget)}
-            self.artifact = self._run(Job("train", ("code/proposer.py",), inputs, environment, Shape(limits=LIMITS)))
+            self.artifact = self._run("train", ("code/proposer.py",), inputs, environment)
 
     def __call__(self, shown: dict[str, NDArray[np.float32]]) -> NDArray[Any]:
         """Question → preferences."""
         challenge = Challenge(name="round", inputs=dict(shown), answer_shape=shown["options"].shape[:2])
         inputs = job_inputs(self.code, {}, self.artifact, challenge, module="proposer")
-        outputs = self._run(Job("predict", ("-m", "guest.predict"), inputs, {}, Shape(limits=LIMITS)))
+        outputs = self._run("predict", ("-m", "guest.predict"), inputs)
         return read_answer(outputs, challenge)
 
-    def _run(self, job: Job) -> dict[str, bytes]:
+    def _run(
+        self,
+        purpose: Literal["train", "predict"],
+        argv: tuple[str, ...],
+        inputs: dict[str, bytes],
+        environment: Mapping[str, str] | None = None,
+    ) -> dict[str, bytes]:
+        shape = Shape(limits=LIMITS)
+        job = Job(purpose=purpose, argv=argv, inputs=inputs, environment=dict(environment or {}), shape=shape)
         outcome = self.sandbox.run(job)
         if outcome.execution.kind is not ExitKind.COMPLETED:
             sys.exit(f"A program ended as {outcome.execution.kind}: {outcome.stderr[-500:].decode('utf-8', 'replace')}")
