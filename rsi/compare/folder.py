@@ -74,15 +74,9 @@ class Comparison:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the comparison, so that no other process runs its loops; UsageError where one does."""
-        descriptor = os.open(self.folder / MATRIX, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"Another process is running {self.folder}; wait until it has ended.") from None
+        busy = f"Another process is running {self.folder}; wait until it has ended."
+        with _locked(self.folder / MATRIX, 0, busy):
             yield
-        finally:
-            os.close(descriptor)
 
     def require_ours(self, *, trusted: bool) -> None:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
@@ -113,6 +107,13 @@ def begin(matrix: Matrix, folder: Path | None) -> Comparison:
     """
     matrix = matrix.settled()
     where = folder or runs.runs_folder().parent / "comparisons" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_drawn(2)}"
+    with disk_faults(where):
+        make_folder(where.absolute())
+    with _locked(where.resolve(), os.O_DIRECTORY, f"Another process begins in {where}; try again."):
+        return _begin_alone(matrix, where)
+
+
+def _begin_alone(matrix: Matrix, where: Path) -> Comparison:
     if (where / MATRIX).exists():
         there = open_folder(where)
         if not there.matrix.same_as(matrix):
@@ -121,12 +122,11 @@ def begin(matrix: Matrix, folder: Path | None) -> Comparison:
                 "folder with --to."
             )
         return there
-    if where.is_dir() and any(where.iterdir()):
+    if any(where.iterdir()):
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --to.")
     digests = {task: load_task(task).digest() for task in matrix.tasks}
     frozen = matrix.model_copy(update={"digests": digests, "seed": matrix.seed or secrets.randbits(62) + 1})
     with disk_faults(where):
-        make_folder(where.absolute())
         text = frozen.toml().encode()
         # The anchor first: a matrix without one would be taken for a stranger's.
         anchors.record(_anchor_name(where), 0, hashlib.sha256(text).hexdigest())
@@ -139,6 +139,20 @@ def open_folder(folder: Path) -> Comparison:
     if not (folder / MATRIX).is_file():
         raise UsageError(f"{folder} is no comparison: it has no {MATRIX}; name tasks, or a matrix in a .toml file.")
     return Comparison(folder, read_matrix(folder / MATRIX))
+
+
+@contextmanager
+def _locked(path: Path, kind: int, busy: str) -> Iterator[None]:
+    """Hold a file or folder against other processes; UsageError where one of them holds it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(busy) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _digest(folder: Path) -> str:

@@ -6,6 +6,8 @@ task with one seed: every cell once, one after another, so that they meet the sa
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import tomllib
 from collections.abc import Iterator
@@ -30,6 +32,7 @@ from rsi.verification import verifier_of
 
 MATRIX = "matrix.toml"
 LONGEST = 1024 * 1024
+MOST_LOOPS = 10_000
 FACTORS = ("verifier", "policy", "proposer")
 """What may vary."""
 
@@ -90,6 +93,10 @@ class Matrix(Record):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
                 raise ValueError(f"{name} names {twice} twice; each is compared once")
+        sides = (self.tasks, self.verifiers, self.policies, self.proposers)
+        loops = self.seeds * math.prod(map(len, sides))
+        if loops > MOST_LOOPS:
+            raise ValueError(f"{loops:,} loops are more than the {MOST_LOOPS:,} that a comparison may have")
         return self
 
     def factors(self) -> dict[str, tuple[str, ...]]:
@@ -186,8 +193,11 @@ def read(path: Path) -> Matrix:
 def of_values(values: dict[str, Any], where: str) -> Matrix:
     """A matrix of plain values; UsageError naming the field where they are none."""
     try:
-        matrix = Matrix.model_validate(values)
-    except ValidationError as error:
+        # As JSON and strictly, so that `true` is no number of seeds and "3" is none either.
+        matrix = Matrix.model_validate_json(json.dumps(values, allow_nan=False, default=str), strict=True)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise UsageError(f"{where} holds a number that is not finite; write another one.") from None
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
         if wrong["type"] in {"too_short", "string_too_short"}:
@@ -207,10 +217,13 @@ def check(matrix: Matrix) -> None:
     limits = matrix.budget
     if limits.experiments is None and limits.hours is None and limits.trials is None:
         raise UsageError("Nothing ends the loops; give each a budget with --trials, --experiments or --hours.")
+    if limits.experiments == 0 or limits.trials == 1:
+        raise UsageError("With this budget a loop measures its baseline alone; give at least --experiments 1.")
     if not matrix.certify and not matrix.confirm:
         raise UsageError(
             "Without milestones nothing measures a gain on the holdout; leave out --no-certify, or give --confirm 8."
         )
+    _require_different(matrix)
     for loop in matrix.loops()[: len(matrix.tasks) * len(matrix.cells())]:
         configuration = matrix.configuration(loop)
         _require_certifiable(configuration)
@@ -218,6 +231,23 @@ def check(matrix: Matrix) -> None:
         build("policies", configuration.policy)
         build("proposers", configuration.proposer)
     arms.require_known("sandboxes", arms.component(matrix.sandbox, "sandbox").name)
+
+
+def _require_different(matrix: Matrix) -> None:
+    """What is written differently may be the same, and would then be compared with itself."""
+    specs = [load_task(task) for task in matrix.tasks]
+    sides: dict[str, list[Any]] = {
+        "tasks": [loaded.digest() for loaded in specs],
+        "verifiers": [[arms.verifiers(arm, loaded.spec) for loaded in specs] for arm in matrix.verifiers],
+        "policies": [arms.component(arm, "policy") for arm in matrix.policies],
+        "proposers": [arms.component(arm, "proposer") for arm in matrix.proposers],
+    }
+    for name, meant in sides.items():
+        for place, found in enumerate(meant):
+            first = meant.index(found)
+            if first != place:
+                one, other = getattr(matrix, name)[first], getattr(matrix, name)[place]
+                raise UsageError(f"{one} and {other} are the same; leave one of these {name} out.")
 
 
 def _require_certifiable(configuration: RunConfiguration) -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsi.compare.report import Report
-from rsi.compare.words import GAINS, label
+from rsi.compare.words import GAINS, label, labels
 from rsi.durable import disk_faults, write_whole
 from rsi.sanitize import for_terminal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = "comparison.png"
 _POINTS, _MEAN, _UNGROUNDED = "#57606a", "#0969da", "#cf222e"
 
 
@@ -64,7 +63,7 @@ def _draw_differences(axes: Axes, report: Report) -> None:
         axes.plot(gain.estimate, place, "s", markersize=6, color=_MEAN)
         if gain.low is not None and gain.high is not None:
             axes.hlines(place, gain.low, gain.high, color=_MEAN, linewidth=2)
-    names = [_plain(f"{label(d.arm)} - {label(d.reference)}") for d in found.differences]
+    names = [_plain(" - ".join(labels(difference, found))) for difference in found.differences]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#24292f", linewidth=1)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import pytest
-from conftest import HERE, PROPOSER, ROOT, SANDBOX, WORD, Rsi, command, few
+from conftest import HERE, PROPOSER, ROOT, SANDBOX, VERIFIER, WORD, Rsi, command, few
 
 from rsi.compare import folder, one_loop
 from rsi.compare.matrix import of_values
@@ -237,7 +239,17 @@ BAD = [
     (["TASK", "--trials", "20"], "36 trials suffice"),
     (["TASK", "--trials", "20", "--no-certify"], "give --confirm 8"),
     (["TASK", "--trials", "50", "--seeds", "0"], "seeds: Input should be greater than or equal to 1"),
+    (["TASK", "--trials", "50", "--policy", "greedy,greedy()"], "greedy and greedy() are the same"),
+    (["TASK", "--trials", "50", "--verifier", "own,VERIFIER"], "are the same; leave one of these verifiers out"),
+    (["TASK", "--experiments", "0"], "measures its baseline alone"),
+    (["TASK", "--trials", "1", "--no-certify", "--confirm", "2"], "measures its baseline alone"),
+    (["TASK", "--trials", "50", "--policy", ",".join(f"p{n}" for n in range(1000))], "at most 50 items"),
+    (["TASK", "--trials", "50", "--seeds", "1000", "--policy", "a,b,c,d,e", "--proposer", "f,g,h"], "15,000 loops"),
     (["EMPTY"], "is no comparison"),
+    (["EMPTY/odd.toml"], "seeds: Input should be a valid integer"),
+    (["EMPTY/nan.toml"], "not finite"),
+    (["EMPTY/date.toml"], "tasks: Input should be a valid"),
+    (["EMPTY/link.toml"], "is no matrix"),
     (["EMPTY/none.toml"], "cannot be read"),
     (["EMPTY/bad.toml"], "is no matrix"),
     (["EMPTY/cell.toml"], "policies is an empty cell"),
@@ -246,7 +258,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), BAD, ids=[" ".join(words) for words, _ in BAD])
+@pytest.mark.parametrize(("words", "told"), BAD, ids=[" ".join(words)[:60] for words, _ in BAD])
 def test_what_cannot_be_compared_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, task: Path, rsi: Rsi, words: list[str], told: str
 ) -> None:
@@ -256,8 +268,13 @@ def test_what_cannot_be_compared_is_one_sentence_and_leaves_nothing(
     (empty / "cell.toml").write_text("tasks = ['digits']\npolicies = []\n")
     (empty / "field.toml").write_text("tasks = ['digits']\npolicys = ['greedy']\n")
     (empty / "good.toml").write_text("tasks = ['digits']\n")
+    (empty / "odd.toml").write_text("tasks = ['digits']\nseeds = true\n")
+    (empty / "nan.toml").write_text("tasks = ['digits']\nalpha = nan\n")
+    (empty / "date.toml").write_text("tasks = 1979-05-27\n")
+    (empty / "link.toml").symlink_to(empty / "good.toml")
     before = sorted(tmp_path.rglob("*"))
-    done = rsi(*(word.replace("EMPTY", str(empty)).replace("TASK", str(task)) for word in words))
+    meant = {"EMPTY": str(empty), "TASK": str(task), "VERIFIER": VERIFIER}
+    done = rsi(*(re.sub("EMPTY|TASK|VERIFIER", lambda found: meant[found[0]], word) for word in words))
     assert (done.code, done.out) == (2, ""), done.err
     assert len(done.err.splitlines()) == 1
     assert told in done.err
@@ -307,6 +324,7 @@ def test_a_comparison_from_elsewhere_is_told_but_not_run(
     shutil.copytree(begun.folder, tmp_path / "other")
     done = rsi(tmp_path / "other")
     assert done.code == 2
+    assert "Three loops of 4 are not at the end" in done.out
     assert "did not begin on this machine" in done.err
 
 
@@ -325,3 +343,12 @@ def test_two_processes_do_not_run_one_comparison(begun: folder.Comparison) -> No
         pass
     with other.alone():
         pass
+
+
+def test_of_two_processes_that_begin_in_one_folder_one_does(tmp_path: Path, task: Path) -> None:
+    asked, to = of_values(_values(task) | {"seed": 0}, ""), tmp_path / "c"
+    with ThreadPoolExecutor(8) as pool:
+        told = [pool.submit(folder.begin, asked, to) for _ in range(8)]
+    drawn = {one.result().matrix.seed for one in told if one.exception() is None}
+    assert drawn == {folder.open_folder(to).matrix.seed}
+    assert all("try again" in str(one.exception()) for one in told if one.exception() is not None)
