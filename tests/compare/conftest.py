@@ -28,6 +28,9 @@ PROPOSER = f"{rsi.testing.fake_proposer.__file__}:FakeProposer"
 WORD = f"{HERE / 'ungrounded.py'}:Word"
 
 
+_grouped = False
+
+
 class Done(NamedTuple):
     code: int
     out: str
@@ -77,6 +80,12 @@ def few(task: Path, to: Path, *more: object, **parts: str) -> list[str]:
 @pytest.fixture
 def rsi(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Rsi:
     """The command itself, in this process; its loops are child processes as ever."""
+
+    global _grouped  # noqa: PLW0603 - commands are added to the program once
+    if not _grouped:
+        cli._add_groups()
+        _grouped = True
+    monkeypatch.setattr(cli, "_add_groups", lambda: None)
 
     def call(*words: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["rsi", "compare", *map(str, words)])
