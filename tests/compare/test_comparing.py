@@ -212,6 +212,16 @@ def test_what_an_ungrounded_verifier_kept_is_measured_again_by_the_tasks_own(
     assert ledgers(tmp_path / "c") == before
 
 
+def test_what_a_busy_machine_did_not_measure_again_is_not_known(tmp_path: Path, task: Path) -> None:
+    values = _values(task) | {"verifiers": [WORD], "policies": ["greedy"], "seeds": 1}
+    comparison = folder.begin(of_values(values | {"sandbox": f"{HERE / 'tired.py'}:Tired"}, ""), tmp_path / "c")
+    (loop,) = comparison.loops
+    assert one_loop.run_loop(comparison, loop.name, one_loop.Stop()) == 0
+    (result,) = report_of(comparison).loops
+    assert result.kept > 0
+    assert (result.truth, result.refused) == (None, ""), "0 would be said of the code"
+
+
 def test_a_loop_that_cannot_go_on_does_not_stop_the_others(tmp_path: Path, task: Path, rsi: Rsi) -> None:
     (tmp_path / "raising.py").write_text(
         "class Raising:\n    name = 'raising'\n    def propose(self, brief):\n        raise ValueError('no')\n"
