@@ -185,7 +185,9 @@ def read(path: Path) -> Matrix:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}; name a matrix, as docs/comparing.md has one."
         ) from None
-    except (IntegrityError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except IntegrityError as error:
+        raise UsageError(str(error)) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no matrix: {error}; mend it, or restore it as it was.") from None
     return of_values(values, str(path))
 

@@ -261,7 +261,7 @@ BAD = [
     (["EMPTY/odd.toml"], "seeds: Input should be a valid integer"),
     (["EMPTY/nan.toml"], "not finite"),
     (["EMPTY/date.toml"], "tasks: Input should be a valid"),
-    (["EMPTY/link.toml"], "is no matrix"),
+    (["EMPTY/link.toml"], "is a link or no plain file"),
     (["EMPTY/none.toml"], "cannot be read"),
     (["EMPTY/bad.toml"], "is no matrix"),
     (["EMPTY/cell.toml"], "policies is an empty cell"),

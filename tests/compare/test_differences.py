@@ -134,6 +134,15 @@ def test_where_others_measure_it_is_the_grounded_truth_that_is_compared() -> Non
     assert not compared(rows, "certified").differences[0].grounded
 
 
+@pytest.mark.parametrize("gain", [1e308, -1e200])
+def test_a_number_beyond_all_measure_is_left_out(gain: float) -> None:
+    rows = [loop(arm, seed, 0.1 * seed, compute=abs(gain)) for arm in "pq" for seed in (1, 2, 3)]
+    rows[0] = rows[0].model_copy(update={"gain": gain, "noise": 1e-300})
+    (found,) = compared(rows, "certified").differences
+    assert found.gain.n == 2
+    assert found.described["compute"] is None
+
+
 def test_without_an_observation_there_is_no_difference() -> None:
     rows = [loop(arm, 1, None, status="missing") for arm in "pq"]
     (found,) = compared(rows, "certified").differences
