@@ -18,17 +18,18 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import tomli_w
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from rsi import flags
+from rsi import flags, plugins
 from rsi.compare import arms
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.derive import LEAST_RESERVED, reserved
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
+from rsi.protocols import AsksModels, Proposer
 from rsi.records import Record
-from rsi.session import build
+from rsi.session import build, require_models_usable
 from rsi.task import TaskSpec, load_task
-from rsi.verification import verifier_of
+from rsi.verification import asking, verifier_of
 
 MATRIX = "matrix.toml"
 LONGEST = 1024 * 1024
@@ -226,13 +227,35 @@ def check(matrix: Matrix) -> None:
             "Without milestones nothing measures a gain on the holdout; leave out --no-certify, or give --confirm 8."
         )
     _require_different(matrix)
+    sandbox = plugins.load("sandboxes", arms.component(matrix.sandbox, "sandbox").name)
+    asked = False
     for loop in matrix.loops()[: len(matrix.tasks) * len(matrix.cells())]:
         configuration = matrix.configuration(loop)
         _require_certifiable(configuration)
-        verifier_of(configuration, build)
         build("policies", configuration.policy)
-        build("proposers", configuration.proposer)
-    arms.require_known("sandboxes", arms.component(matrix.sandbox, "sandbox").name)
+        asked |= _asks_models(configuration, isolates=getattr(sandbox, "isolates", True) is not False)
+    if not asked and (limits.cost_usd or limits.tokens or limits.calls):
+        raise UsageError(
+            "--max-cost, --max-tokens and --max-calls limit language models, and nothing in this matrix asks one; "
+            "leave them out."
+        )
+
+
+def _asks_models(configuration: RunConfiguration, *, isolates: bool) -> bool:
+    """Whether a loop asks language models; UsageError where it could not (a key that is missing, no isolation)."""
+    judging = asking(verifier_of(configuration, build))
+    for verifier in judging:
+        verifier.prepare(configuration.budget)
+    proposer: Proposer = build("proposers", configuration.proposer)
+    if not isinstance(proposer, AsksModels):
+        return bool(judging)
+    if not isolates:
+        raise UsageError(
+            f"The sandbox {configuration.sandbox.name} does not isolate, and a language model's code would run with "
+            "your rights; use --sandbox docker."
+        )
+    require_models_usable(proposer, load_task(configuration.task), configuration.budget)
+    return True
 
 
 def _require_different(matrix: Matrix) -> None:

@@ -113,7 +113,9 @@ def _to_its_end(
     if finished(begun):
         return 0
     with (
-        start(configuration(), told, root) if begun is None else resume(begun.folder, told, trusted=trusted)
+        start(configuration(), told, root, matched=True)
+        if begun is None
+        else resume(begun.folder, told, trusted=trusted)
     ) as session:
         return stop.go(session)
 

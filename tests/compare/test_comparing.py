@@ -212,6 +212,13 @@ def test_what_an_ungrounded_verifier_kept_is_measured_again_by_the_tasks_own(
     assert ledgers(tmp_path / "c") == before
 
 
+def test_limits_for_models_hold_for_the_arms_that_ask_one_and_hinder_no_other(tmp_path: Path, task: Path) -> None:
+    limited = _values(task) | {"budget": {"experiments": 1, "calls": 5}, "policies": ["greedy"], "seeds": 1}
+    comparison = folder.begin(of_values(limited, ""), tmp_path / "c")
+    (loop,) = comparison.loops
+    assert one_loop.run_loop(comparison, loop.name, one_loop.Stop()) == 0
+
+
 def test_what_a_busy_machine_did_not_measure_again_is_not_known(tmp_path: Path, task: Path) -> None:
     values = _values(task) | {"verifiers": [WORD], "policies": ["greedy"], "seeds": 1}
     comparison = folder.begin(of_values(values | {"sandbox": f"{HERE / 'tired.py'}:Tired"}, ""), tmp_path / "c")
@@ -257,6 +264,9 @@ BAD = [
     (["TASK", "--trials", "1", "--no-certify", "--confirm", "2"], "measures its baseline alone"),
     (["TASK", "--trials", "50", "--policy", ",".join(f"p{n}" for n in range(1000))], "at most 50 items"),
     (["TASK", "--trials", "50", "--seeds", "1000", "--policy", "a,b,c,d,e", "--proposer", "f,g,h"], "15,000 loops"),
+    (["TASK", "--trials", "50", "--max-calls", "5"], "nothing in this matrix asks one"),
+    (["TASK", "--trials", "50", "--proposer", "mutate,llm"], "--model"),
+    (["TASK", "--trials", "50", "--verifier", "own,judge"], "judge needs a model"),
     (["EMPTY"], "is no comparison"),
     (["EMPTY/odd.toml"], "seeds: Input should be a valid integer"),
     (["EMPTY/nan.toml"], "not finite"),
