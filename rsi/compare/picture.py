@@ -23,12 +23,13 @@ def draw(report: Report, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     found = report.compared
-    rows = max(len(found.arms), 1), max(len(found.differences), 1)
+    rows = [count for count in (len(found.arms), len(found.differences)) if count]
     figure = Figure(figsize=(8, 1.8 + 0.45 * sum(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    arms, differences = figure.subplots(2, 1, height_ratios=rows)
+    arms, *differences = figure.subplots(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0]
     _draw_arms(arms, report)
-    _draw_differences(differences, report)
+    for axes in differences:
+        _draw_differences(axes, report)
     image = io.BytesIO()
     figure.savefig(image, metadata={"Software": None})
     with disk_faults(path):
