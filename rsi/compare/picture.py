@@ -44,14 +44,17 @@ def _draw_arms(axes: Axes, report: Report) -> None:
         scales = [loop.noise or 1.0 if found.tasks > 1 else 1.0 for loop in loops]
         shown = [gain / scale for gain, scale in zip(gains, scales, strict=True) if gain is not None]
         axes.plot(shown, [place] * len(shown), "o", markersize=4, color=_POINTS, alpha=0.5)
-        mean = arm.means["gain"]
+        mean, colour = arm.means["gain"], _MEAN if arm.grounded else _UNGROUNDED
+        if found.basis == "grounded" and arm.claimed is not None:
+            axes.plot(arm.claimed, place, "D", markersize=7, markerfacecolor="none", color=colour)
         if mean is not None:
-            axes.plot(mean, place, "D", markersize=7, color=_MEAN if arm.grounded else _UNGROUNDED)
+            axes.plot(mean, place, "D", markersize=7, color=colour)
     names = [_plain(label(arm.arm, grounded=arm.grounded)) for arm in found.arms]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#d0d7de", zorder=0)
-    axes.set_title(_plain(f"{GAINS[found.basis]} of each loop and mean, {found.unit}"), fontsize=9)
+    claims = "; hollow: what they claim" if found.basis == "grounded" else ""
+    axes.set_title(_plain(f"{GAINS[found.basis]} of each loop and mean, {found.unit}{claims}"), fontsize=9)
     axes.tick_params(labelsize=8)
 
 
