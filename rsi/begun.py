@@ -41,26 +41,41 @@ def freeze(plan: Path, text: str, kind: str) -> None:
 
 
 @contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Make a folder, and hold it while something begins there; UsageError where another process does the same."""
+    with disk_faults(folder):
+        make_folder(folder.absolute())
+    with _locked(folder.resolve(), os.O_DIRECTORY, f"Another process begins in {folder}; try again."):
+        yield
+
+
+@contextmanager
 def alone(plan: Path) -> Iterator[None]:
     """Hold a plan, so that no other process makes its runs; UsageError where one does."""
-    descriptor = os.open(plan, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with _locked(plan, 0, f"Another process is running {plan.parent}; wait until it has ended."):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, kind: int, busy: str) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"Another process is running {plan.parent}; wait until it has ended.") from None
+            raise UsageError(busy) from None
         yield
     finally:
         os.close(descriptor)
 
 
-def require_ours(plan: Path, kind: str, *, trusted: bool) -> None:
+def require_ours(plan: Path, kind: str, its: str, *, trusted: bool) -> None:
     """UsageError before anything is run that this machine did not write down, or that has changed since."""
     name = _anchor_name(plan.parent, kind)
     known = anchors.read(name)
     if known and known[-1].hash != hashlib.sha256(read_regular(plan, LONGEST)).hexdigest():
         raise UsageError(
-            f"{plan} was changed after its runs had begun, so they would not match; restore it, or start another "
+            f"{plan} was changed after its {its} had begun, so they would not match; restore it, or start another "
             f"{kind}."
         )
     if not known and not trusted:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rsi import flags, plugins
+from rsi import flags
 from rsi.configuration import Component
 from rsi.errors import UsageError
 from rsi.task import TaskSpec
@@ -72,8 +72,3 @@ def short(arm: str) -> str:
 def _absolute(part: str) -> str:
     found = re.fullmatch(r"(?P<file>[^()]*\.py):(?P<rest>.*)", part)
     return f"{Path(found['file']).resolve()}:{found['rest']}" if found else part
-
-
-def require_known(group: plugins.Group, name: str) -> None:
-    """UsageError with what may have been meant for a name that is not known."""
-    plugins.load(group, name)

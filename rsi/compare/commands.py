@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from rsi.compare.folder import Comparison
+    from rsi.compare.report import Report
     from rsi.compare.running import Running
     from rsi.configuration import Budget
 
@@ -106,32 +107,51 @@ def _named(what: list[str], given: dict[str, Any], limits: Budget | None, to: st
 
 
 def _go(comparison: Comparison, side_by_side: int, *, begun: bool, trust: bool, as_json: bool) -> int:
-    from rsi.compare.picture import PICTURE, draw
-    from rsi.compare.report import render, report_of
+    from rsi.compare.picture import draw
+    from rsi.compare.report import PICTURE, report_of
     from rsi.compare.running import Running
 
     running = Running(comparison, side_by_side, say, trusted=trust)
     code = 0
-    if running.left():
+    left, whole = len(running.left()), len(comparison.loops)
+    if left:
         with comparison.alone():
             if begun:
-                comparison.require_ours(trusted=trust)
-            left, whole = len(running.left()), len(comparison.loops)
+                _require_ours(comparison, trusted=trust, as_json=as_json)
             already = f", {whole - left} of {whole} are done" if left < whole else ""
             say(f"Comparing in {comparison.folder}{already}; `rsi compare {comparison.folder}` goes on if it stops.")
+            if comparison.matrix.seeds * len(comparison.matrix.tasks) == 1 and comparison.matrix.factors():
+                say("One seed gives one pair, of which no interval can be made; give --seeds 2 at least, better 5.")
             with _interruptible(running):
                 code = running.go()
     report = report_of(comparison)
+    _tell(report, as_json=as_json)
     if running.ran or not os.path.lexists(comparison.folder / PICTURE):
         draw(report, comparison.folder / PICTURE)
+    return code
+
+
+def _require_ours(comparison: Comparison, *, trusted: bool, as_json: bool) -> None:
+    """UsageError for what must not be run here; what has been found in it is told before."""
+    from rsi.compare.report import report_of
+    from rsi.errors import UsageError
+
+    try:
+        comparison.require_ours(trusted=trusted)
+    except UsageError:
+        _tell(report_of(comparison), as_json=as_json)
+        raise
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    from rsi.compare.report import render
+
     if as_json:
         print_json(report)
-    else:
-        terminal = console()
-        render(report, terminal)
-        if not report.complete:
-            say(f"`rsi compare {comparison.folder}` goes on with what is left.")
-    return code
+        return
+    render(report, console())
+    if not report.complete:
+        say(f"`rsi compare {report.folder}` goes on with what is left.")
 
 
 @contextmanager

@@ -28,6 +28,8 @@ CONFIDENCE = 0.95
 POWER = 0.8
 MOST_PAIRS = 100_000
 QUANTILES = 2000
+BEYOND = 1e100
+"""What is no smaller is no measurement, whoever wrote it into a record; its square has room in a number."""
 
 Basis = Literal["certified", "confirmed", "grounded"]
 """Where gains come from: milestones, confirmations, or the task's own verifier measuring final code again."""
@@ -192,7 +194,7 @@ def _values(result: LoopResult, basis: Basis, scales: dict[str, float]) -> dict[
         "gap": None if result.gap is None else result.gap / scale,
         **{name: float(getattr(result, name)) for name in DESCRIBED if name != "gap"},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None and abs(value) < BEYOND}
 
 
 Values = dict[str, dict[str, float]]

@@ -71,7 +71,7 @@ class Comparison:
 
     def require_ours(self, *, trusted: bool) -> None:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
-        begun.require_ours(self.folder / MATRIX, KIND, trusted=trusted)
+        begun.require_ours(self.folder / MATRIX, KIND, "loops", trusted=trusted)
         for task, digest in self.matrix.digests.items():
             if load_task(task).digest() != digest:
                 raise UsageError(
@@ -87,6 +87,11 @@ def begin(matrix: Matrix, folder: Path | None) -> Comparison:
     """
     matrix = matrix.settled()
     where = folder or runs.runs_folder().parent / "comparisons" / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_drawn(2)}"
+    with begun.beginning(where):
+        return _begin_alone(matrix, where)
+
+
+def _begin_alone(matrix: Matrix, where: Path) -> Comparison:
     if (where / MATRIX).exists():
         there = open_folder(where)
         if not there.matrix.same_as(matrix):
@@ -95,7 +100,7 @@ def begin(matrix: Matrix, folder: Path | None) -> Comparison:
                 "folder with --to."
             )
         return there
-    if where.is_dir() and any(where.iterdir()):
+    if any(where.iterdir()):
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --to.")
     digests = {task: load_task(task).digest() for task in matrix.tasks}
     frozen = matrix.model_copy(update={"digests": digests, "seed": matrix.seed or secrets.randbits(62) + 1})

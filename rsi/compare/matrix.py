@@ -6,6 +6,8 @@ task with one seed: every cell once, one after another, so that they meet the sa
 
 from __future__ import annotations
 
+import json
+import math
 import random
 import tomllib
 from collections.abc import Iterator
@@ -16,20 +18,22 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import tomli_w
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from rsi import flags
+from rsi import flags, plugins
 from rsi.compare import arms
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.derive import LEAST_RESERVED, reserved
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
+from rsi.protocols import AsksModels, Proposer
 from rsi.records import Record
-from rsi.session import build
+from rsi.session import build, require_models_usable
 from rsi.task import TaskSpec, load_task
-from rsi.verification import verifier_of
+from rsi.verification import asking, verifier_of
 
 MATRIX = "matrix.toml"
 LONGEST = 1024 * 1024
+MOST_LOOPS = 10_000
 FACTORS = ("verifier", "policy", "proposer")
 """What may vary."""
 
@@ -90,6 +94,10 @@ class Matrix(Record):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
                 raise ValueError(f"{name} names {twice} twice; each is compared once")
+        sides = (self.tasks, self.verifiers, self.policies, self.proposers)
+        loops = self.seeds * math.prod(map(len, sides))
+        if loops > MOST_LOOPS:
+            raise ValueError(f"{loops:,} loops are more than the {MOST_LOOPS:,} that a comparison may have")
         return self
 
     def factors(self) -> dict[str, tuple[str, ...]]:
@@ -178,7 +186,9 @@ def read(path: Path) -> Matrix:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}; name a matrix, as docs/comparing.md has one."
         ) from None
-    except (IntegrityError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except IntegrityError as error:
+        raise UsageError(str(error)) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} is no matrix: {error}; mend it, or restore it as it was.") from None
     return of_values(values, str(path))
 
@@ -186,8 +196,11 @@ def read(path: Path) -> Matrix:
 def of_values(values: dict[str, Any], where: str) -> Matrix:
     """A matrix of plain values; UsageError naming the field where they are none."""
     try:
-        matrix = Matrix.model_validate(values)
-    except ValidationError as error:
+        # As JSON and strictly, so that `true` is no number of seeds and "3" is none either.
+        matrix = Matrix.model_validate_json(json.dumps(values, allow_nan=False, default=str), strict=True)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise UsageError(f"{where} holds a number that is not finite; write another one.") from None
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
         if wrong["type"] in {"too_short", "string_too_short"}:
@@ -207,17 +220,59 @@ def check(matrix: Matrix) -> None:
     limits = matrix.budget
     if limits.experiments is None and limits.hours is None and limits.trials is None:
         raise UsageError("Nothing ends the loops; give each a budget with --trials, --experiments or --hours.")
+    if limits.experiments == 0 or limits.trials == 1:
+        raise UsageError("With this budget a loop measures its baseline alone; give at least --experiments 1.")
     if not matrix.certify and not matrix.confirm:
         raise UsageError(
             "Without milestones nothing measures a gain on the holdout; leave out --no-certify, or give --confirm 8."
         )
+    _require_different(matrix)
+    sandbox = plugins.load("sandboxes", arms.component(matrix.sandbox, "sandbox").name)
+    asked = False
     for loop in matrix.loops()[: len(matrix.tasks) * len(matrix.cells())]:
         configuration = matrix.configuration(loop)
         _require_certifiable(configuration)
-        verifier_of(configuration, build)
         build("policies", configuration.policy)
-        build("proposers", configuration.proposer)
-    arms.require_known("sandboxes", arms.component(matrix.sandbox, "sandbox").name)
+        asked |= _asks_models(configuration, isolates=getattr(sandbox, "isolates", True) is not False)
+    if not asked and (limits.cost_usd or limits.tokens or limits.calls):
+        raise UsageError(
+            "--max-cost, --max-tokens and --max-calls limit language models, and nothing in this matrix asks one; "
+            "leave them out."
+        )
+
+
+def _asks_models(configuration: RunConfiguration, *, isolates: bool) -> bool:
+    """Whether a loop asks language models; UsageError where it could not (a key that is missing, no isolation)."""
+    judging = asking(verifier_of(configuration, build))
+    for verifier in judging:
+        verifier.prepare(configuration.budget)
+    proposer: Proposer = build("proposers", configuration.proposer)
+    if not isinstance(proposer, AsksModels):
+        return bool(judging)
+    if not isolates:
+        raise UsageError(
+            f"The sandbox {configuration.sandbox.name} does not isolate, and a language model's code would run with "
+            "your rights; use --sandbox docker."
+        )
+    require_models_usable(proposer, load_task(configuration.task), configuration.budget)
+    return True
+
+
+def _require_different(matrix: Matrix) -> None:
+    """What is written differently may be the same, and would then be compared with itself."""
+    specs = [load_task(task) for task in matrix.tasks]
+    sides: dict[str, list[Any]] = {
+        "tasks": [loaded.digest() for loaded in specs],
+        "verifiers": [[arms.verifiers(arm, loaded.spec) for loaded in specs] for arm in matrix.verifiers],
+        "policies": [arms.component(arm, "policy") for arm in matrix.policies],
+        "proposers": [arms.component(arm, "proposer") for arm in matrix.proposers],
+    }
+    for name, meant in sides.items():
+        for place, found in enumerate(meant):
+            first = meant.index(found)
+            if first != place:
+                one, other = getattr(matrix, name)[first], getattr(matrix, name)[place]
+                raise UsageError(f"{one} and {other} are the same; leave one of these {name} out.")
 
 
 def _require_certifiable(configuration: RunConfiguration) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from types import FrameType
 
 import rsi.compare.keeping
 from rsi.compare.arms import OWN, verifiers
@@ -26,6 +25,8 @@ from rsi.task import load_task
 
 KEEPING = f"{rsi.compare.keeping.__file__}:KeepScored"
 PATCH = "final.patch"
+GRACE = 30.0
+"""Seconds in which a loop must have paused when the process that began it is gone; then it ends as if killed."""
 
 
 class Stop:
@@ -36,10 +37,11 @@ class Stop:
         self._session: Session | None = None
 
     def ask(self) -> None:
-        """End the trial under way and pause."""
+        """End the trial under way and pause; from another thread."""
         self.asked = True
-        if self._session is not None:
-            self._session.loop.stop()
+        session = self._session
+        if session is not None:
+            session.loop.stop()
 
     def go(self, session: Session) -> int:
         """Run a session that heeds this."""
@@ -56,20 +58,16 @@ class Stop:
 def main(folder: Path, name: str, trusted: bool) -> None:
     """What the child process does; it ends with the loop's exit code."""
     stop = Stop()
-    presses = 0
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        nonlocal presses
-        presses += 1
-        if presses > 1:
-            os._exit(130)
-        stop.ask()
-
-    signal.signal(signal.SIGTERM, interrupted)
+    # A handler that did more could meet the very lock that this thread holds, and wait for itself for ever.
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     # Ctrl-C reaches every process of a terminal; whoever began this one passes it on.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-    threading.Thread(target=_end_with_parent, args=(stop.ask,), daemon=True).start()
+    threading.Thread(target=_heed, args=(stop.ask, heard), daemon=True).start()
     try:
         code = run_loop(open_folder(folder), name, stop, trusted=trusted)
     except RsiError as error:
@@ -115,7 +113,9 @@ def _to_its_end(
     if finished(begun):
         return 0
     with (
-        start(configuration(), told, root) if begun is None else resume(begun.folder, told, trusted=trusted)
+        start(configuration(), told, root, matched=True)
+        if begun is None
+        else resume(begun.folder, told, trusted=trusted)
     ) as session:
         return stop.go(session)
 
@@ -154,8 +154,20 @@ def _measuring(comparison: Comparison, loop: Loop, folder: Path) -> RunConfigura
     )
 
 
-def _end_with_parent(ask: Callable[[], None]) -> None:
+def _heed(ask: Callable[[], None], heard: int) -> None:
+    """Ask for an end when this process is told to or its parent is gone; what is asked twice, or in vain, ends it.
+
+    A loop that is stuck (in a proposer that hangs) would else hold its run for ever, with nobody to end it. The record
+    is whole at any moment, and the next session sweeps what was left at the engine.
+    """
     parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        ask()
+    assert parent is not None
+    ready = connection.wait([heard, parent.sentinel])
+    ask()
+    if heard in ready:
+        os.read(heard, 1)
+    if parent.sentinel not in ready:
+        ready = connection.wait([heard, parent.sentinel])
+    if parent.sentinel in ready:
+        connection.wait([heard], GRACE)
+    os._exit(130)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsi.compare.report import Report
-from rsi.compare.words import GAINS, label
+from rsi.compare.words import GAINS, label, labels
 from rsi.durable import disk_faults, write_whole
 from rsi.sanitize import for_terminal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = "comparison.png"
 _POINTS, _MEAN, _UNGROUNDED = "#57606a", "#0969da", "#cf222e"
 
 
@@ -24,12 +23,13 @@ def draw(report: Report, path: Path) -> None:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     found = report.compared
-    rows = max(len(found.arms), 1), max(len(found.differences), 1)
+    rows = [count for count in (len(found.arms), len(found.differences)) if count]
     figure = Figure(figsize=(8, 1.8 + 0.45 * sum(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    arms, differences = figure.subplots(2, 1, height_ratios=rows)
+    arms, *differences = figure.subplots(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0]
     _draw_arms(arms, report)
-    _draw_differences(differences, report)
+    for axes in differences:
+        _draw_differences(axes, report)
     image = io.BytesIO()
     figure.savefig(image, metadata={"Software": None})
     with disk_faults(path):
@@ -44,14 +44,17 @@ def _draw_arms(axes: Axes, report: Report) -> None:
         scales = [loop.noise or 1.0 if found.tasks > 1 else 1.0 for loop in loops]
         shown = [gain / scale for gain, scale in zip(gains, scales, strict=True) if gain is not None]
         axes.plot(shown, [place] * len(shown), "o", markersize=4, color=_POINTS, alpha=0.5)
-        mean = arm.means["gain"]
+        mean, colour = arm.means["gain"], _MEAN if arm.grounded else _UNGROUNDED
+        if found.basis == "grounded" and arm.claimed is not None:
+            axes.plot(arm.claimed, place, "D", markersize=7, markerfacecolor="none", color=colour)
         if mean is not None:
-            axes.plot(mean, place, "D", markersize=7, color=_MEAN if arm.grounded else _UNGROUNDED)
+            axes.plot(mean, place, "D", markersize=7, color=colour)
     names = [_plain(label(arm.arm, grounded=arm.grounded)) for arm in found.arms]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#d0d7de", zorder=0)
-    axes.set_title(_plain(f"{GAINS[found.basis]} of each loop and mean, {found.unit}"), fontsize=9)
+    claims = "; hollow: what they claim" if found.basis == "grounded" else ""
+    axes.set_title(_plain(f"{GAINS[found.basis]} of each loop and mean, {found.unit}{claims}"), fontsize=9)
     axes.tick_params(labelsize=8)
 
 
@@ -64,7 +67,7 @@ def _draw_differences(axes: Axes, report: Report) -> None:
         axes.plot(gain.estimate, place, "s", markersize=6, color=_MEAN)
         if gain.low is not None and gain.high is not None:
             axes.hlines(place, gain.low, gain.high, color=_MEAN, linewidth=2)
-    names = [_plain(f"{label(d.arm)} - {label(d.reference)}") for d in found.differences]
+    names = [_plain(" - ".join(labels(difference, found))) for difference in found.differences]
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color="#24292f", linewidth=1)

@@ -13,10 +13,12 @@ from rsi.compare.differences import Arm, Basis, Compared, compared
 from rsi.compare.folder import Comparison
 from rsi.compare.matrix import Matrix
 from rsi.compare.results import LoopResult, results_of
-from rsi.compare.words import GAINS, label, sentences
+from rsi.compare.words import GAINS, label, labels, sentences
 from rsi.records import Record
 from rsi.review.wording import duration, number, one_line, say
 from rsi.statistics import Interval
+
+PICTURE = "comparison.png"
 
 
 class Report(Record):
@@ -63,7 +65,7 @@ def render(report: Report, console: Console) -> None:
     say(console)
     for sentence in report.sentences:
         say(console, sentence)
-    say(console, f"Every loop is a run below {report.folder}", "dim")
+    say(console, f"Every loop is a run below {report.folder}; {PICTURE} there is the figure.", "dim")
 
 
 def _arms(found: Compared) -> Table:
@@ -99,7 +101,7 @@ def _differences(found: Compared) -> Table:
     for difference in found.differences:
         gain, told = difference.gain, difference.described
         table.add_row(
-            Text(f"{label(difference.arm)} - {label(difference.reference)}"),
+            Text(" - ".join(labels(difference, found))),
             f"{gain.n if gain is not None else 0}",
             _with_bounds(gain) if difference.grounded else "not measured",
             *(_with_bounds(told[name]) for name in ("gap", "kept", "blamed", "trials", "compute", "wall", "cost_usd")),

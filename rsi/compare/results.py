@@ -6,6 +6,7 @@ from typing import Literal
 
 from rsi.compare.folder import Comparison
 from rsi.compare.matrix import FACTORS, Loop
+from rsi.execution import ExitKind
 from rsi.records import Direction, Record
 from rsi.review.reading import Reading
 from rsi.review.summary import RunSummary
@@ -33,7 +34,7 @@ class LoopResult(Record):
     nothing, None where that is not known."""
     truth: float | None = None
     """What its final code gained on fresh seeds of the holdout by the word of the task's own verifier; 0 where it ends
-    with the baseline, or with code that this verifier rejects."""
+    with the baseline, or with code that this verifier rejects, None where its wall time ran out."""
     refused: str = ""
     """Why the task's own verifier gives its final code no score."""
     gap: float | None = None
@@ -132,6 +133,8 @@ def _truth(comparison: Comparison, loop: Loop, summary: RunSummary) -> tuple[flo
         return None, ""
     measured = reading.summary
     if measured.best.experiment == 0:
-        why = measured.problems[0].example if measured.problems else "it gave no score"
-        return 0.0, why
+        trouble = next((found for found in measured.problems if found.experiment == 1), None)
+        if trouble is not None and trouble.kind == ExitKind.TIMED_OUT.value:
+            return None, ""  # in its loop it was quick enough: that says more of a busy machine than of the code
+        return 0.0, "it gave no score" if trouble is None else trouble.example
     return _confirmed(measured), ""

@@ -13,6 +13,9 @@ from rsi.compare.arms import short
 from rsi.compare.folder import Comparison
 from rsi.compare.matrix import FACTORS, Loop, Matrix
 from rsi.compare.one_loop import finished
+from rsi.compare.words import NOT_GROUNDED
+from rsi.session import build
+from rsi.verification import verifier_of
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -41,6 +44,8 @@ class Running:
         self._trusted = trusted
         self._context = get_context("spawn")  # a fork would inherit threads and locks
         self._children: dict[Loop, BaseProcess] = {}
+        self._measures: dict[tuple[str, str], bool] = {}
+        """Of each task and verifier, whether it is grounded."""
 
     def go(self) -> int:
         """Run what is left; 0 where every loop came to its end, 130 where the user stopped it.
@@ -87,12 +92,21 @@ class Running:
     def _begin(self, loop: Loop) -> None:
         self.ran = True
         place = self.comparison.loops.index(loop) + 1
-        self._told(f"Loop {place} of {len(self.comparison.loops)}: {in_words(loop, self.comparison.matrix)}.")
+        mark = "" if self._grounded(loop) else f" [{NOT_GROUNDED}]"
+        told = in_words(loop, self.comparison.matrix)
+        self._told(f"Loop {place} of {len(self.comparison.loops)}: {told}{mark}.")
         arguments = (self.comparison.folder, loop.name, self._trusted)
         child = self._context.Process(target=one_loop.main, args=arguments, name=loop.name)
         with _blocked():  # until the child can heed them, signals wait
             child.start()
             self._children[loop] = child
+
+    def _grounded(self, loop: Loop) -> bool:
+        where = loop.task, loop.cell.verifier
+        if where not in self._measures:
+            verifier = verifier_of(self.comparison.matrix.configuration(loop), build)
+            self._measures[where] = verifier.grounded
+        return self._measures[where]
 
     def _heed(self) -> None:
         """Wait until a child ends, or a moment, and take note of how it ended."""

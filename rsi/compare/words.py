@@ -27,7 +27,7 @@ def label(arm: str, *, grounded: bool = True) -> str:
 
 
 def _sentence(difference: Difference, found: Compared) -> str:
-    arm, reference = _labels(difference, found)
+    arm, reference = labels(difference, found)
     gain = difference.gain
     if gain is None:
         return f"Nothing can be said of {arm} and {reference}: no pair of their loops is at its end."
@@ -47,7 +47,8 @@ def _sentence(difference: Difference, found: Compared) -> str:
     return f"{winner} beats {loser} by {_size(gain, found)}{_compute(ratio)} ({_how_sure(gain, found)})."
 
 
-def _labels(difference: Difference, found: Compared) -> tuple[str, str]:
+def labels(difference: Difference, found: Compared) -> tuple[str, str]:
+    """The arm and the one that it is compared with, as they are shown."""
     grounded = {(arm.factor, arm.arm): arm.grounded for arm in found.arms}
     arm, reference = (
         label(name, grounded=grounded[difference.factor, name]) for name in (difference.arm, difference.reference)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from rsi import begun, runs
 from rsi.durable import disk_faults, make_folder, write_whole
@@ -17,6 +18,9 @@ from rsi.preparation import read_source
 from rsi.proposers import experience
 from rsi.records import CodeFiles
 from rsi.task import Task, load_task
+
+OURS = frozenset({TASK, SHIPPED, LEARNED, "generation-0"})
+"""What is there before the plan is; found alone, it was left by a beginning that was cut off."""
 
 
 def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> tuple[Evolution, bool]:
@@ -32,6 +36,25 @@ def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> t
     drawn = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     where = folder or runs.runs_folder().parent / "evolutions" / drawn
     plan = plan.model_copy(update={"learned_from": tuple(path.name for path in learn_from)})
+    # Before the folder: what is wrong leaves nothing.
+    parts = None if (where / PLAN).exists() else _parts(plan, learn_from)
+    with begun.beginning(where):
+        return _begin_alone(plan, where, parts)
+
+
+class _Parts(NamedTuple):
+    task: Task
+    shipped: dict[str, bytes]
+    learned: bytes
+
+
+def _parts(plan: Plan, learn_from: Sequence[Path]) -> _Parts:
+    task = load_task(plan.task)
+    require_programs(task)
+    return _Parts(task, read_source(task), _gathered(learn_from, plan.without, task))
+
+
+def _begin_alone(plan: Plan, where: Path, parts: _Parts | None) -> tuple[Evolution, bool]:
     if (where / PLAN).exists():
         there = open_folder(where)
         if not there.plan.same_as(plan):
@@ -40,12 +63,10 @@ def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> t
                 "another folder with --out."
             )
         return there, True
-    if where.is_dir() and any(where.iterdir()):
+    if not {entry.name for entry in where.iterdir()} <= OURS:
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --out.")
-    task = load_task(plan.task)
-    require_programs(task)
-    shipped = read_source(task)
-    learned = _gathered(learn_from, plan.without, task)
+    assert parts is not None, "a plan that was there does not go"
+    task, shipped, learned = parts
     frozen = plan.model_copy(
         update={
             "task_digest": task.digest(),
@@ -55,7 +76,6 @@ def begin(plan: Plan, folder: Path | None, learn_from: Sequence[Path] = ()) -> t
         }
     )
     with disk_faults(where):
-        make_folder(where.absolute())
         write_task(where / TASK, task, task.code)
         write_files(where / "generation-0", whole(task.code, task))
         for name, content in shipped.items():

@@ -157,7 +157,7 @@ class Evolution:
 
     def require_ours(self, *, trusted: bool) -> None:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
-        begun.require_ours(self.folder / PLAN, KIND, trusted=trusted)
+        begun.require_ours(self.folder / PLAN, KIND, "generations", trusted=trusted)
 
     def _generation(self, number: int, before: Standing, task: Task, earlier: Sequence[Outcome]) -> Generation | None:
         reading = begun.run_below(self.place(number))

@@ -1,4 +1,4 @@
-"""The fake sandbox, whose first training hangs as long as a pipe is there, and tells through it."""
+"""The fake sandbox, whose trainings hang as long as a pipe is there, and tell so through it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from rsi.testing.fake_sandbox import FakeSandbox
 
 
 class Hanging(FakeSandbox):
-    def __init__(self, pipe: str) -> None:
+    """Until it is interrupted; or, `heedless`, for ever, as a component that waits for something lost."""
+
+    def __init__(self, pipe: str, how: str) -> None:
         super().__init__()
         self._pipe = Path(pipe)
         self._told = self._pipe.open("w") if self._pipe.exists() else None
+        self._heeds = how == "heeding"
         self._interrupted = threading.Event()
 
     def run(self, job: Job, watch: Watch | None = None) -> Outcome:
@@ -27,4 +30,7 @@ class Hanging(FakeSandbox):
 
     def interrupt(self) -> None:
         super().interrupt()
-        self._interrupted.set()
+        if self._heeds:
+            self._interrupted.set()
+        elif self._told is not None:
+            print("was asked to end", file=self._told, flush=True)

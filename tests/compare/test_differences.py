@@ -53,7 +53,7 @@ def test_intervals_widen_with_the_number_of_comparisons() -> None:
 @pytest.mark.parametrize("draw", ["normal", "mostly nothing"])
 def test_under_the_null_a_comparison_of_many_arms_hardly_ever_claims_anything(draw: str) -> None:
     generator = np.random.default_rng(5)
-    false, repeats = 0, 600
+    false, repeats = 0, 200
     for _ in range(repeats):
         gains = generator.normal(size=(6, 5)) + generator.normal(size=5)
         if draw == "mostly nothing":  # as certified gains are: 0 unless a milestone passed
@@ -66,7 +66,7 @@ def test_under_the_null_a_comparison_of_many_arms_hardly_ever_claims_anything(dr
 
 def test_so_do_the_measures_that_are_described() -> None:
     generator = np.random.default_rng(6)
-    false, repeats = 0, 300
+    false, repeats = 0, 200
     for _ in range(repeats):
         rows = [
             loop(arm, seed, 0.0, **dict.fromkeys(("gap",), None), **dict(_drawn(generator)))
@@ -134,6 +134,15 @@ def test_where_others_measure_it_is_the_grounded_truth_that_is_compared() -> Non
     assert not compared(rows, "certified").differences[0].grounded
 
 
+@pytest.mark.parametrize("gain", [1e308, -1e200])
+def test_a_number_beyond_all_measure_is_left_out(gain: float) -> None:
+    rows = [loop(arm, seed, 0.1 * seed, compute=abs(gain)) for arm in "pq" for seed in (1, 2, 3)]
+    rows[0] = rows[0].model_copy(update={"gain": gain, "noise": 1e-300})
+    (found,) = compared(rows, "certified").differences
+    assert found.gain.n == 2
+    assert found.described["compute"] is None
+
+
 def test_without_an_observation_there_is_no_difference() -> None:
     rows = [loop(arm, 1, None, status="missing") for arm in "pq"]
     (found,) = compared(rows, "certified").differences
@@ -151,8 +160,8 @@ def test_so_many_pairs_show_a_difference_as_often_as_is_said(size: float, confid
     assert shown == pytest.approx(power_of(needed, 1.0, size, confidence), abs=0.03)
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.floats(1e-6, 1e6), st.integers(2, 500), st.floats(0.9, 0.999))
+@settings(deadline=None, max_examples=5)
+@given(st.floats(1e-6, 1e6), st.integers(2, 60), st.floats(0.9, 0.999))
 def test_the_smallest_difference_that_shows_is_the_one_those_pairs_are_needed_for(
     spread: float, pairs: int, confidence: float
 ) -> None:

@@ -207,6 +207,18 @@ def test_another_plan_does_not_go_into_an_evolution_that_has_begun(whole: Path, 
     assert again.plan == evolution.plan
 
 
+def test_a_beginning_that_was_cut_off_begins_anew_and_a_folder_with_something_else_does_not(tmp_path: Path) -> None:
+    task, folder = fake_programs(tmp_path / "guess"), tmp_path / "evolution"
+    (folder / "task").mkdir(parents=True)
+    (folder / "task" / "proposer.py").write_text("half a fi")
+    assert not begin(plan(task), folder)[1]
+    assert open_folder(folder).history().first.code == {"proposer.py": "VALUE = 40\n"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else"):
+        begin(plan(task), tmp_path / "other")
+
+
 def test_a_plan_or_a_task_that_was_changed_is_refused(tmp_path: Path) -> None:
     evolution = begun(tmp_path)
     task = evolution.folder / "task" / "proposer.py"
