@@ -169,7 +169,7 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
     from rsi.errors import UsageError
     from rsi.generations.beginning import begin, require_programs
     from rsi.generations.plan import Plan
-    from rsi.generations.promotion import require_certifiable, tested
+    from rsi.generations.promotion import require_certifiable, with_test
     from rsi.session import side_by_side
     from rsi.task import load_task
 
@@ -192,7 +192,7 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
     if not named.options:
         values["proposer"] = arms.component(named.name, "proposer")
     values["parallel"] = values["parallel"] or side_by_side(loaded.spec.limits.train)
-    values["budget"] = tested(values["budget"])
+    values["budget"] = with_test(values["budget"])
     plan = Plan(**values)
     least = require_certifiable(plan.budget, plan.alpha, plan.generations, plan.certify_share)
     _require_buildable(plan)

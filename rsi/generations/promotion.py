@@ -47,7 +47,7 @@ def level(alpha: float, generations: int, used: Sequence[float]) -> float:
     return number * alpha / generations - math.fsum(used)
 
 
-def tested(budget: Budget) -> Budget:
+def with_test(budget: Budget) -> Budget:
     """A budget with trials enough that the test at the end of a search may have all the pairs that one ever has.
 
     A generation is there to be tested, and a test ends as soon as it is decided: pairs that are granted and not needed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rsi.claims.milestone import level as milestone_level
 from rsi.configuration import Budget
 from rsi.errors import UsageError
-from rsi.generations.promotion import granted_pairs, least_gain, level, require_certifiable, tested
+from rsi.generations.promotion import granted_pairs, least_gain, level, require_certifiable, with_test
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=4), min_size=1, max_size=8), st.floats(0.001, 0.5))
@@ -58,10 +58,10 @@ def test_what_an_earlier_generation_did_not_use_is_there_for_the_next() -> None:
 
 
 def test_trials_that_nobody_set_leave_the_last_test_room_for_many_pairs() -> None:
-    assert tested(Budget(experiments=20)) == Budget(experiments=20, trials=150)
-    assert granted_pairs(tested(Budget(experiments=20)), 0.4) == 15
-    assert tested(Budget(experiments=20, trials=60)).trials == 60
-    assert tested(Budget(hours=1)).trials is None
+    assert with_test(Budget(experiments=20)) == Budget(experiments=20, trials=150)
+    assert granted_pairs(with_test(Budget(experiments=20)), 0.4) == 15
+    assert with_test(Budget(experiments=20, trials=60)).trials == 60
+    assert with_test(Budget(hours=1)).trials is None
 
 
 def test_more_pairs_and_a_looser_level_show_smaller_gains() -> None:
