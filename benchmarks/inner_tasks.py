@@ -2,9 +2,10 @@
 
     python benchmarks/inner_tasks.py --split holdout --trials 4 'ORDER="by_arm"' 'ORDER="by_arm" AVOID_NEIGHBOURS=True'
 
-Each word is a program: the shipped `proposer.py` with these names set otherwise, learned from the shipped episodes. The
-loops are those of the verifier `inner-loops`, on the task's own slots, without a sandbox: it is our own code. Programs
-meet the same instances, so differences are paired by loop.
+Each word is a program: the shipped `proposer.py` with these names set otherwise, learned from the shipped episodes, or
+from those of a file (`evals.inner.episodes.of_run` reads them out of a run). The loops are those of the verifier
+`inner-loops`, on the task's own slots, without a sandbox: it is our own code. Programs meet the same instances, so
+differences are paired by loop.
 """
 
 from __future__ import annotations
@@ -36,14 +37,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=("dev", "holdout"), default="dev")
     parser.add_argument("--trials", type=int, default=4, help="of 48 loops each")
+    parser.add_argument("--episodes", type=Path, help="to learn from; without it the shipped ones")
     parser.add_argument("programs", nargs="+", help="NAME=VALUE, several of them parted by spaces")
     asked = parser.parse_args()
     slots = split(asked.split)
-    uniform = rates(slots, "", asked.trials)
+    content = asked.episodes.read_bytes() if asked.episodes else episodes.uniform()[episodes.FILE]
+    past = np.array(decode_array(content), dtype=np.float32)
+    uniform = rates(slots, past, "", asked.trials)
     print(f"{asked.split}: {uniform.size} loops; the uniform program {uniform.mean():.3f}")
     for program in asked.programs:
         began = time.process_time()
-        gained = rates(slots, program, asked.trials) - uniform
+        gained = rates(slots, past, program, asked.trials) - uniform
         half = 1.96 * gained.std(ddof=1) / math.sqrt(gained.size)
         share = 1 + gained.mean() / uniform.mean()
         seconds = (time.process_time() - began) / asked.trials
@@ -57,11 +61,10 @@ def split(name: str) -> np.ndarray:
     return np.array([prepare.row_of(slot) for slot, count in families for _ in range(count)])
 
 
-def rates(slots: np.ndarray, settings: str, trials: int) -> np.ndarray:
+def rates(slots: np.ndarray, past: np.ndarray, settings: str, trials: int) -> np.ndarray:
     """Certified gain per 100 units of compute, (trials, T)."""
     with tempfile.TemporaryDirectory() as folder:
         program = written(Path(folder), settings)
-        past = decode_array(episodes.uniform()[episodes.FILE])
         program.tensors.save(Path(folder) / "artifact" / "model.safetensors", program.learn(past))
         plan, found = loops.Plan(), []
         for trial in range(trials):
