@@ -61,6 +61,22 @@ def test_training_alone_and_in_a_stack_of_others_are_one(family):
     assert together[1] != together[2]
 
 
+def test_units_beyond_the_width_take_no_part():
+    task = made("regression", 1, layers=2)[0]
+    settings = with_knob(with_knob(task.start, "width", 6.0), "activation", 3.0)  # of which 0 is not 0
+    stack = network.Stack(task.shape, [task.data], np.array([0]), settings[None], [5])
+    for part in range(8):
+        stack.learn(part)
+    before = stack.held_out_losses()
+    for number, (weights, bias) in enumerate(stack.parts_of):
+        if number < task.shape.layers:
+            weights[:, :, 6:] += 7
+            bias[:, :, 6:] -= 7
+        if number:
+            weights[:, 6:] += 7
+    np.testing.assert_array_equal(stack.held_out_losses(), before)
+
+
 def test_every_choice_and_number_of_a_real_training_matters():
     tasks = made("classification")
     start = with_knob(with_knob(tasks[0].start, "optimizer", 3.0), "weight_decay", 0.01)
