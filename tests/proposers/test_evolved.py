@@ -45,7 +45,9 @@ from rsi.proposers.ranking import KINDS, OPTION, PAST
 from rsi.protocols import AsksModels, AsksProgram, Exhausted
 from rsi.records import Allowance, ExperimentStatus, HistoryEntry
 from rsi.redaction import Redactor
+from rsi.review.experiment import experiment_json
 from rsi.review.findings import Finder
+from rsi.review.ranked import ranked_words
 from rsi.review.replay import replay
 from rsi.review.verify import verify
 from rsi.runs import list_runs
@@ -232,6 +234,10 @@ def test_an_answer_of_no_use_costs_a_turn_and_not_the_night(tmp_path: Path, text
     finder = Finder()
     found = [item for event in record.events for item in finder.take(event, RunState.validated(event))]
     assert [(item.code, item.experiment) for item in found] == [("program.useless", 1)]
+    assert ranked_words(record, 1) == f"the folder p: {sentence}"
+    shown = experiment_json(record, 1)
+    assert [answer["problem"] for answer in shown["program"]] == [sentence]
+    assert shown["executions"][0]["trial"] == "program"
     assert replay(record.folder, trust_paths=True).ok
 
 
