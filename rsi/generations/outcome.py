@@ -69,6 +69,8 @@ class Outcome(Record):
     trials: int
     cpu_seconds: float
     """Of everything that ran in its sandboxes."""
+    scoring_seconds: float
+    """Of the verifiers outside them, where inner loops are trained; by the clock."""
     wall_seconds: float
     cost_usd: float
     unit: str
@@ -118,6 +120,7 @@ def outcome_of(generation: int, folder: str, summary: RunSummary, state: RunStat
         kept=summary.kept,
         trials=summary.trials,
         cpu_seconds=math.fsum(execution.usage.cpu_seconds or 0.0 for execution in executions),
+        scoring_seconds=summary.scoring_seconds,
         wall_seconds=summary.wall_seconds,
         cost_usd=summary.cost_usd,
         unit=one_line(state.run.objective.metric, 60),

@@ -29,7 +29,7 @@ def draw_beside(report: Report, path: Path, *, insists: bool = False) -> str:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Two panels: gain over program 0 with intervals, and CPU seconds a generation. Atomic.
+    """Two panels: gain over program 0 with intervals, and seconds of compute a generation. Atomic.
 
     In a picture there is nothing to escape; names of units are parsed by nothing, because mathtext is off.
     """
@@ -41,17 +41,21 @@ def draw(report: Report, path: Path) -> None:
     )
     _draw_gains(gains, report)
     numbers = [told.outcome.generation for told in report.generations]
-    costs.bar(numbers, [told.outcome.cpu_seconds for told in report.generations], color=_COST, width=0.5)
+    inside = [told.outcome.cpu_seconds for told in report.generations]
+    scoring = [told.outcome.scoring_seconds for told in report.generations]
+    costs.bar(numbers, inside, color=_COST, width=0.5, label="CPU in sandboxes")
+    costs.bar(numbers, scoring, bottom=inside, color=_DEV, width=0.5, label="scoring")
+    costs.legend(loc="upper left", fontsize=8, frameon=False)
     for told in report.generations:
         costs.annotate(
             f"{told.outcome.trials} trials",
-            (told.outcome.generation, told.outcome.cpu_seconds),
+            (told.outcome.generation, told.outcome.cpu_seconds + told.outcome.scoring_seconds),
             ha="center",
             va="bottom",
             fontsize=8,
         )
-    costs.margins(y=0.25)
-    costs.set_ylabel("CPU seconds")
+    costs.margins(y=0.4)
+    costs.set_ylabel("seconds")
     costs.set_xlabel("generation")
     costs.set_xticks([0, *numbers])
     # In its own folder, so that no link there leads the picture elsewhere.

@@ -152,11 +152,11 @@ def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for place, header in enumerate(
         (
-            "generation", "", "gain over predecessor", "over proposer@0", "on inner tasks", "trials", "CPU", "wall",
-            "cost", "proposed by",
+            "generation", "", "gain over predecessor", "over proposer@0", "on inner tasks", "trials", "CPU inside",
+            "scoring", "wall", "cost", "proposed by",
         )
     ):  # fmt: skip
-        table.add_column(header, justify="right" if 2 <= place <= 8 else "left", no_wrap=True)
+        table.add_column(header, justify="right" if 2 <= place <= 9 else "left", no_wrap=True)
     for told in report.generations:
         outcome = told.outcome
         style = "bold green" if outcome.promoted else ""
@@ -168,6 +168,7 @@ def _table(report: Report) -> Table:
             number(outcome.dev_gain),
             f"{outcome.trials}",
             duration(outcome.cpu_seconds),
+            duration(outcome.scoring_seconds),
             duration(outcome.wall_seconds),
             f"${outcome.cost_usd:.2f}" if outcome.cost_usd else "-",
             Text(for_terminal(outcome.proposed_by, 60)),
@@ -175,7 +176,8 @@ def _table(report: Report) -> Table:
     unit = report.generations[0].outcome.unit
     table.caption = (
         f"Gains in {unit}, 95% intervals, on held-out tasks from pairs run after a test was passed; over "
-        "proposer@0 the gains are added, their half-widths in quadrature. On inner tasks: what the search believed."
+        "proposer@0 the gains are added, their half-widths in quadrature. On inner tasks: what the search believed. "
+        "CPU inside the sandboxes; scoring outside, where inner tasks are trained, by the clock."
     )
     table.caption_justify = "left"
     return table
@@ -190,9 +192,12 @@ def _sentences(found: Sequence[Told], history: History, halt: Halt | None, damag
         last = promoted[-1]
         how_much = last.since_first
         gained = (
-            f" It gains {with_bounds(how_much)} {last.outcome.unit} over proposer@0 on held-out tasks."
-            if how_much is not None
-            else ""
+            ""
+            if how_much is None
+            else f" It gains {with_bounds(how_much)} {last.outcome.unit} over proposer@0 on held-out tasks."
+            if how_much.low is not None and how_much.low > 0
+            else " It is better than proposer@0 on held-out tasks, and by how much is uncertain: "
+            f"{with_bounds(how_much)} {last.outcome.unit}."
         )
         told.append(
             f"{count(len(promoted), 'generation').capitalize()} of {len(found)} promoted; {where}, stands.{gained} The "

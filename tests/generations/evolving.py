@@ -124,6 +124,7 @@ def outcome(generation: int = 1, **changes: Any) -> Outcome:
         "kept": 3,
         "trials": 40,
         "cpu_seconds": 100.0,
+        "scoring_seconds": 20.0,
         "wall_seconds": 60.0,
         "cost_usd": 0.0,
         "unit": "gain_per_compute",
