@@ -7,9 +7,7 @@ inside the commands, so that `rsi --help` answers at once.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +53,6 @@ from rsi.review import commands as reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from rsi.session import Session
 
@@ -107,6 +104,8 @@ def _check_shadowing() -> None:
 def _add_groups() -> None:
     """The commands of the other packages, once it is known that they are this distribution's."""
     from evals.redteam.commands import redteam
+    from rsi.compare.commands import compare
+    from rsi.generations.commands import evolve, generations
     from rsi.review.export.commands import export
     from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
@@ -116,6 +115,9 @@ def _add_groups() -> None:
     app.add_typer(image_app, name="image")
     app.add_typer(sandbox_app, name="sandbox")
     app.command()(redteam)
+    app.command()(compare)
+    app.command()(evolve)
+    app.command()(generations)
     app.command()(export)
     app.command()(report)
     app.command()(view)
@@ -191,9 +193,8 @@ def run(
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
     from rsi import runs
-    from rsi.configuration import Budget, Retention, RunConfiguration
     from rsi.errors import UsageError
-    from rsi.session import side_by_side, start
+    from rsi.session import start
     from rsi.task import load_task
 
     if not 16 <= disk_quota * 1024 <= 1e12:
@@ -205,8 +206,9 @@ def run(
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
     loaded = load_task(task).spec
-    configuration = RunConfiguration(
-        task=task,
+    configuration = flags.composed(
+        task,
+        loaded,
         proposer=flags.proposer(
             proposer,
             {
@@ -225,22 +227,23 @@ def run(
         ),
         policy=flags.policy(policy, policy_option),
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
-        **flags.verifiers(loaded, verifier, without_verifier, verifier_option),
-        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls) or Budget(),
-        **flags.claims(
+        verifiers=flags.verifiers(loaded, verifier, without_verifier, verifier_option),
+        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls),
+        claims=flags.claims(
             certify=certify,
             alpha=alpha,
             certify_share=certify_share,
             null_edits=null_edits,
             holdout_questions=holdout_questions,
         ),
+        parallel=parallel,
+        data=data,
+        disk_quota=disk_quota,
+        keep_artifacts=keep_artifacts,
+        approve=approve,
         confirm=confirm,
-        parallel=parallel or (1 if approve else side_by_side(loaded.limits.train)),
-        data=str(Path(data).resolve()) if data else "",
         training_budget=training_budget,
         seed=seed,
-        retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
-        approve=approve,
         trace=trace,
         unsafe_no_isolation=unsafe_no_isolation,
     )
@@ -362,35 +365,9 @@ def attribute(
 
 
 def _go(session: Session) -> int:
-    from rsi.review.approval import Approval
-    from rsi.review.closing import closing
-    from rsi.review.progress import Charts
-    from rsi.review.reading import read
-    from rsi.review.screen import PlainLines, for_console
+    from rsi.foreground import go
 
-    terminal = console()
-    presses: list[float] = []
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        presses.append(time.monotonic())
-        if len(presses) > 1:
-            os._exit(130)
-        session.loop.stop()
-
-    handled = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = {number: signal.signal(number, interrupted) for number in handled}
-    try:
-        # A question needs the terminal to itself.
-        asks = session.run.recorder.state.run.configuration.approve
-        with PlainLines(terminal) if asks else for_console(terminal) as screen, Charts(session.run.folder) as charts:
-            approve = Approval(terminal, lambda: session.loop.stopping) if asks else None
-            code = session.go([screen.listener, charts.listener], screen.watch, approve)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    session.run.close()
-    closing(read(session.run.folder).summary, terminal)
-    return code
+    return go(session)
 
 
 # --- reading: rsi/review/commands.py ------------------------------------------------------------------------------

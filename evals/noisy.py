@@ -74,6 +74,7 @@ class Noisy:
         self.noise, self.bias = float(noise), float(bias)
         self.favour, self.favour_gain = favour, float(favour_gain)
         self.grounded = not favour
+        self.secret_of_seed: bool = getattr(self.of, "secret_of_seed", False)
         if favour:
             self.inspects_at = "screen"  # without it nothing is read: `Inspects` asks whether it is there
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rsi.configuration import Budget, Component, Options
+    from rsi.configuration import Budget, Component, Options, RunConfiguration
     from rsi.task import TaskSpec
 
 DEFAULT_POLICY = "expected-gain"
@@ -129,6 +129,45 @@ def budget(
     return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
 
 
+def composed(
+    task: str,
+    spec: TaskSpec,
+    *,
+    proposer: Component,
+    policy: Component,
+    sandbox: Component,
+    verifiers: dict[str, Any],
+    budget: Budget | None,
+    claims: dict[str, Any],
+    parallel: int | None = None,
+    data: str = "",
+    disk_quota: float = 20.0,
+    keep_artifacts: int = 20,
+    approve: bool = False,
+    **further: Any,
+) -> RunConfiguration:
+    """A run's configuration from its parts; `further` are fields of it that need no composing."""
+    from pathlib import Path
+
+    from rsi.configuration import Budget, Retention, RunConfiguration
+    from rsi.session import side_by_side
+
+    return RunConfiguration(
+        task=task,
+        proposer=proposer,
+        policy=policy,
+        sandbox=sandbox,
+        **verifiers,
+        budget=budget or Budget(),
+        **claims,
+        parallel=parallel or (1 if approve else side_by_side(spec.limits.train)),
+        data=str(Path(data).resolve()) if data else "",
+        retention=Retention(artifacts=keep_artifacts, quota_bytes=int(disk_quota * 1024**3)),
+        approve=approve,
+        **further,
+    )
+
+
 def claims(
     *, certify: bool, alpha: float, certify_share: float, null_edits: float, holdout_questions: int
 ) -> dict[str, Any]:
@@ -191,7 +230,7 @@ def policy(name: str, given: list[str] | None) -> Component:
 
     options: Options = {}
     for text in given or []:
-        key, value = _option(text)
+        key, value = option(text)
         options[key] = value
     return Component(name=name, options=options)
 
@@ -211,13 +250,13 @@ def verifiers(
         name = text.partition("=")[0].rpartition(".")[0]
         if not name:
             raise UsageError(f"--verifier-option {text!r} is not of the form name.key=value.")
-        key, value = _option(text[len(name) + 1 :], "--verifier-option")
+        key, value = option(text[len(name) + 1 :], "--verifier-option")
         options.setdefault(name, {})[key] = value
     first, beside = chosen(spec, names or [], without or [], options)
     return {"verifier": first, "verifiers": beside}
 
 
-def _option(text: str, flag: str = "--policy-option") -> tuple[str, str | int | float | bool]:
+def option(text: str, flag: str = "--policy-option") -> tuple[str, str | int | float | bool]:
     """A key and a value typed as in TOML; a bare word is text."""
     from rsi.errors import UsageError
 

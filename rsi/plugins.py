@@ -18,7 +18,7 @@ from rsi.errors import UsageError
 MOST_NAMED = 20
 """Of the names that are known, where none is near."""
 
-Group = Literal["proposers", "sandboxes", "verifiers", "policies", "tasks"]
+Group = Literal["proposers", "sandboxes", "verifiers", "policies", "tasks", "sources"]
 
 
 def names(group: Group) -> tuple[str, ...]:

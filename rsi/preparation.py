@@ -17,6 +17,7 @@ from rsi.errors import EnvironmentFault, UsageError
 from rsi.events import DataPrepared
 from rsi.evidence import Array, HeldOut, Split
 from rsi.execution import MIB, ExitKind, Job, Outcome, Shape
+from rsi.plugins import load
 from rsi.prediction import decode_array
 from rsi.protocols import Sandbox
 from rsi.records import Record
@@ -55,6 +56,8 @@ def read_source(task: Task, override: str = "") -> dict[str, bytes]:
     """
     assert task.spec.data is not None
     source = override or task.spec.data.source
+    if not override and source.startswith("made:"):
+        return dict(load("sources", source.removeprefix("made:"))())
     path = _python_file(source.removeprefix("python:")) if source.startswith("python:") else Path(source)
     if source.startswith("file:"):
         path = task.folder / source.removeprefix("file:")

@@ -135,7 +135,9 @@ class Verifier(Protocol):
     grounded: bool
     """False where a candidate moves its number by what it writes or prints; then every screen and export says so.
 
-    One that is not grounded asks nothing, and needs no artifact, unless it says `asks = True`.
+    One that is not grounded asks nothing, and needs no artifact, unless it says `asks = True`. One whose questions are
+    instances of a task, some harder than others, says `secret_of_seed = True`: its secret is then that of the trial's
+    seed, and both arms of a pair are asked the same.
     """
 
     def challenge(self, evidence: Evidence, secret: Secret) -> Challenge | None:

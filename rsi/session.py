@@ -88,12 +88,15 @@ class Session:
         self.close()
 
 
-def start(configuration: RunConfiguration, say: Say, root: Path | None = None) -> Session:
-    """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made."""
+def start(configuration: RunConfiguration, say: Say, root: Path | None = None, *, matched: bool = False) -> Session:
+    """A new run, below `root` or where runs are kept. What can be wrong is found before its folder is made.
+
+    The limits of a `matched` run are those of others: that some are for language models, which it asks none, is fine.
+    """
     with ExitStack() as stack:
         task = load_task(configuration.task)
         parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
-        parts.require_usable(task, configuration.budget, configuration.budget)
+        parts.require_usable(task, configuration.budget, None if matched else configuration.budget)
         program = parts.program()
         description = parts.sandbox.describe()
         require_room(task, description)

@@ -52,7 +52,8 @@ class DataSection(Record):
     """`[data]`: where the raw data comes from and what prepares it, once, in a sandbox of its own."""
 
     source: str
-    """`python:pydoc_data/topics.py` (a file of an importable package of the host's interpreter) or `file:data.txt`."""
+    """`python:pydoc_data/topics.py` (a file of an importable package of the host's interpreter), `file:data.txt`, or
+    `made:inner-episodes` (what a function registered under `rsi.sources` returns: file name → bytes)."""
     prepare: RelativePath | None = "prepare.py"
     """None (`prepare = false` in TOML) gives the source to A as it is: then nothing is held out."""
 

@@ -29,7 +29,7 @@ from rsi.recorder import Recorder
 from rsi.records import CodeFiles, Finding, Verdict, VerifierError
 from rsi.state import RETRIED, TrialState
 from rsi.task import Task
-from rsi.verification import fault, inspect, inspectors, together
+from rsi.verification import fault, inspect, inspectors, measuring, together
 
 Steps = Generator[Job, Outcome, None]
 Stage = Literal["train", "control", "predict"]
@@ -209,11 +209,18 @@ class TrialRunner:
         state = self._state(trial)
         if any(answered.malformed for answered in state.answered):
             return None
-        challenge = self.verifier.challenge(self.evidence(trial, purpose), self.secret.derive("challenge", trial))
+        challenge = self.verifier.challenge(self.evidence(trial, purpose), self._secret(trial))
         asked = {body.challenge for body in state.answered} | {control.challenge for control in state.settled()}
         if challenge is not None and challenge.name in asked:
             raise ValueError(f"it asks {challenge.name!r} a second time")
         return challenge
+
+    def _secret(self, trial: str) -> Secret:
+        """What a trial's questions are drawn from: its own, or for both arms of a pair their seed's."""
+        started = self._state(trial).started
+        if getattr(measuring(self.verifier), "secret_of_seed", False):
+            return self.secret.derive("challenge of seed", started.split, started.seed)
+        return self.secret.derive("challenge", trial)
 
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:
         """Have verifiers read what lies there; the error of the first that cannot."""
@@ -359,7 +366,7 @@ class TrialRunner:
         assert answered.answer is not None
         raw = self.recorder.blobs.get(answered.answer)
         evidence = self.evidence(trial, answered.purpose, before=answered.challenge)
-        challenge = self.verifier.challenge(evidence, self.secret.derive("challenge", trial))
+        challenge = self.verifier.challenge(evidence, self._secret(trial))
         if challenge is None or challenge.digest() != answered.challenge_digest:
             raise IntegrityError(f"The challenge {answered.challenge!r} of trial {trial} does not derive again.")
         return read_answer({"answer.bin": raw}, challenge)

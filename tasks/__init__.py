@@ -13,3 +13,8 @@ def charlm() -> Path:
 def digits() -> Path:
     """A small NumPy network on scanned digits; a trial takes about two seconds."""
     return _HERE / "digits"
+
+
+def proposer() -> Path:
+    """A program that chooses what to try next, judged on inner tasks."""
+    return _HERE / "proposer"

@@ -7,6 +7,7 @@ from pathlib import Path
 from rsi import artifact
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, RsiError, UsageError
+from rsi.generations.source import Source, promoted
 from rsi.programs.question import Program
 from rsi.records import CodeFiles, Scored
 from rsi.runs import LEDGER, ReadRun, read
@@ -24,7 +25,8 @@ def program_of(source: Path, experiment: int | None = None) -> Program:
     """The program that lies there.
 
     Args:
-        source: A run's folder, or one with `proposer.py`, what it imports, and perhaps `*.safetensors`.
+        source: A run's folder; an evolution's, or one of its generations'; or one with `proposer.py`, what it
+            imports, and perhaps `*.safetensors`.
         experiment: Of the run, instead of the last one that was certified.
 
     Raises UsageError where there is none, or none that was certified.
@@ -33,9 +35,19 @@ def program_of(source: Path, experiment: int | None = None) -> Program:
         raise UsageError(f"{source} is not a folder; name a run of the task proposer, or a folder with {SCRIPT}.")
     if (source / LEDGER).is_file():
         return _of_run(read(source), experiment)
+    generation = promoted(source)
+    if generation is not None:
+        return _of_generation(generation, experiment)
     if experiment is not None:
         raise UsageError(f"{source} is no run, so it has no experiment {experiment}.")
     return _of_folder(source)
+
+
+def _of_generation(found: Source, experiment: int | None) -> Program:
+    if experiment is not None:
+        raise UsageError(f"An evolution has generations and no experiment {experiment}; name one of its runs for that.")
+    program = _of_run(read(found.folder), None) if (found.folder / LEDGER).is_file() else _of_folder(found.folder)
+    return program.model_copy(update={"origin": found.origin, "code": found.code})
 
 
 def _of_run(run: ReadRun, experiment: int | None) -> Program:

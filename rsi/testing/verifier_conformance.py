@@ -47,6 +47,8 @@ class VerifierCase:
     """What an honest training printed; grounded verifiers must not read it."""
     reference: dict[str, Array] | None = field(default=None)
     """Scores of an incumbent's first challenge, where the verifier uses them."""
+    any_number_counts: bool = False
+    """Whether NaN and infinities mean something in an answer, as in preferences: then they must be scored as well."""
     inspected: dict[str, Inspection] = field(default_factory=dict)
     """What verifiers that read found in honest code, by their names."""
 
@@ -158,13 +160,16 @@ def a_missing_answer_is_an_error(case: VerifierCase) -> None:
 
 
 def numbers_that_are_none_are_rejected(case: VerifierCase) -> None:
-    """NaN and infinities, everywhere or once, never raise and never score."""
+    """NaN and infinities, everywhere or once, never raise, and never score unless the verifier gives them a meaning."""
     for value in (np.nan, np.inf, -np.inf):
         for everywhere in (True, False):
             _, asked = question(case, case.answer)
             for spoiled in (challenge for challenge in asked if challenge.inputs):
                 evidence, _ = question(case, _spoil(case, spoiled.name, value, everywhere))
                 verdict = case.verifier.verify(evidence)
+                if case.any_number_counts and isinstance(verdict, Scored):
+                    _assert_within(case, verdict)
+                    continue
                 assert isinstance(verdict, Rejected), f"{value} in {spoiled.name!r} must be rejected, not {verdict}"
 
 

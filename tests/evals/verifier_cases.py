@@ -8,6 +8,9 @@ from evals.causality import Causality
 from evals.classification import Classification
 from evals.diff_reading import DiffReading
 from evals.floor import Floor
+from evals.inner.episodes import slot
+from evals.inner.loops import DICE
+from evals.inner_loops import InnerLoops
 from evals.judge import Judge
 from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
@@ -37,6 +40,11 @@ def worse_in_a_control(answer):
         return raw if challenge.control is None else raw + noise
 
     return answered
+
+
+def inner_slots() -> HeldOut:
+    slots = np.array([slot(badness=1.0)] * 5)
+    return HeldOut(inputs={"loops": np.arange(len(slots))}, targets={"slots": slots})
 
 
 def by_pixels(challenge):
@@ -115,6 +123,14 @@ CASES = {
         held_out=digits(),
         answer=by_pixels,
         inspected={"noisy": Inspection(measured={"favoured": 1.0})},
+    ),
+    "inner-loops": VerifierCase(
+        verifier=InnerLoops(rounds=2, compute=6.0),
+        metric="gain_per_compute",
+        bounds=(0.0, 100 / 6.0),
+        held_out=inner_slots(),
+        answer=lambda challenge: challenge.inputs["options"][:, :, DICE],
+        any_number_counts=True,
     ),
     "judge": VerifierCase(
         verifier=Judge(metric="val_loss", model="gpt-4o"),

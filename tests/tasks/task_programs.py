@@ -74,7 +74,8 @@ def predict(files: Mapping[str, bytes], folder: Path) -> subprocess.CompletedPro
 def answer(task: Task, artifact: Path, challenge: Challenge, folder: Path) -> Array:
     """A trained model's answer to a challenge, through files on both sides."""
     weights = {path.name: path.read_bytes() for path in artifact.iterdir()}
-    done = predict(job_inputs(task.code, task.protected, weights, challenge), folder)
+    module = task.spec.train.script.removesuffix(".py")
+    done = predict(job_inputs(task.code, task.protected, weights, challenge, module=module), folder)
     assert done.returncode == 0, done.stderr
     outputs = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
     return np.asarray(read_answer(outputs, challenge))

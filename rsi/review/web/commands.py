@@ -17,11 +17,20 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace the file where it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run as one web page that needs no network, for a mail or an archive."""
+    """Write a run, or an evolution, as one web page that needs no network, for a mail or an archive."""
     from rsi import runs
+    from rsi.generations.evolution import is_evolution
+    from rsi.review.web.generations import write_generations
     from rsi.review.web.report import write_report
     from rsi.review.wording import count, size
 
+    if is_evolution(Path(name)):
+        page = write_generations(Path(name), output, force=force)
+        if as_json:
+            print_json({"schema": 1, **page.model_dump(mode="json")})
+        else:
+            say(f"{page.path} holds the page of {count(page.generations, 'generation')}, {size(page.bytes)}.")
+        return
     written = write_report(runs.find(name), output, force=force)
     if as_json:
         print_json({"schema": 1, **written.model_dump(mode="json")})

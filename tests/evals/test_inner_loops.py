@@ -1,0 +1,204 @@
+"""The inner loops by which a ranking program is judged: what it is shown, what its answers buy, what counts."""
+
+import numpy as np
+import pytest
+
+from evals.inner import certifying, episodes, loops
+from evals.inner.episodes import slot
+from evals.inner.families import instances
+from evals.inner.knobs import INDEX, KNOBS, MOVES
+from evals.inner_loops import InnerLoops
+from evals.noisy import Noisy
+from rsi.errors import UsageError
+from rsi.proposers import ranking
+
+SURFACES = np.array([slot(badness=1.0, interacting=0.5)] * 24)
+PLAN = loops.Plan()
+KIND = ranking.OPTION.index("kind")
+
+
+def key(number=0):
+    return number.to_bytes(16, "big")
+
+
+def never(shown):
+    return np.full(shown["options"].shape[:2], np.nan, dtype=np.float32)
+
+
+def only(kind):
+    """Prefers one kind, and never makes any other move."""
+
+    def prefer(shown):
+        return np.where(shown["options"][:, :, KIND] == ranking.KINDS.index(kind), shown["options"][:, :, 7], np.nan)
+
+    return prefer
+
+
+def told(program, slots=SURFACES, number=0, plan=PLAN):
+    rounds = loops.run(plan, slots, key(number), program)
+    return rounds, certifying.results(plan.budget, rounds)
+
+
+def test_a_program_that_proposes_nothing_spends_its_compute_and_gains_nothing():
+    rounds, found = told(never)
+    assert (found.gain == 0).all()
+    assert (found.wasted == 1).all()
+    assert (found.compute == PLAN.budget).all()
+    assert (rounds[-1]["spent"] == PLAN.rounds * PLAN.at_once).all()
+    assert not rounds[-1]["past"].any()
+
+
+def test_the_uniform_program_gains_and_pays_for_every_training():
+    rounds, found = told(episodes.indifferent)
+    assert 0.15 < found.gain.mean() < 0.6
+    trained = sum(np.isfinite(one["measured"]).sum() for one in rounds)
+    outcomes = np.concatenate([one["past"][:, :, loops.OUTCOME] for one in rounds], axis=1)
+    failed = (outcomes == ranking.OUTCOMES.index("failed")).sum()
+    paid = sum(one["past"][:, :, ranking.PAST.index("cost")].sum() for one in rounds)
+    assert paid == pytest.approx(trained + failed, rel=0.2)  # wider networks aside
+    assert (found.compute >= PLAN.budget).all()
+
+
+def test_no_move_is_shown_or_made_that_the_rest_of_the_budget_does_not_hold():
+    plan = loops.Plan(rounds=8, at_once=2, budget=6.0)
+    made = instances(SURFACES, key())
+    rounds = []
+    for number in range(plan.rounds):
+        now = loops.after(rounds[-1]) if rounds else loops.begin(made)
+        shown = loops.question(plan, made, now, [one["past"] for one in rounds], key())
+        left = plan.budget - now.spent
+        assert not (shown["options"][left < 0.25, :, loops.AVAILABLE] > 0).any()
+        rounds.append(loops.play(plan, made, now, shown["options"], episodes.indifferent(shown), key(), number))
+        again = np.isfinite(rounds[-1]["measured"][:, :, 1]) + 1
+        first = (rounds[-1]["past"][:, :, ranking.PAST.index("cost")] / again).sum(axis=1)
+        assert (first <= np.maximum(left, 0) + 1e-5).all()
+    assert (now.spent > plan.budget - 0.25).any()
+    moves = sum((one["option"] >= 0).sum(axis=1) for one in rounds)
+    assert 2 <= moves.min() <= moves.max() <= 2 * plan.budget
+
+
+def test_what_was_tried_on_the_present_incumbent_cannot_be_tried_again():
+    made = instances(SURFACES, key())
+    rounds = []
+    for number in range(PLAN.rounds):
+        now = loops.after(rounds[-1]) if rounds else loops.begin(made)
+        shown = loops.question(PLAN, made, now, [one["past"] for one in rounds], key())
+        available = shown["options"][:, :, loops.AVAILABLE] > 0
+        assert not (available & (now.tried > 0)).any()
+        prefer = np.zeros(available.shape, dtype=np.float32)
+        prefer[now.tried > 0] = np.inf  # a program that would repeat itself
+        rounds.append(loops.play(PLAN, made, now, shown["options"], prefer, key(), number))
+        tried_before = np.take_along_axis(now.tried, np.maximum(rounds[-1]["option"], 0).astype(int), 1)
+        assert not (tried_before[rounds[-1]["option"] >= 0]).any()
+
+
+def test_an_infinite_preference_is_followed_and_one_that_is_no_number_never():
+    def eager(shown):
+        wanted = only("learning_rate")(shown)
+        return np.where(np.isnan(wanted), wanted, np.inf)
+
+    rounds, _ = told(eager)
+    chosen = np.concatenate([one["option"] for one in rounds], axis=1)
+    assert {MOVES[option][0] for option in chosen[chosen >= 0]} == {INDEX["learning_rate"]}
+
+
+def test_history_says_what_was_done_and_what_came_of_it():
+    rounds, _ = told(episodes.indifferent)
+    made = instances(SURFACES, key())
+    shown = loops.question(PLAN, made, loops.after(rounds[-1]), [one["past"] for one in rounds], key())
+    for loop in range(len(SURFACES)):
+        rows = shown["history"][loop][shown["history"][loop][:, loops.OUTCOME] > 0]
+        options = [int(option) for one in rounds for option in one["option"][loop] if option >= 0]
+        assert [ranking.KINDS[int(row[KIND])] for row in rows] == [KNOBS[MOVES[option][0]].kind for option in options]
+        assert shown["situation"][loop][1] == len(rows)
+        kept = rows[rows[:, loops.OUTCOME] == ranking.OUTCOMES.index("kept")]
+        assert shown["situation"][loop][2] == len(kept)
+        assert (kept[:, ranking.PAST.index("gain")] > loops.MARGIN).all()
+
+
+def test_the_numbers_of_arms_differ_by_loop_and_stay_through_a_loop():
+    made = instances(SURFACES, key())
+    first = loops.question(PLAN, made, loops.begin(made), [], key())["options"]
+    rounds, _ = told(episodes.indifferent)
+    later = loops.question(PLAN, made, loops.after(rounds[-1]), [one["past"] for one in rounds], key())["options"]
+    arms = first[:, :, loops.ARM]
+    assert len({tuple(row) for row in arms.tolist()}) == len(SURFACES)
+    there = (first[:, :, loops.DICE] > 0) & (later[:, :, loops.DICE] > 0)
+    np.testing.assert_array_equal(arms[there], later[:, :, loops.ARM][there])
+
+
+def test_everything_shown_is_finite_and_in_its_columns():
+    rounds, _ = told(only("learning_rate"))  # which diverges now and then
+    outcomes = np.concatenate([one["past"][:, :, loops.OUTCOME] for one in rounds], axis=1)
+    assert (outcomes == ranking.OUTCOMES.index("failed")).any()
+    made = instances(SURFACES, key())
+    shown = loops.question(PLAN, made, loops.after(rounds[-1]), [one["past"] for one in rounds], key())
+    assert all(array.dtype == np.float32 and np.isfinite(array).all() for array in shown.values())
+
+
+def test_luck_is_hardly_ever_certified():
+    """Where nothing can be gained, incumbents that are none are certified about as rarely as the level says."""
+    made = instances(np.array([slot(badness=1.0)] * 400), key())
+    settings = np.stack([one.start for one in made])
+    settings[:, INDEX["eps"]] *= 10  # matters to nobody, but is another setting
+    for one in made:
+        one.surface.curvature[INDEX["eps"]] = 0.0
+    last = certifying.certify(made, settings, key())
+    rounds = [
+        {
+            "began": np.ones(400),
+            "past": np.zeros((400, 2, loops.COLUMNS)),
+            "value": np.ones(400),
+            "spent": np.zeros(400),
+            **last,
+        }
+    ]
+    found = certifying.results(24.0, rounds)
+    assert 0.02 < found.certified.mean() < 0.09
+
+
+def test_certified_gains_are_true_ones():
+    rounds, found = told(episodes.indifferent)
+    made = instances(SURFACES, key())
+    true = np.array([1 - truth / one.surface.gap for one, truth in zip(made, rounds[-1]["truth"], strict=True)])
+    assert (true[found.certified] > 0).mean() > 0.9
+    assert abs((true - found.gain)[found.certified].mean()) < 0.1
+
+
+def test_a_better_order_gains_more():
+    """Inner tasks reward knowing which kinds pay: without that nothing could be learned from them."""
+    useful = np.array([ranking.KINDS.index(kind) for kind in ("learning_rate", "optimizer", "decay", "betas")])
+
+    def knowing(shown):
+        return shown["options"][:, :, loops.DICE] + np.isin(shown["options"][:, :, KIND], useful)
+
+    def perverse(shown):
+        return shown["options"][:, :, loops.DICE] - np.isin(shown["options"][:, :, KIND], useful)
+
+    gains = {
+        name: np.mean([told(program, number=number)[1].gain.mean() for number in range(3)])
+        for name, program in {"uniform": episodes.indifferent, "knowing": knowing, "perverse": perverse}.items()
+    }
+    assert gains["knowing"] > 1.1 * gains["uniform"] > 1.1 * gains["perverse"]
+
+
+def test_episodes_hold_what_happened_without_gaps():
+    rounds, _ = told(episodes.indifferent)
+    found = episodes.of_rounds([one["past"] for one in rounds])
+    assert found.shape == (len(SURFACES), PLAN.rounds * PLAN.at_once, len(ranking.PAST))
+    real = found[:, :, loops.OUTCOME] > 0
+    assert (np.diff(real.astype(int), axis=1) <= 0).all()
+    assert real.sum() == sum((one["option"] >= 0).sum() for one in rounds)
+    short = found[:, :5]
+    assert episodes.joined([found, short]).shape == (2 * len(SURFACES), *found.shape[1:])
+
+
+def test_noise_laid_over_it_keeps_the_pairing():
+    assert Noisy(InnerLoops(), noise=0.1).secret_of_seed
+    assert InnerLoops.secret_of_seed
+
+
+@pytest.mark.parametrize("options", [{"rounds": 0}, {"at_once": 0}, {"compute": 1.0}])
+def test_loops_too_small_for_a_move_are_refused(options):
+    with pytest.raises(UsageError, match="one training's compute for each move"):
+        InnerLoops(**options)
