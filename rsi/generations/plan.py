@@ -16,7 +16,7 @@ from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
 from rsi.generations.guard import PATIENCE
-from rsi.records import Record
+from rsi.records import Record, Versioned
 from rsi.task import TaskSpec
 
 PLAN = "evolution.toml"
@@ -24,12 +24,9 @@ EVOLVED = "evolved"
 """The proposer that lets the last promoted program propose."""
 
 
-class Plan(Record):
+class Plan(Versioned):
     """One evolution. All generations have the same budget."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     task: str = "proposer"
     """As it was named; what counts is the copy in the folder."""
     task_digest: str = ""

@@ -73,7 +73,7 @@ def few(task: Path, to: Path, *more: object, **parts: str) -> list[str]:
     """Two policies, each for a short while; `parts` replace flags."""
     flags = {"policy": "greedy,fixed", "proposer": f"{PROPOSER}(values=60)", "sandbox": SANDBOX} | parts
     given = [word for name, value in flags.items() for word in (f"--{name}", value)]
-    budget = ("--experiments", 3, "--no-certify", "--confirm", 1)
+    budget = ("--experiments", 3, "--no-certify", "--confirm", 1, "--seed", 7)
     return [str(word) for word in (task, *given, *budget, "--to", to, *more)]
 
 

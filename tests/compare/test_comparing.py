@@ -191,9 +191,14 @@ def test_a_loop_that_is_stuck_ends_soon_after_its_command_was_killed(tmp_path: P
 def test_what_an_ungrounded_verifier_kept_is_measured_again_by_the_tasks_own(
     tmp_path: Path, task: Path, rsi: Rsi
 ) -> None:
-    words = few(task, tmp_path / "c", "--seeds", 1, "--truth", 2, "--verifier", f"own,{WORD}", policy="greedy")
-    done = rsi(*words)
-    assert done.code == 0, done.err
+    asked = _values(task) | {"verifiers": ["own", WORD], "policies": ["greedy"], "seeds": 1, "truth": 2}
+    comparison = folder.begin(of_values(asked, ""), tmp_path / "c")
+    for loop in comparison.loops:
+        assert one_loop.run_loop(comparison, loop.name, one_loop.Stop()) == 0
+    before = ledgers(tmp_path / "c")
+    done = rsi(tmp_path / "c")
+    assert (done.code, done.err) == (0, ""), "nothing is left to run"
+    assert ledgers(tmp_path / "c") == before
     found = report_of(folder.open_folder(tmp_path / "c"))
     own, word = found.compared.arms
     assert (own.grounded, word.grounded) == (True, False)
@@ -206,10 +211,6 @@ def test_what_an_ungrounded_verifier_kept_is_measured_again_by_the_tasks_own(
     assert "Word [UNGROUNDED]" in done.out
     assert "grounded gain" in done.out
     assert "Word [UNGROUNDED]" in found.sentences[0]
-    assert "Word, seed 1 [UNGROUNDED]" in done.err
-    before = ledgers(tmp_path / "c")
-    assert rsi(tmp_path / "c").code == 0
-    assert ledgers(tmp_path / "c") == before
 
 
 def test_limits_for_models_hold_for_the_arms_that_ask_one_and_hinder_no_other(tmp_path: Path, task: Path) -> None:
@@ -234,8 +235,10 @@ def test_a_loop_that_cannot_go_on_does_not_stop_the_others(tmp_path: Path, task:
         "class Raising:\n    name = 'raising'\n    def propose(self, brief):\n        raise ValueError('no')\n"
     )
     proposers = f"{tmp_path / 'raising.py'}:Raising,{PROPOSER}(values=60)"
-    done = rsi(*few(task, tmp_path / "c", "--seeds", 1, policy="greedy", proposer=proposers))
+    words = few(task, tmp_path / "c", "--seeds", 1, "--truth", 0, policy="greedy", proposer=proposers, verifier=WORD)
+    done = rsi(*words)
     assert done.code == 1
+    assert "seed 1 [UNGROUNDED]" in done.err
     assert "did not come to its end" in done.err
     assert "One loop of 2 is not at the end and left out" in done.out
     assert "raised ValueError: no" in done.out
