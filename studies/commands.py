@@ -31,8 +31,8 @@ Folder = Annotated[Path, typer.Argument(help="What --out named.")]
 
 @lab_app.command()
 def collapse(
-    generations: Annotated[int | None, typer.Option(help="After the first; 10, or 4 with --quick.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Lines of generations; 3, or 2 with --quick.")] = None,
+    generations: Annotated[int | None, typer.Option(help="After the first; 10, or 3 with --quick.")] = None,
+    seeds: Annotated[int, typer.Option(help="Lines of generations, each from a draw of its own.")] = 3,
     arms: Annotated[
         str, typer.Option(help="By commas: closed, filtered, mixed:SHARE, accumulated, real (the control).")
     ] = DEFAULT_ARMS,
@@ -51,8 +51,8 @@ def collapse(
 
     design = design_of(
         arms,
-        generations=(4 if quick else 10) if generations is None else generations,
-        seeds=(2 if quick else 3) if seeds is None else seeds,
+        generations=(3 if quick else 10) if generations is None else generations,
+        seeds=seeds,
         seed=seed,
         size=(32_768 if quick else 131_072) if size is None else size,
     )
@@ -107,7 +107,7 @@ def _conclude(study: Study, folder: Path, *, as_json: bool, stopped: bool) -> No
         raise typer.Exit(130)
 
 
-def _tell(study: Study, folder: Path, *, as_json: bool):
+def _tell(study: Study, folder: Path, *, as_json: bool) -> Findings:
     from rsi.review.wording import NOT_ISOLATED
     from studies.collapse.findings import findings_of
     from studies.collapse.record import real_text_of

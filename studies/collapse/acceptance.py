@@ -122,7 +122,7 @@ def systematic(chances: Floats, generator: np.random.Generator) -> Numbers:
 
 def pair_shares(parts: Sequence[Bytes]) -> Floats:
     """How frequent each of the 65,536 pairs of bytes is, (65536,)."""
-    counts = sum(np.bincount(grams(rows, 2).ravel(), minlength=1 << 16) for rows in parts)
+    counts = np.bincount(np.concatenate([grams(rows, 2).ravel() for rows in parts]), minlength=1 << 16)
     return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 

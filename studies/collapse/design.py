@@ -31,7 +31,7 @@ FORMS = ("closed", "filtered", "mixed:SHARE", "accumulated", CONTROL)
 class Arm(Record):
     """What each generation after the first is trained on."""
 
-    name: str
+    name: str = Field(pattern=r"^[a-z]{1,16}(:[0-9.e-]{1,12})?$")
     kind: Literal["closed", "filtered", "mixed", "accumulated", "real"]
     real_share: float = Field(default=0.0, ge=0, le=1)
     """Of each generation's text, drawn anew from real text."""

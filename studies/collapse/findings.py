@@ -10,7 +10,7 @@ from studies.collapse.measures import LABELS, Measures
 from studies.collapse.record import Study
 
 CONFIDENCE = 0.95
-CLAIMED = ("bits_per_byte", "entropy", "distinct", "rare")
+CLAIMED = ("bits_per_byte", "rare")
 """Measures about which arms are compared."""
 DIGITS = {"bits_per_byte": 2, "entropy": 2, "distinct": 0, "reached": 3, "rare": 2}
 
@@ -189,11 +189,12 @@ def _after(generations: int, arm: Arm) -> str:
 
 def _against(entry: Compared) -> str:
     than = "with real text alone" if entry.other == CONTROL else "in the closed loop"
+    whence = "from real text alone" if entry.other == CONTROL else "from the closed loop"
     gap = entry.difference
     if gap.low is None or gap.high is None:
         return f"{abs(gap.estimate):.2f} bits {'more' if gap.estimate > 0 else 'less'} than {than}, without an interval"
     if not gap.excludes_zero:
-        return f"no difference from the text {than} could be shown ({gap.low:+.2f} to {gap.high:+.2f} bits)"
+        return f"no difference {whence} could be shown ({gap.low:+.2f} to {gap.high:+.2f} bits)"
     low, high = sorted((abs(gap.low), abs(gap.high)))
     return (
         f"{abs(gap.estimate):.2f} bits {'more' if gap.estimate > 0 else 'less'} than {than} ({low:.2f} to {high:.2f})"

@@ -19,7 +19,7 @@ class Measures(Record):
     bits_per_byte: FiniteFloat
     """Mean clipped loss on held-out real text."""
     entropy: FiniteFloat
-    """Of runs of three bytes in the text it writes, in bits, as counted (the plug-in estimate, biased alike in arms)."""
+    """Of runs of three bytes in the text it writes, in bits, as counted (a plug-in estimate, biased alike in arms)."""
     distinct: int
     """Different runs of four bytes in the text it writes."""
     reached: FiniteFloat
@@ -53,18 +53,14 @@ LABELS = {
 def measure(yardstick: Yardstick, streams: Bytes, losses: Floats) -> Measures:
     """Of streams (S, T), of which the first bytes are looked at stream by stream, and losses in bits (N,)."""
     looked_at = streams[: -(-yardstick.size // streams.shape[1])]
-    return Measures(bits_per_byte=float(losses.mean()), **of_text(yardstick, looked_at))
-
-
-def of_text(yardstick: Yardstick, rows: Bytes) -> dict[str, float | int]:
-    """The measures that are about written text alone."""
-    written = np.unique(grams(rows, 4))
-    return {
-        "entropy": entropy(grams(rows, 3).ravel()),
-        "distinct": len(written),
-        "reached": float(np.isin(yardstick.quadruples, written, assume_unique=True).mean()),
-        "rare": float(np.isin(yardstick.rare, rows).mean()),
-    }
+    written = np.unique(grams(looked_at, 4))
+    return Measures(
+        bits_per_byte=float(losses.mean()),
+        entropy=entropy(grams(looked_at, 3).ravel()),
+        distinct=len(written),
+        reached=float(np.isin(yardstick.quadruples, written, assume_unique=True).mean()),
+        rare=float(np.isin(yardstick.rare, looked_at).mean()),
+    )
 
 
 def entropy(values: Numbers) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -18,7 +18,7 @@ from rsi.ledger import Event, Ledger, read_events
 from rsi.records import Record
 from rsi.sanitize import for_terminal
 from studies.collapse.acceptance import Acceptance
-from studies.collapse.design import Design
+from studies.collapse.design import FIRST, ROW, Design
 from studies.collapse.measures import Measures
 from studies.collapse.text import RealText
 
@@ -34,6 +34,16 @@ class Cell(Record):
     arm: str
     seed: int = Field(ge=0)
     generation: int = Field(ge=0)
+
+
+def cells(design: Design) -> Iterator[Cell]:
+    """Every model of a study, generation by generation."""
+    for seed in range(design.seeds):
+        yield Cell(arm=FIRST, seed=seed, generation=0)
+    for generation in range(1, design.generations + 1):
+        for seed in range(design.seeds):
+            for arm in design.arms:
+                yield Cell(arm=arm.name, seed=seed, generation=generation)
 
 
 class Started(Record):
@@ -152,12 +162,18 @@ def read(folder: Path) -> Study:
 def real_text_of(folder: Path, started: Started) -> RealText:
     """The real text that a study was begun with."""
     blobs = Blobs(folder / "blobs", redactor_of(os.environ))
-    return RealText(
+    text = RealText(
         training=blobs.get(started.training),
         dev=blobs.get(started.dev),
         holdout=blobs.get(started.holdout),
         window=started.window,
     )
+    whole = all(part and len(part) % text.window == 0 for part in (text.dev, text.holdout))
+    if not whole or text.window <= ROW or len(text.training) <= ROW:
+        raise IntegrityError(
+            f"The real text in {folder} is not of the form that a study is begun with; it was altered."
+        )
+    return text
 
 
 def require_same(study: Study, design: Design, program: Mapping[str, str], sandbox: SandboxDescription) -> None:
@@ -165,8 +181,8 @@ def require_same(study: Study, design: Design, program: Mapping[str, str], sandb
     if study.design != design:
         named = [name for name in Design.model_fields if getattr(study.design, name) != getattr(design, name)]
         raise UsageError(
-            f"The study in that folder was asked for otherwise ({', '.join(named)}); `rsi lab resume` goes on with it as "
-            "it is, or name another folder with --out."
+            f"The study in that folder was asked for otherwise ({', '.join(named)}); `rsi lab resume` goes on with it "
+            "as it is, or name another folder with --out."
         )
     if study.started.program != digests(program):
         raise UsageError("That study was begun by another version of this program; name another folder with --out.")
@@ -204,7 +220,7 @@ def _study(folder: Path, events: list[Event]) -> Study:
         raise IntegrityError(
             f"{folder / LEDGER} holds an event that no study of this version writes; use the rsi that wrote it."
         ) from None
-    cells = [entry.cell for entry in measured]
-    if len(measured) != len(events) - 1 or len(set(cells)) < len(cells):
+    found = {entry.cell for entry in measured}
+    if len(measured) != len(events) - 1 or len(found) < len(measured) or not found.issubset(cells(started.design)):
         raise IntegrityError(f"{folder / LEDGER} holds events that no study writes; it was altered.")
     return Study(started=started, measured=measured, head=events[-1].hash)

@@ -15,7 +15,7 @@ from rsi.records import Record
 from studies.collapse.design import CONTEXT, STREAM
 from studies.collapse.generation import World, ancestors, streams_of, training_rows, world_of
 from studies.collapse.measures import measure
-from studies.collapse.ngrams import Bytes
+from studies.collapse.ngrams import Bytes, Floats
 from studies.collapse.record import Cell, Measured, Study, read, real_text_of
 
 
@@ -55,13 +55,19 @@ def _problems(world: World, study: Study, entry: Measured, blobs: Blobs) -> list
     name = f"{cell.arm}, seed {cell.seed}, generation {cell.generation}"
     texts = [_streams(world, study, before, blobs) for before in ancestors(world.design, cell)]
     rows, acceptance = training_rows(world, cell, texts)
-    losses = np.frombuffer(blobs.get(entry.losses), "<f8")
+    losses = _losses(blobs.get(entry.losses), name)
     found = []
     if hashlib.sha256(rows.tobytes()).hexdigest() != entry.trained_on or acceptance != entry.acceptance:
         found.append(f"{name}: what it was trained on does not follow from the text of those before it.")
     if measure(world.yardstick, _streams(world, study, cell, blobs), losses) != entry.measures:
         found.append(f"{name}: its measures do not follow from what it wrote and answered.")
     return found
+
+
+def _losses(content: bytes, name: str) -> Floats:
+    if not content or len(content) % 8:
+        raise IntegrityError(f"{name}: its losses are no numbers.")
+    return np.frombuffer(content, "<f8")
 
 
 def _streams(world: World, study: Study, cell: Cell, blobs: Blobs) -> Bytes:

@@ -14,10 +14,10 @@ from rsi.configuration import Component
 from rsi.protocols import Sandbox
 from rsi.session import Say, build, versions
 from studies.collapse import jobs, record
-from studies.collapse.design import CONTEXT, FIRST, STREAM, Design
+from studies.collapse.design import CONTEXT, STREAM, Design
 from studies.collapse.generation import World, ancestors, make, world_of
 from studies.collapse.ngrams import Bytes
-from studies.collapse.record import Cell, Measured, OpenStudy, Started, Study
+from studies.collapse.record import Cell, Measured, OpenStudy, Started, Study, cells
 from studies.collapse.text import real_text, require_fit
 
 TURN_SECONDS = 0.5
@@ -44,9 +44,9 @@ class Runner:
         """Begin a study, or go on with the same one; UsageError where the folder holds another."""
         description, program = self._sandbox.describe(), jobs.program()
         if record.is_study(folder):
-            study = record.read(folder)
-            record.require_same(study, design, program, description)
-            return study if study.complete else self.resume(folder, say)
+            found = record.read(folder)
+            record.require_same(found, design, program, description)
+            return found if found.complete else self.resume(folder, say)
         text = real_text(self._sandbox, data)
         require_fit(text, design)
         started = Started(
@@ -115,16 +115,6 @@ class Runner:
             for cell in cells(study.design)
             if cell not in done and cell not in under_way and done.issuperset(ancestors(study.design, cell))
         ]
-
-
-def cells(design: Design) -> Iterator[Cell]:
-    """Every model of a study, generation by generation."""
-    for seed in range(design.seeds):
-        yield Cell(arm=FIRST, seed=seed, generation=0)
-    for generation in range(1, design.generations + 1):
-        for seed in range(design.seeds):
-            for arm in design.arms:
-                yield Cell(arm=arm.name, seed=seed, generation=generation)
 
 
 def written(study: OpenStudy, cell: Cell) -> Bytes:

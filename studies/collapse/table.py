@@ -8,14 +8,22 @@ from rsi.statistics import Interval
 from studies.collapse.findings import DIGITS, Findings
 from studies.collapse.measures import LABELS
 
+HEADINGS = {
+    "bits_per_byte": "holdout bits/byte",
+    "entropy": "entropy",
+    "distinct": "distinct runs",
+    "reached": "real runs",
+    "rare": "rare bytes",
+}
+
 
 def table(found: Findings) -> Table:
     """The first generation, common to all arms, then the last of each; 95% intervals over seeds, each for itself."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     shown.add_column("arm", no_wrap=True)
     shown.add_column("generation", justify="right")
-    for label in LABELS.values():
-        shown.add_column(label, justify="right")
+    for measure in LABELS:
+        shown.add_column(HEADINGS[measure], justify="right")
     rows = [("all", 0), *((arm.name, found.last) for arm in found.design.arms if found.last > 0)]
     for name, generation in rows if found.last >= 0 else ():
         cells = (_cell(found.level(name, generation, measure), DIGITS[measure]) for measure in LABELS)

@@ -16,7 +16,7 @@ from rsi.protocols import Sandbox
 from rsi.records import Record
 from rsi.task import load_task
 from studies.collapse.design import CONTEXT, ROW, Design
-from studies.collapse.ngrams import Bytes, grams
+from studies.collapse.ngrams import Bytes, Numbers, grams
 
 TASK = "charlm"
 FEWEST_BYTES = 32_768
@@ -61,7 +61,7 @@ class RealText(Record):
         """Passages of training text with the four bytes before them, (count, 8), from places drawn with replacement."""
         text = np.frombuffer(self.training, np.uint8)
         starts = secret.generator().integers(0, len(text) - ROW + 1, count)
-        return text[starts[:, None] + np.arange(ROW)]
+        return np.asarray(text[starts[:, None] + np.arange(ROW)], dtype=np.uint8)
 
     def rare(self, size: int) -> Bytes:
         """The rare bytes, rarest first: see `RARE_SHARE`. `size` is how much text a model writes."""
@@ -70,7 +70,7 @@ class RealText(Record):
         found = np.flatnonzero((shares < RARE_SHARE) & (shares * size >= RARE_EXPECTED))
         return found[np.argsort(shares[found], kind="stable")].astype(np.uint8)
 
-    def quadruples(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def quadruples(self) -> Numbers:
         """The different runs of four bytes in all of it, as sorted numbers."""
         parts = (*self.reference(), self.windows(self.holdout))
         return np.unique(np.concatenate([grams(part, 4).ravel() for part in parts]))
@@ -86,8 +86,8 @@ def real_text(sandbox: Sandbox, data: str) -> RealText:
     training = _training(prepared)
     if len(training) < FEWEST_BYTES:
         raise UsageError(
-            f"The text leaves {len(training)} bytes to train on once the held-out parts are taken; name one with --data "
-            f"that leaves at least {FEWEST_BYTES}, about {FEWEST_BYTES * 10 // 7} bytes in all."
+            f"The text leaves {len(training)} bytes to train on once the held-out parts are taken; name one with "
+            f"--data that leaves at least {FEWEST_BYTES}, about {FEWEST_BYTES * 10 // 7} bytes in all."
         )
     return RealText(
         training=training,
