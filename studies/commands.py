@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from studies.collapse.findings import Findings
     from studies.collapse.record import Study
     from studies.collapse.running import Runner
 

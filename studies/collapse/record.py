@@ -170,9 +170,7 @@ def real_text_of(folder: Path, started: Started) -> RealText:
     )
     whole = all(part and len(part) % text.window == 0 for part in (text.dev, text.holdout))
     if not whole or text.window <= ROW or len(text.training) <= ROW:
-        raise IntegrityError(
-            f"The real text in {folder} is not of the form that a study is begun with; it was altered."
-        )
+        raise IntegrityError(f"The real text in {folder} is not as a study is begun with; it was altered.")
     return text
 
 
