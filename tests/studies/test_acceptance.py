@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.collapse.acceptance import accept, inclusion, passages, reference_of, systematic
+from studies.collapse.acceptance import accept, inclusion, log_weights, passages, reference_of, systematic
 from studies.collapse.design import CONTEXT, PIECE, STREAM, Design, arms_of
+from studies.collapse.ngrams import NgramTable
 
 WEIGHTS = st.lists(st.floats(-40, 40), min_size=2, max_size=60)
 
@@ -84,3 +85,16 @@ def test_text_that_did_not_drift_is_left_as_it_is() -> None:
     accepted, told = accept(design, drifted(0.3, 128, 2), reference, np.random.default_rng(3))
     assert float((accepted[:, CONTEXT:] == ord("b")).mean()) == pytest.approx(0.3, abs=0.02)
     assert told.at_bound == 0
+
+
+def test_a_passage_is_not_held_common_because_it_counted_itself() -> None:
+    design = Design(generations=1, seeds=1, arms=arms_of("filtered"), size=8192, offered=4, order=2)
+    streams = drifted(0.5, 64, 2)
+    streams[0, 100:140] = ord("z")
+    rows = passages(streams)
+    table = reference_of(design, [np.vstack([drifted(0.5, 40, 1), streams[:1]])]).table
+    repeated = rows[30:31, CONTEXT - 1 :]
+    own = NgramTable([rows[: len(rows) // 2, CONTEXT - 1 :]], 2, design.discount)
+    counting_itself = float((table.log2(repeated) - own.log2(repeated)).sum())
+    assert bytes(repeated[0]) == b"zzzzz"
+    assert log_weights(design, rows, len(streams), table)[30] > counting_itself + 8
