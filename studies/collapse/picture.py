@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,19 +39,30 @@ def draw(found: Findings, path: Path) -> None:
         figure.savefig(path, metadata={"Software": None})
 
 
+def _frame(panel: Axes, heights: Sequence[float]) -> None:
+    """Show all lines whole; a band that a few seeds make very wide is cut off, or it would flatten them."""
+    low, high = min(heights), max(heights)
+    margin = 0.25 * (high - low) or 0.1
+    panel.set_ylim(low - margin, high + margin)
+
+
 def _panel(panel: Axes, found: Findings, measure: str) -> None:
     colours = iter(_COLOURS)
     generations = list(range(found.last + 1))
+    heights: list[float] = []
     for arm in found.design.arms:
         colour = _CONTROL if arm.name == CONTROL else next(colours, _COLOURS[-1])
         levels = [found.level(arm.name, generation, measure) for generation in generations]
-        style = "--" if arm.name == CONTROL else "-"
         middle = [level.estimate for level in levels]
+        heights += middle
+        style = "--" if arm.name == CONTROL else "-"
         panel.plot(generations, middle, style, color=colour, label=arm.name, marker="o", markersize=3)
         low = [level.estimate if level.low is None else level.low for level in levels]
         high = [level.estimate if level.high is None else level.high for level in levels]
         panel.fill_between(generations, low, high, color=colour, alpha=0.15, linewidth=0)
+    _frame(panel, heights)
     panel.set_title(LABELS[measure], fontsize=10)
+    panel.set_xticks(generations)
     panel.set_xlabel("generation", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.2)

@@ -26,6 +26,8 @@ LEDGER = "ledger.jsonl"
 DESIGN = "study.json"
 STARTED = "collapse.started"
 MEASURED = "collapse.measured"
+_BEFORE_START = {"blobs", DESIGN, LEDGER, "lock"}
+"""What a study that was killed before its first event leaves."""
 
 
 class Cell(Record):
@@ -120,7 +122,7 @@ class OpenStudy:
 
 def create(folder: Path, started: Started, text: RealText) -> OpenStudy:
     """Make the folder and record the start; UsageError where something else lies there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= _BEFORE_START):
         raise UsageError(f"{folder} is there and holds no study of collapse; name another folder with --out.")
     with disk_faults(folder):
         make_folder(folder)
@@ -130,6 +132,8 @@ def create(folder: Path, started: Started, text: RealText) -> OpenStudy:
         blobs.put(part)
     with disk_faults(folder):
         (folder / DESIGN).write_text(started.design.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with disk_faults(folder):
+        (folder / LEDGER).unlink(missing_ok=True)  # empty, or this would be a study
     ledger = Ledger.create(folder / LEDGER, redactor)
     event = ledger.append(STARTED, started.model_dump(mode="json"))
     return OpenStudy(folder, ledger, Study(started=started, measured=(), head=event.hash))
@@ -148,8 +152,8 @@ def reopen(folder: Path) -> OpenStudy:
 
 
 def is_study(folder: Path) -> bool:
-    """Whether a ledger lies there; what is in it is seen when it is read."""
-    return os.path.lexists(folder / LEDGER)
+    """Whether a ledger with something in it lies there; what that is is seen when it is read."""
+    return os.path.lexists(folder / LEDGER) and (folder / LEDGER).lstat().st_size > 0
 
 
 def read(folder: Path) -> Study:
@@ -188,6 +192,15 @@ def require_same(study: Study, design: Design, program: Mapping[str, str], sandb
     if (before.name, before.image_digest) != (sandbox.name, sandbox.image_digest):
         raise EnvironmentFault(
             f"That study was begun in {_place(before)}, and this is {_place(sandbox)}; use that one again, or name "
+            "another folder with --out."
+        )
+
+
+def require_same_text(study: Study, text: RealText) -> None:
+    """UsageError where a study was begun on another text."""
+    if (study.started.training, study.started.holdout) != (digest(text.training), digest(text.holdout)):
+        raise UsageError(
+            "The study in that folder was begun on another text; `rsi lab resume` goes on with it as it is, or name "
             "another folder with --out."
         )
 

@@ -43,11 +43,13 @@ class Runner:
     def start(self, folder: Path, design: Design, data: str, say: Say) -> Study:
         """Begin a study, or go on with the same one; UsageError where the folder holds another."""
         description, program = self._sandbox.describe(), jobs.program()
-        if record.is_study(folder):
-            found = record.read(folder)
-            record.require_same(found, design, program, description)
-            return found if found.complete else self.resume(folder, say)
+        begun = record.read(folder) if record.is_study(folder) else None
+        if begun is not None:
+            record.require_same(begun, design, program, description)
         text = real_text(self._sandbox, data)
+        if begun is not None:
+            record.require_same_text(begun, text)
+            return begun if begun.complete else self.resume(folder, say)
         require_fit(text, design)
         started = Started(
             design=design,

@@ -157,17 +157,37 @@ def test_a_text_too_short_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
+def written_elsewhere(folder: Path) -> Path:
+    path = folder / "elsewhere.txt"
+    path.write_text(
+        "\n\n".join(f"In year {number} there were {number**3 % 9973} of them." * 9 for number in range(900))
+    )
+    return path
+
+
+def test_a_study_killed_before_its_first_event_begins_anew(tmp_path: Path, finished: Path) -> None:
+    shutil.copytree(finished / "blobs", tmp_path / "study" / "blobs")
+    (tmp_path / "study" / LEDGER).touch()
+    one = ("--generations", "1", "--seeds", "1", "--arms", "closed", "--size", "8192", "--sandbox", "process")
+    done = lab(finished.parent, "collapse", *one, "--out", f"{tmp_path / 'study'}")
+    assert done.returncode == 0, done.stderr
+    assert len(read(tmp_path / "study").measured) == 2
+
+
 def test_another_studys_folder_and_a_folder_of_something_else_are_left_alone(tmp_path: Path, finished: Path) -> None:
     before = (finished / LEDGER).read_bytes()
     other = lab(finished.parent, "collapse", *SMALL, "--seeds", "3", "--out", str(finished))
     assert other.returncode == 2
     assert "seeds" in other.stderr
     assert (finished / LEDGER).read_bytes() == before
+    begun = read(finished)
+    with runner("process", 1, lambda study: None) as running, pytest.raises(UsageError, match="another text"):
+        running.start(finished, begun.design, str(written_elsewhere(tmp_path)), print)
     (tmp_path / "letter").write_text("dear")
     foreign = lab(finished.parent, "collapse", *SMALL, "--out", str(tmp_path))
     assert foreign.returncode == 2
     assert "holds no study" in foreign.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere.txt", "letter"]
 
 
 def test_a_missing_engine_is_the_environments_fault(tmp_path: Path) -> None:
