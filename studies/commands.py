@@ -33,7 +33,7 @@ Folder = Annotated[Path, typer.Argument(help="What --out named.")]
 @lab_app.command()
 def collapse(
     generations: Annotated[int | None, typer.Option(help="After the first; 10, or 3 with --quick.")] = None,
-    seeds: Annotated[int, typer.Option(help="Lines of generations, each from a draw of its own.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Lines of generations, each from a draw of its own.")] = 4,
     arms: Annotated[
         str, typer.Option(help="By commas: closed, filtered, mixed:SHARE, accumulated, real (the control).")
     ] = DEFAULT_ARMS,

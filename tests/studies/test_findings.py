@@ -62,7 +62,7 @@ def test_collapse_is_told_with_a_corrected_interval_and_what_was_lost() -> None:
     assert "After two generations in a closed loop holdout bits per byte rose from 2.5" in closed
     assert "10 of 40 rare bytes were not written" in closed
     assert "bits more than with real text alone (" in closed
-    assert {entry.difference.confidence for entry in found.compared} == {1 - 0.05 / 2}
+    assert {entry.difference.confidence for entry in found.compared} == {0.95}
     assert all(entry.difference.method == "paired t" for entry in found.compared if entry.measure == "bits_per_byte")
 
 
