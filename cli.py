@@ -94,7 +94,7 @@ def _check_shadowing() -> None:
     from rsi.errors import EnvironmentFault
 
     here = Path(__file__).resolve().parent
-    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated"):
+    for name in ("rsi", "sandboxes", "tasks", "evals", "simulated", "studies"):
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != here:
             where = spec.origin if spec else "nowhere"
@@ -109,11 +109,13 @@ def _add_groups() -> None:
     from rsi.review.export.commands import export
     from rsi.review.web.commands import report, view
     from sandboxes.commands import image_app, sandbox_app
+    from studies.commands import lab_app
     from tasks.commands import task_app
 
     app.add_typer(task_app, name="task")
     app.add_typer(image_app, name="image")
     app.add_typer(sandbox_app, name="sandbox")
+    app.add_typer(lab_app, name="lab")
     app.command()(redteam)
     app.command()(compare)
     app.command()(evolve)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +11,7 @@ from rsi.compare.folder import Comparison
 from rsi.compare.matrix import Matrix
 from rsi.compare.results import LoopResult, results_of
 from rsi.compare.words import GAINS, label, labels, sentences
-from rsi.records import Record, Versioned
+from rsi.records import Versioned
 from rsi.review.wording import duration, number, one_line, say
 from rsi.statistics import Interval
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from rsi import flags
 from rsi.begun import LONGEST
@@ -16,7 +16,7 @@ from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
 from rsi.generations.guard import PATIENCE
-from rsi.records import Record, Versioned
+from rsi.records import Versioned
 from rsi.task import TaskSpec
 
 PLAN = "evolution.toml"
