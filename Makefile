@@ -6,6 +6,9 @@ PYTHON ?= python3
 PYTEST_FLAGS ?=
 REDTEAM_FLAGS ?=
 BIN = .venv/bin
+# Whoever starts make in the background of a script has told it to ignore SIGINT, which every child would inherit: then
+# nothing that is tested ends at Ctrl-C.
+INTERRUPTIBLE = env --default-signal=INT
 # RSI_SKIP_DOCKER=1 leaves out the tests that need a container engine; pytest's last line counts them as deselected.
 NOT_LONG = not long$(if $(RSI_SKIP_DOCKER), and not docker)
 LONG = long$(if $(RSI_SKIP_DOCKER), and not docker)
@@ -25,14 +28,14 @@ demo: setup ## Watch a small language model's training code get better
 	@tools/demo
 
 test: setup-for-tests lint ## Linters, types, import rules, and every test but the long ones
-	@$(BIN)/pytest -n 2 -m "$(NOT_LONG)" $(PYTEST_FLAGS)
+	@$(INTERRUPTIBLE) $(BIN)/pytest -n 2 -m "$(NOT_LONG)" $(PYTEST_FLAGS)
 
 test-exports: ## Read every export back with the other tools' own libraries, in an environment that has them
 	@$(PYTHON) tools/setup.py --exports
-	@RSI_TEST_EXPORTS=1 .venv-exports/bin/pytest -n 2 tests/exports $(PYTEST_FLAGS)
+	@RSI_TEST_EXPORTS=1 $(INTERRUPTIBLE) .venv-exports/bin/pytest -n 2 tests/exports $(PYTEST_FLAGS)
 
 test-long: setup-for-tests ## The tests that take minutes
-	@$(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)
+	@$(INTERRUPTIBLE) $(BIN)/pytest -m "$(LONG)" --timeout 1800 $(PYTEST_FLAGS)
 
 redteam: setup-for-tests ## Attack the score in every way of the corpus, and see that honest edits pass
 	@$(BIN)/rsi redteam $(REDTEAM_FLAGS)

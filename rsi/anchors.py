@@ -42,16 +42,29 @@ def heads_folder() -> Path:
     return (Path(own) if own else state / "rsi") / "heads"
 
 
+def claim(run_id: str) -> bool:
+    """Take a run's name for its heads; false where a run of that name has it already. True where none can be kept."""
+    if not _RUN_ID.fullmatch(run_id):
+        return True
+    try:
+        make_folder(heads_folder())
+        os.close(os.open(_file(run_id), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    except (OSError, RuntimeError, RsiError):  # RuntimeError: there is no home folder
+        return True
+    return True
+
+
 def record(run_id: str, seq: int, head: str) -> bool:
     """Write down a head; false where that cannot be done, which is worth a warning and no reason to stop."""
     if not _RUN_ID.fullmatch(run_id):
         return False
     line = Anchor(seq=seq, hash=head, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}").model_dump_json() + "\n"
     try:
-        folder = heads_folder()
-        make_folder(folder)
+        make_folder(heads_folder())
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(folder / f"{run_id}.jsonl", flags, 0o600)
+        descriptor = os.open(_file(run_id), flags, 0o600)
         try:
             complete = os.write(descriptor, line.encode()) == len(line)
             os.fsync(descriptor)
@@ -67,7 +80,7 @@ def read(run_id: str) -> tuple[Anchor, ...]:
     if not _RUN_ID.fullmatch(run_id):
         return ()
     try:
-        lines = read_regular(heads_folder() / f"{run_id}.jsonl", _LONGEST).splitlines()
+        lines = read_regular(_file(run_id), _LONGEST).splitlines()
     except (OSError, RuntimeError, RsiError):
         return ()
     found = []
@@ -75,6 +88,10 @@ def read(run_id: str) -> tuple[Anchor, ...]:
         with suppress(ValidationError):  # a line torn by a crash
             found.append(Anchor.model_validate_json(line))
     return tuple(found)
+
+
+def _file(run_id: str) -> Path:
+    return heads_folder() / f"{run_id}.jsonl"
 
 
 def contradiction(anchors: Iterable[Anchor], events: Sequence[Event]) -> Anchor | None:

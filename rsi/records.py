@@ -21,6 +21,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Versioned(Record):
+    """The top of a documented JSON shape: written with `"schema": 1` first."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+
+
 # --- proposals ------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tomli_w
 
-from rsi import events
+from rsi import anchors, events
 from rsi.blobs import Blobs
 from rsi.durable import disk_faults
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
@@ -61,8 +61,14 @@ def runs_folder() -> Path:
 
 
 def new_run_id(task: str) -> str:
-    """The UTC time, the task's name and four random digits, so that no two runs of a machine share their anchors."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{task}-{secrets.token_hex(2)}"
+    """The UTC time, the task's name and four random digits; claimed, so that no two runs of a machine share anchors.
+
+    Digits alone do not prevent that where many runs a second begin: each would say that the other was altered.
+    """
+    while True:
+        run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{task}-{secrets.token_hex(2)}"
+        if anchors.claim(run_id):
+            return run_id
 
 
 def create(started: events.RunStarted, folder: Path, task: Task, redactor: Redactor) -> OpenRun:

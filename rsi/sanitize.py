@@ -30,8 +30,6 @@ _INVISIBLE = re.compile(
 )
 _PILED_UP = re.compile(f"({_COMBINING}{{3}})({_COMBINING}+)")
 """Marks that pile up on one letter until they cover the lines around it; no language needs more than three."""
-_BRACKET = re.compile(r"(?<!\\)(\\*)\[(?=([a-z#/@][^[]*?\])?)")
-"""A bracket with the backslashes before it; the second group says that Rich would take it for a tag."""
 
 
 def for_terminal(text: str, width: int | None = None) -> str:
@@ -66,23 +64,6 @@ def _numbered(match: re.Match[str]) -> str:
 
 def _number_of(character: str) -> str:
     return f"<U+{ord(character):04X}>"
-
-
-def for_markup(text: str, width: int | None = None) -> str:
-    """The same, to be put between the tags of Rich markup, where it shows as itself.
-
-    Consoles must be made with `emoji=False`: there is no way to escape an emoji's `:name:`.
-    """
-    # Not `rich.markup.escape`: it loses the backslash of `\[`, and three at the end undo the tag that follows.
-    plain = for_terminal(text, width)
-    body = plain.rstrip("\\")
-    return _BRACKET.sub(_escaped, body) + "\\" * 2 * (len(plain) - len(body))
-
-
-def _escaped(bracket: re.Match[str]) -> str:
-    """Before what looks like a tag Rich halves the backslashes; before any other bracket it takes one away."""
-    backslashes, tag = bracket.groups()
-    return backslashes * (2 if tag else 1) + "\\["
 
 
 def _cut(line: str, width: int) -> str:

@@ -23,7 +23,6 @@ from rsi.records import (
     Decision,
     ExperimentStatus,
     Finding,
-    Keep,
     Measure,
     Observation,
     Plan,
@@ -600,10 +599,6 @@ class RunState:
         """Whether a verifier failed on it."""
         judged = [self.trials[trial].verdict for trial in experiment.trials]
         return any(j is not None and isinstance(j.verdict, VerifierError) for j in judged)
-
-    def decided_keep(self, experiment: ExperimentState) -> bool:
-        """Whether the policy said keep and the experiment awaits the verifier's last checks."""
-        return isinstance(experiment.decision, Keep)
 
 
 def numbered(entries: Sequence[_Entry], number: int) -> _Entry:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from evals.redteam.judging import Outcome
-from rsi.records import Record
+from rsi.records import Record, Versioned
 from rsi.statistics import Rate, rate
 
 
@@ -50,10 +50,9 @@ class CaseResult(Record):
     experiment: int | None = None
 
 
-class Report(Record):
+class Report(Versioned):
     """A whole session."""
 
-    schema_version: Literal[1] = Field(default=1, serialization_alias="schema")
     tasks: tuple[str, ...]
     verifiers: dict[str, tuple[str, ...]]
     """Task → what measures, then what stands beside it."""

@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from rich.console import Console
 
 from rsi import anchors
@@ -24,7 +23,7 @@ from rsi.chain import Event, check_chain, read_events
 from rsi.durable import read_regular
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
 from rsi.output import print_json
-from rsi.records import Record
+from rsi.records import Record, Versioned
 from rsi.review.wording import count, one_line, say
 from rsi.runs import LEDGER
 
@@ -73,12 +72,9 @@ class Checked(Record):
     """Who signed it, as the file of allowed signers calls them; empty where that was not asked or is not so."""
 
 
-class AnchorReport(Record):
+class AnchorReport(Versioned):
     """What checking heads that were kept elsewhere came to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     ok: bool
     events: int

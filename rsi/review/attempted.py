@@ -17,7 +17,6 @@ from rsi.storage import BlobStore
 
 MOST_SHOWN = 24
 """Of one execution; --json has all of them."""
-_LONGEST_LIST = 64 * 1024 * 1024
 _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
 _STYLES = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow"}
 

@@ -200,7 +200,7 @@ def findings(
     from rsi.review.filtering import severity as severity_named
     from rsi.review.findings_told import findings_json, render, select
     from rsi.review.log_lines import unreadable
-    from rsi.review.reading import read
+    from rsi.review.reading import read, require_experiment
 
     readings, said = [], []
     folders = [_find(name) for name in names] if names else runs.list_runs(runs.runs_folder())
@@ -212,6 +212,7 @@ def findings(
                 readings.append(read(folder, anyway=True))
         except RsiError as error:
             said.append(f"{folder.name} is left out: {error}")
+    require_experiment(readings, experiment)
     found = select(readings, severity_named(severity) or Severity.NOTICE, experiment)
     if as_json:
         print_json(findings_json(found))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import ConfigDict, Field
 from rich.console import Console
 
 from rsi.edits import render_diff
 from rsi.errors import UsageError
 from rsi.output import print_json
-from rsi.records import Record
+from rsi.records import Versioned
 from rsi.review.diff_lines import counts_of, lines_of
 from rsi.review.highlight import print_highlighted
 from rsi.review.reading import Reading
@@ -19,12 +16,9 @@ from rsi.sanitize import for_terminal
 from rsi.workspace import Workspace
 
 
-class Difference(Record):
+class Difference(Versioned):
     """What leads from one experiment's code to another's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     experiment: int
     against: int

@@ -30,13 +30,12 @@ from rsi.review.lean import Lean
 from rsi.review.lines import lines_of
 from rsi.review.log import describe
 from rsi.review.staircase import points
-from rsi.review.standing import standings
 from rsi.review.summary import summarise
 from rsi.review.wording import one_line
 from rsi.runs import LEDGER, ReadRun
 from rsi.state import RunState
 
-VERSION = 1
+VERSION = 2
 MOST_KEPT = 64
 """Indexes in the cache; the eldest go first."""
 _BATCH = 2000
@@ -82,7 +81,7 @@ def opened(folder: Path) -> sqlite3.Connection:
     path = _path(digest)
     with contextlib.suppress(sqlite3.Error):
         connection = _open(path)
-        if _meta(connection, "version") == str(VERSION):
+        if meta(connection, "version") == str(VERSION):
             with contextlib.suppress(OSError):
                 os.utime(path)
             return connection
@@ -108,7 +107,8 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
 
-def _meta(connection: sqlite3.Connection, name: str) -> str:
+def meta(connection: sqlite3.Connection, name: str) -> str:
+    """What the index says of the run as a whole under that name, empty where nothing."""
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return str(row[0]) if row else ""
 
@@ -218,15 +218,14 @@ class _Maker:
         for number in kept:
             query = f"UPDATE events SET frame = 1 WHERE experiment = ? AND kind IN ({marks})"  # noqa: S608 - marks
             connection.execute(query, (number, *_KEPT_FRAME))
-        meta = {
+        facts = {
             "version": str(VERSION),
             "problem": told.problem,
             "torn_bytes": str(told.torn_bytes),
             "summary": summarise(run).model_dump_json(by_alias=True),
             "points": json.dumps([point.model_dump(mode="json") for point in points(self.state)]),
-            "standings": json.dumps(standings(self.state)),
         }
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())
 
     def _events(self, scan: Scan) -> Told:
         rows: list[tuple[Any, ...]] = []

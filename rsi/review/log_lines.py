@@ -26,7 +26,7 @@ from rsi.review.following import Belonging, Follower
 from rsi.review.liveness import is_being_written
 from rsi.review.log import describe
 from rsi.review.notes import KIND, NOTES
-from rsi.review.reading import Reading, is_of
+from rsi.review.reading import Reading, is_of, require_experiment
 from rsi.review.wording import one_line, say
 from rsi.runs import LEDGER
 
@@ -136,13 +136,7 @@ def _require_known(readings: Sequence[Reading], wanted: Filter) -> None:
         known = is_of_any((*BODIES, KIND), kind)
         if not known and not any(True for reading in readings for _ in reading.events(kinds=[kind])):
             raise UsageError(f"No event is called {one_line(kind, 40)!r}: {nearest(kind, sorted((*BODIES, KIND)))}")
-    if wanted.experiment is None:
-        return
-    lasts = [reading.summary.experiments for reading in readings]
-    if all(wanted.experiment > last for last in lasts):
-        if len(readings) > 1:
-            raise UsageError(f"None of these runs has an experiment {wanted.experiment}; they have 0 to {max(lasts)}.")
-        raise UsageError(f"{readings[0].summary.run} has no experiment {wanted.experiment}; it has 0 to {lasts[0]}.")
+    require_experiment(readings, wanted.experiment)
 
 
 def is_of_any(known: Iterable[str], kind: str) -> bool:

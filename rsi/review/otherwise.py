@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +19,7 @@ from rsi.derive import history
 from rsi.errors import RsiError
 from rsi.ledger import read_events
 from rsi.protocols import Policy
-from rsi.records import Decision, ExperimentStatus, Measure, Record
+from rsi.records import Decision, ExperimentStatus, Measure, Record, Versioned
 from rsi.review.lean import Lean
 from rsi.review.wording import STYLES, count, one_line, say
 from rsi.runs import LEDGER
@@ -52,12 +51,9 @@ class Compared(Record):
     others: tuple[Judgement, ...]
 
 
-class OtherwiseReport(Record):
+class OtherwiseReport(Versioned):
     """What `rsi replay --policy` found."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     policy: str
     """The run's own."""

@@ -85,11 +85,6 @@ class Picture(Record):
     """None where nothing was audited."""
 
 
-def write_progress(folder: Path, state: RunState) -> Path:
-    """Draw the picture anew, whole or not at all; EnvironmentFault where it cannot be written."""
-    return write_picture(folder, picture_of(state))
-
-
 def picture_of(state: RunState) -> Picture:
     """What to draw; reads the state from the thread that folds it."""
     started = state.run

@@ -7,7 +7,7 @@ Every screen, page and export asks this and nothing else, so that they agree. It
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from rsi.events import RunStarted
 from rsi.records import Objective, Severity
 from rsi.redaction import Redactor
 from rsi.review.findings import Found, of_notes, order
-from rsi.review.index import opened
+from rsi.review.index import meta, opened
 from rsi.review.lines import Line
 from rsi.review.liveness import is_being_written
 from rsi.review.notes import Note, marked
@@ -101,11 +101,6 @@ class Reading:
         return tuple(Point.model_validate(point) for point in json.loads(self._meta("points")))
 
     @cached_property
-    def standings(self) -> dict[int, str]:
-        """What may be said of the kept experiments: certified, provisional, taken back (`rsi.review.standing`)."""
-        return {int(number): words for number, words in json.loads(self._meta("standings")).items()}
-
-    @cached_property
     def findings(self) -> tuple[Found, ...]:
         """What deserves a look, first things first; hostile text as it stands in the record."""
         return self.findings_from(Severity.INFO)
@@ -165,10 +160,10 @@ class Reading:
         """The same, with what is known of each event besides.
 
         Args:
-            experiment: As in `events`, and so for the three that follow.
-            kinds: …
-            since: …
-            until: …
+            experiment: As in `events`.
+            kinds: As in `events`.
+            since: As in `events`.
+            until: As in `events`.
             severity: Only events that say something at least so grave.
             text: Events that cannot have it, neither in what they record nor in their words, may be left out.
         """
@@ -200,12 +195,6 @@ class Reading:
         row = self._index.execute("SELECT experiment FROM events WHERE seq = ?", (event.seq,)).fetchone()
         return row[0] if row else None
 
-    @cached_property
-    def severities(self) -> Mapping[int, Severity]:
-        """The gravest that an event says, by its number; events that say nothing grave are not in it."""
-        rows = self._index.execute("SELECT seq, severity FROM events WHERE severity IS NOT NULL")
-        return {seq: _SEVERITIES[rank] for seq, rank in rows}
-
     def excerpt(self, experiment: int) -> ReadRun:
         """The run, of which that experiment and its parent are read, and what concerns them all.
 
@@ -226,8 +215,7 @@ class Reading:
         return ReadRun(self.folder, events, state, self.blobs)
 
     def _meta(self, name: str) -> str:
-        row = self._index.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return str(row[0])
+        return meta(self._index, name)
 
     def _read(
         self, query: str, values: Sequence[object], may_hold: Callable[[bytes, str], bool] | None = None
@@ -270,6 +258,18 @@ def _may_hold(text: str) -> Callable[[bytes, str], bool] | None:
         return b"\\u" in line or as_bytes in line.lower() or wanted in words.lower()
 
     return may_hold
+
+
+def require_experiment(readings: Sequence[Reading], experiment: int | None) -> None:
+    """UsageError where an experiment is asked for that none of the runs has."""
+    if experiment is None:
+        return
+    lasts = [reading.summary.experiments for reading in readings]
+    if 0 <= experiment <= max(lasts, default=-1):
+        return
+    if len(readings) == 1:
+        raise UsageError(f"{readings[0].summary.run} has no experiment {experiment}; it has 0 to {lasts[0]}.")
+    raise UsageError(f"None of these runs has an experiment {experiment}; they have 0 to {max(lasts, default=0)}.")
 
 
 def is_of(event_kind: str, kinds: Collection[str]) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ConfigDict, Field
 from rich.console import Console
 
 from rsi import briefing
@@ -22,7 +20,7 @@ from rsi.errors import RsiError
 from rsi.ledger import Event, check_chain, read_events
 from rsi.plugins import load
 from rsi.protocols import AsksModels, Exhausted, Proposer
-from rsi.records import Proposal, Record
+from rsi.records import Proposal, Versioned
 from rsi.redaction import Redactor
 from rsi.review.secrets_aside import same_but_for_secrets
 from rsi.review.verify import VerifyProblem, VerifyReport, verify
@@ -33,12 +31,9 @@ from rsi.task import Task
 from rsi.workspace import Workspace
 
 
-class ReplayReport(Record):
+class ReplayReport(Versioned):
     """What `rsi replay` found; `problems` in the order of the events, so that the first is where it differs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     ok: bool
     proposals: int

@@ -8,14 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
-
 from rsi import audits
 from rsi.claims.attribution import Attribution
 from rsi.claims.calibration import KeptRate
 from rsi.claims.holdout import GapPoint
 from rsi.ledger import Event
-from rsi.records import ExperimentStatus, Record, Rejected, Severity, VerifierError
+from rsi.records import ExperimentStatus, Record, Rejected, Severity, VerifierError, Versioned
 from rsi.review import claims
 from rsi.review.liveness import is_being_written
 from rsi.review.wording import mean, one_line
@@ -80,12 +78,9 @@ class Calls(Record):
     cost_usd_left: float | None
 
 
-class RunSummary(Record):
+class RunSummary(Versioned):
     """Everything a reader asks first. Times in seconds of wall clock, sizes in bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     task: str
     grounded: bool

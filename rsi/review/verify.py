@@ -12,9 +12,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ConfigDict, Field
 from rich.console import Console
 
 from rsi import events as e
@@ -22,7 +20,7 @@ from rsi.blobs import Blobs
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, RsiError
 from rsi.ledger import GENESIS, Event, read_events
-from rsi.records import Record
+from rsi.records import Record, Versioned
 from rsi.redaction import Redactor
 from rsi.review.beside import ImageWatch, Ledger, Outside, look
 from rsi.review.lean import Lean
@@ -77,12 +75,9 @@ class Counts(Record):
     """Heads written down on this machine, outside the run folder, that the ledger bears out."""
 
 
-class VerifyReport(Record):
+class VerifyReport(Versioned):
     """What `rsi verify` found; `problems` in the order of the events, so that the first is where it began."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
     ok: bool
     events: int

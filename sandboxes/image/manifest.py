@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from rsi.records import Record
+from rsi.records import Record, Versioned
 
 LABEL = "rsi.manifest"
 LONGEST_LABEL = 1024 * 1024
@@ -26,12 +26,9 @@ class Package(Record):
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+:~!_-]{0,99}$")
 
 
-class Manifest(Record):
+class Manifest(Versioned):
     """Of one image; the same inputs give the same manifest, so it names no time and no place of its making."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     tag: str = Field(pattern=r"^[a-z0-9-]{1,40}:[0-9a-f]{12}$")
     parent: str = Field(default="", pattern=r"^([a-z0-9-]{1,40}:[0-9a-f]{12})?$")
     """The image of ours that it stands on."""

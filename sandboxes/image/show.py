@@ -6,22 +6,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
-
 from rsi.errors import UsageError
-from rsi.records import Record
+from rsi.records import Versioned
 from sandboxes.image import known, recipe
 from sandboxes.image.engine import connect
 from sandboxes.image.manifest import LABEL, Manifest, Package, from_label
 from sandboxes.image.store import is_ours, is_wanted
 
 
-class ImageDetails(Record):
+class ImageDetails(Versioned):
     """One image of the engine, the shape of `rsi image show --json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     tag: str
     digest: str
     """What a run records."""

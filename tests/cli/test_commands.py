@@ -136,6 +136,8 @@ def test_every_reading_command_answers_and_its_json_parses(finished: Path) -> No
     [
         (["log", "latest", "--kind", "trail"], "did you mean"),
         (["log", "latest", "--experiment", "99"], "has no experiment 99; it has 0 to 4"),
+        (["log", "latest", "--experiment", "-1"], "has no experiment -1; it has 0 to 4"),
+        (["findings", "latest", "--experiment", "99"], "has no experiment 99; it has 0 to 4"),
         (["show", "latest", "99"], "has no experiment 99"),
         (["attribute", "latest", "--trials", "1"], "give more with --trials"),
         (["resume", "latest", "--max-cost", "1"], "the proposer mutate asks none"),

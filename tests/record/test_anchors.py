@@ -10,6 +10,7 @@ import pytest
 from rsi import anchors
 from rsi.ledger import Event, Ledger
 from rsi.redaction import Redactor
+from rsi.runs import new_run_id
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,13 @@ def test_a_run_id_never_becomes_another_path(state: Path, run: str) -> None:
     assert not anchors.record(run, 0, "ab" * 32)
     assert anchors.read(run) == ()
     assert not state.exists()
+
+
+def test_no_two_runs_share_their_anchors_however_many_begin_within_a_second(state: Path) -> None:
+    names = [new_run_id("same") for _ in range(1500)]
+    assert len(set(names)) == len(names)
+    assert not anchors.claim(names[0])
+    assert anchors.read(names[0]) == ()
 
 
 def test_torn_and_foreign_lines_are_passed_over(state: Path) -> None:

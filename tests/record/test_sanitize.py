@@ -9,9 +9,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.markup import render
 
-from rsi.sanitize import for_markup, for_page, for_terminal
+from rsi.sanitize import for_page, for_terminal
 
 CONTROLS = ("\x1b", "\x1b[", "\x1b]0;", "\x07", "\x9b", "\x1bP", "\x1b\\", "31m", "\x7f", "\x85", "\r", "\n", "\t")
 MARKUP = ("[red]", "[/red]", "[/]", "\\", "[", "]", "[link=x]", "[bold", "[@click=x]")
@@ -25,25 +24,6 @@ def test_what_comes_out_holds_no_control_character_but_newline_and_tab(text: str
     out = for_terminal(text, width)
     assert not [c for c in out if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and c not in "\n\t"]
     out.encode()
-
-
-@given(text=HOSTILE, width=st.none() | st.integers(1, 40))
-def test_markup_shows_exactly_the_sanitised_text_and_styles_none_of_it(text: str, width: int | None) -> None:
-    shown = render(f"[bold]{for_markup(text, width)}[/bold]", emoji=False)
-    assert shown.plain == for_terminal(text, width)
-    assert [span.style for span in shown.spans] == ["bold"]
-
-
-@pytest.mark.parametrize("rest", ["[bold", "[bold]", "[/bold]", "[1]", "[", "[[b]", "[b[c]"])
-def test_backslashes_before_a_bracket_are_shown(rest: str) -> None:
-    for count in range(6):
-        text = "\\" * count + rest
-        assert render(f"[bold]{for_markup(text)}[/bold]", emoji=False).plain == text
-
-
-def test_trailing_backslashes_do_not_undo_the_tag_that_follows() -> None:
-    for count in range(6):
-        assert render(f"[bold]{for_markup(chr(92) * count)}[/bold]", emoji=False).plain == chr(92) * count
 
 
 @given(text=HOSTILE)

@@ -32,7 +32,7 @@ from rsi.review.improvement import (
 )
 from rsi.review.log import describe
 from rsi.review.log_lines import print_log
-from rsi.review.progress import picture_of, write_progress
+from rsi.review.progress import picture_of, write_picture
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
 from rsi.review.show import show_run
@@ -504,12 +504,14 @@ def test_the_picture_has_milestones_and_the_certified_level(passed: ReadRun, fai
     assert [p.experiment for p in picture_of(failed.state).plotted if p.milestone is False] == [6]
     sizes = []
     for record in (passed, failed):
-        path = write_progress(tmp_path, record.state)
+        path = write_picture(tmp_path, picture_of(record.state))
         assert path.read_bytes().startswith(b"\x89PNG")
         sizes.append(path.read_bytes())
         bare = record.state.milestones
         record.state.milestones = []
-        assert write_progress(tmp_path, record.state).read_bytes() != sizes[-1], "milestones are not in the picture"
+        assert write_picture(tmp_path, picture_of(record.state)).read_bytes() != sizes[-1], (
+            "milestones are not in the picture"
+        )
         record.state.milestones = bare
 
 
@@ -525,9 +527,9 @@ def test_the_gap_between_dev_and_holdout_is_drawn_where_it_was_audited(tmp_path:
     (gap,) = summarise(record).gap
     assert milestone.gap == gap.gap
     assert milestone.low < gap.gap < milestone.high  # type: ignore[operator]
-    with_gap = write_progress(tmp_path, record.state).read_bytes()
+    with_gap = write_picture(tmp_path, picture_of(record.state)).read_bytes()
     record.state.audits = {}
-    assert len(write_progress(tmp_path, record.state).read_bytes()) < len(with_gap)
+    assert len(write_picture(tmp_path, picture_of(record.state)).read_bytes()) < len(with_gap)
 
 
 def test_the_staircase_marks_milestones_in_ascii_too(passed: ReadRun, failed: ReadRun) -> None:

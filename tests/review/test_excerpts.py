@@ -12,13 +12,13 @@ from rsi.configuration import Component
 from rsi.records import ExperimentStatus
 from rsi.review import reading
 from rsi.review.experiment import experiment_json
-from rsi.review.log import experiment_of
 from rsi.session import resume
 from rsi.testing.altering import load, store
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "loop"))
 from composing import SCRIPTED, configuration, said
 from composing import run as compose
+from oracle import experiment_of
 
 
 def patching(*edits: str) -> Component:

@@ -20,7 +20,7 @@ from rsi.review.diff import print_diff
 from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.filtering import Filter
 from rsi.review.log_lines import print_log
-from rsi.review.progress import write_progress
+from rsi.review.progress import picture_of, write_picture
 from rsi.review.results import write_results
 from rsi.review.screen import PlainLines, Screen
 from rsi.review.show import show_run
@@ -158,4 +158,4 @@ def test_the_table_and_the_picture_survive_hostile_text(hostile: ReadRun, tmp_pa
     rows = write_results(tmp_path, hostile.state).read_text().splitlines()
     assert len(rows) == 4
     assert all(row.count("\t") == 4 and harmless(row.replace("\t", " ")) for row in rows)
-    assert write_progress(tmp_path, hostile.state).stat().st_size > 1000
+    assert write_picture(tmp_path, picture_of(hostile.state)).stat().st_size > 1000

@@ -25,7 +25,7 @@ from rsi.review.experiment import experiment_json, show_experiment
 from rsi.review.filtering import Filter
 from rsi.review.improvement import confirmed
 from rsi.review.log_lines import print_log
-from rsi.review.progress import write_progress
+from rsi.review.progress import picture_of, write_picture
 from rsi.review.results import write_results
 from rsi.review.show import show_run
 from rsi.review.staircase import Point, draw, visible_range
@@ -339,9 +339,9 @@ def test_the_table_of_results_has_autoresearchs_columns(run: ReadRun, tmp_path: 
 
 
 def test_the_picture_is_a_png_and_is_replaced_whole(run: ReadRun, tmp_path: Path) -> None:
-    path = write_progress(tmp_path, run.state)
+    path = write_picture(tmp_path, picture_of(run.state))
     assert path.read_bytes().startswith(b"\x89PNG")
-    write_progress(tmp_path, run.state)
+    write_picture(tmp_path, picture_of(run.state))
     assert [found.name for found in tmp_path.iterdir()] == ["progress.png"]
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean
-from typing import Literal
-
-from pydantic import ConfigDict, Field
 
 from rsi.briefing import first_brief
 from rsi.proposers.llm.catalogue import price
 from rsi.proposers.llm.prompt import ROW_WIDTH, build
 from rsi.proposers.llm.quoting import tokens
 from rsi.proposers.llm.settings import Settings
-from rsi.records import Allowance, Record
+from rsi.records import Allowance, Record, Versioned
 from rsi.spending import worst_case
 from rsi.state import RunState
 from rsi.task import Task
@@ -38,12 +35,9 @@ class Earlier(Record):
     seconds_per_experiment: float
 
 
-class Estimate(Record):
+class Estimate(Versioned):
     """What `rsi estimate` tells."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     task: str
     model: str
     experiments: int

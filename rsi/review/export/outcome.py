@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import ConfigDict, Field
-
-from rsi.records import Record
+from rsi.records import Versioned
 
 
-class Outcome(Record):
+class Outcome(Versioned):
     """Where a run went, how much of it, and what of it did not."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     format: str
     target: str
     run: str

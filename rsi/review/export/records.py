@@ -18,7 +18,7 @@ from rsi.course import Course
 from rsi.events import Role
 from rsi.evidence import Purpose, Split
 from rsi.execution import Execution, ExitKind, SandboxDescription
-from rsi.records import Comparison, ExperimentStatus, Objective, Provenance, Record
+from rsi.records import Comparison, ExperimentStatus, Objective, Provenance, Record, Versioned
 from rsi.review.claims import Milestone
 from rsi.review.findings import Found
 from rsi.review.notes import Note
@@ -62,14 +62,11 @@ class Content(Record):
         return f"(not to be had: {self.problem})" if data is None else data.decode("utf-8", "replace")
 
 
-class Exported(Record):
+class Exported(Versioned):
     """One line of an export."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
 
 
