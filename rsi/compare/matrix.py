@@ -13,10 +13,10 @@ import tomllib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import tomli_w
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rsi import flags, plugins
 from rsi.compare import arms
@@ -26,7 +26,7 @@ from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
 from rsi.protocols import AsksModels, Proposer
-from rsi.records import Record
+from rsi.records import Versioned
 from rsi.session import build, require_models_usable
 from rsi.task import TaskSpec, load_task
 from rsi.verification import asking, verifier_of
@@ -58,12 +58,9 @@ class Loop(NamedTuple):
     cell: Cell
 
 
-class Matrix(Record):
+class Matrix(Versioned):
     """What is compared, and what all loops have in common: a comparison's `matrix.toml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     tasks: Arms
     verifiers: Arms = (arms.OWN,)
     policies: Arms = (flags.DEFAULT_POLICY,)

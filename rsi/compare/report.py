@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,19 +11,16 @@ from rsi.compare.folder import Comparison
 from rsi.compare.matrix import Matrix
 from rsi.compare.results import LoopResult, results_of
 from rsi.compare.words import GAINS, label, labels, sentences
-from rsi.records import Record
+from rsi.records import Versioned
 from rsi.review.wording import duration, number, one_line, say
 from rsi.statistics import Interval
 
 PICTURE = "comparison.png"
 
 
-class Report(Record):
+class Report(Versioned):
     """The JSON of `rsi compare --json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
-
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     folder: str
     complete: bool
     """Whether every loop came to its end."""
