@@ -58,7 +58,8 @@ def memory_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("share", range(3))
+# One event of three is killed at in `make test`, the others in `make test-long`.
+@pytest.mark.parametrize("share", [0, *(pytest.param(share, marks=pytest.mark.long) for share in (1, 2))])
 def test_a_run_killed_at_any_event_pays_for_no_answer_twice(memory_folder: Path, share: int) -> None:
     load_litellm()  # once, in the parent: each child would take seconds for it
     budget = Budget(experiments=2, tokens=TOKENS)

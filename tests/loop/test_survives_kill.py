@@ -70,7 +70,8 @@ def killed_at(folder: Path, event: int, script: str = SCRIPT, **changes: object)
     assert os.WIFSIGNALED(status), "the run ended before the event at which it was to be killed"
 
 
-@pytest.mark.parametrize("share", range(4))
+# One event of four is killed at in `make test`, the others in `make test-long`.
+@pytest.mark.parametrize("share", [0, *(pytest.param(share, marks=pytest.mark.long) for share in (1, 2, 3))])
 def test_a_run_killed_at_any_event_goes_on_as_if_it_had_not_been(memory_folder: Path, share: int) -> None:
     code, whole = run(memory_folder, configuration(memory_folder, SCRIPT, confirm=2))
     assert code == 0

@@ -101,7 +101,14 @@ def test_an_intact_run_shown_anyway_is_fine(rsi: Rsi, pristine: Path) -> None:
     assert rsi("show", pristine, "--anyway") == rsi("show", pristine)
 
 
-@pytest.mark.parametrize("gone", [["blobs"], ["code.git"], ["blobs", "code.git", "run.toml"]])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param(["blobs"], marks=pytest.mark.long),
+        pytest.param(["code.git"], marks=pytest.mark.long),
+        ["blobs", "code.git", "run.toml"],
+    ],
+)
 def test_a_half_copied_run_still_shows_what_is_there(rsi: Rsi, run_folder: Path, gone: list[str]) -> None:
     for name in gone:
         path = run_folder / name
@@ -155,6 +162,7 @@ def test_no_permission_is_one_sentence(run_folder: Path) -> None:
         secret.chmod(0o755)
 
 
+@pytest.mark.long
 def test_a_run_of_which_nothing_holds_is_said_by_every_command(rsi: Rsi, run_folder: Path) -> None:
     (run_folder / "ledger.jsonl").write_text("")
     for command in READING:
@@ -165,6 +173,7 @@ def test_a_run_of_which_nothing_holds_is_said_by_every_command(rsi: Rsi, run_fol
     assert "broken" in rsi("list", run_folder.parent).out
 
 
+@pytest.mark.long
 def test_links_and_pipes_in_place_of_the_notes_do_not_stop_the_rest(rsi: Rsi, run_folder: Path, tmp_path: Path) -> None:
     for make in (lambda path: path.symlink_to("/etc/passwd"), os.mkfifo):
         make(run_folder / notes.NOTES)
@@ -232,6 +241,7 @@ ABSURD: list[tuple[str, tuple[str, ...], object]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "path", "value"), ABSURD, ids=["dropped", "printed", "null", "path", "metric"])
 def test_what_no_run_records_is_shown_without_a_fault(
     rsi: Rsi, run_folder: Path, kind: str, path: tuple[str, ...], value: object

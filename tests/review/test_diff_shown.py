@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 from conftest import Rsi, written
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from rsi.review.reading import read
 CODE = st.text(st.sampled_from("ab \n+-@\\'\"{"), max_size=60)
 
 
+@pytest.mark.long
 def test_any_two_experiments_and_the_baseline_are_compared(rsi: Rsi, pristine: Path) -> None:
     value = json.loads(rsi("diff", pristine, "6", "baseline", "--json").out)
     assert (value["schema"], value["experiment"], value["against"]) == (1, 6, 0)

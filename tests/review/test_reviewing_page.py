@@ -37,6 +37,7 @@ def walked(place: Path) -> list[Done]:
 
 @pytest.mark.docker
 @needs_tracing
+@pytest.mark.long
 @pytest.mark.parametrize("number", range(len(steps())), ids=[step.command[:50] for step in steps()])
 def test_every_command_of_the_page_prints_what_stands_under_it(walked: list[Done], number: int) -> None:
     step, code, output = walked[number]
@@ -89,6 +90,7 @@ def experiment(page: Any, number: int) -> Any:
 @pytest.mark.docker
 @pytest.mark.browser
 @needs_tracing
+@pytest.mark.long
 def test_the_page_answers_what_was_kept_and_why(opened: Any) -> None:
     rows = opened.locator("#experiments tbody tr")
     became = [row.locator("td").nth(1).inner_text() for row in rows.all()]
@@ -103,6 +105,7 @@ def test_the_page_answers_what_was_kept_and_why(opened: Any) -> None:
 @pytest.mark.docker
 @pytest.mark.browser
 @needs_tracing
+@pytest.mark.long
 def test_the_page_answers_what_each_tried_to_reach(opened: Any) -> None:
     for number, reached in {1: False, 2: False, 3: True, 4: True}.items():
         page = experiment(opened, number)
@@ -121,6 +124,7 @@ def test_the_page_answers_what_each_tried_to_reach(opened: Any) -> None:
 @pytest.mark.docker
 @pytest.mark.browser
 @needs_tracing
+@pytest.mark.long
 def test_the_page_answers_whether_the_record_is_whole(opened: Any, place: Path) -> None:
     opened.get_by_role("link", name="Integrity").click()
     told = opened.locator("#integrity").inner_text()
@@ -133,6 +137,7 @@ def test_the_page_answers_whether_the_record_is_whole(opened: Any, place: Path) 
 @pytest.mark.docker
 @pytest.mark.browser
 @needs_tracing
+@pytest.mark.long
 def test_the_page_answers_what_other_policies_would_have_decided(opened: Any) -> None:
     for number, would in {1: "have kept it", 2: "have kept it", 3: "have kept it"}.items():
         table = experiment(opened, number).get_by_role("region", name=f"Other policies on experiment {number}")
