@@ -14,6 +14,7 @@ from rsi.runs import list_runs
 pytestmark = pytest.mark.docker
 
 
+@pytest.mark.long
 def test_two_policies_are_compared_on_docker(tmp_path: Path, rsi: Rsi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RSI_CACHE")
     limits = ("--experiments", 2, "--no-certify", "--confirm", 2, "--parallel", 2)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_prompts_cost_at_most_a_third_and_mostly_repeat() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "prompt_cost.py"), "--runs", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)

@@ -69,6 +69,7 @@ def test_a_finding_quotes_the_diff_line_that_it_points_at(rsi: Rsi, runs_of_two:
     assert f"{where}: +X = 1  # fake: connect" in shown
 
 
+@pytest.mark.long
 def test_every_finding_names_a_command_that_answers(rsi: Rsi, runs_of_two: tuple[Path, Path]) -> None:
     notes.write_on(runs_of_two[0], 2, "why?", "suspicious", "Ann")
     commands = {str(one["command"]) for one in found_by(rsi, "--severity", "info")}
@@ -131,6 +132,7 @@ def test_a_run_that_does_not_hold_is_said_and_the_others_are_shown(rsi: Rsi, run
 # --- notes ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_note_is_shown_everywhere_after(rsi: Rsi, runs_of_two: tuple[Path, Path]) -> None:
     run, _ = runs_of_two
     assert rsi("note", run, "1", "asks an \x1b[31maddress", "--mark", "suspicious", "--author", "Ann  B").code == 0

@@ -133,6 +133,7 @@ def signers(tmp_path: Path) -> dict[str, Path]:
     return {"ann": tmp_path / "ann", "mallory": tmp_path / "mallory", "allowed": tmp_path / "allowed"}
 
 
+@pytest.mark.long
 def test_a_signed_anchor_holds_for_who_may_sign_and_for_nobody_else(
     rsi: Rsi, run_folder: Path, tmp_path: Path, signers: dict[str, Path]
 ) -> None:

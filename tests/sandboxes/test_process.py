@@ -20,10 +20,17 @@ from sandboxes.bell import Bell
 from sandboxes.process import ProcessSandbox
 from sandboxes.process_place import ProcessPlace
 
+_BEFORE: set[int] = set()
+"""Children of this process from before: what other tests, or the libraries that they use, keep waiting."""
+
+
+def children() -> set[int]:
+    return {entry.number for entry in process_tree.tree(os.getpid())[1:] if not entry.zombie}
+
 
 def left_behind() -> list[str]:
     folders = [str(path) for path in Path(tempfile.gettempdir()).glob("rsi-process-*")]
-    processes = [entry.number for entry in process_tree.tree(os.getpid())[1:] if not entry.zombie]
+    processes = sorted(children() - _BEFORE)
     processes += process_tree._marked(f"RSI_OUT={tempfile.gettempdir()}/rsi-process-".encode())
     return folders + [str(number) for number in processes]
 
@@ -34,6 +41,7 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("places")))
         confined.close()  # another test of this process may have left its warm child waiting
+        _BEFORE.update(children())  # so may multiprocessing, whose resource tracker stays once a process was spawned
         yield
 
 

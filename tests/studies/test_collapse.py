@@ -74,6 +74,7 @@ def test_the_same_command_shows_a_finished_study_and_trains_nothing(finished: Pa
     assert (finished / LEDGER).read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_study_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path, finished: Path) -> None:
     arguments = ["collapse", *SMALL, *LINES, "--parallel", "1"]
     settings = {**os.environ, "RSI_CACHE": str(finished.parent / "cache")}
