@@ -41,7 +41,7 @@ class InnerLoops:
     """Both arms of a pair are to meet the same instances: the loop then derives the secret from the trial's seed."""
 
     def __init__(
-        self, metric: str = "gain_per_compute", rounds: int = 12, at_once: int = 2, compute: float = 24.0
+        self, metric: str = "gain_per_compute", rounds: int = 6, at_once: int = 2, compute: float = 12.0
     ) -> None:
         if rounds < 1 or at_once < 1 or compute < at_once:
             raise UsageError(

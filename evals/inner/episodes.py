@@ -24,7 +24,7 @@ from rsi.proposers import ranking
 from rsi.runs import read
 
 FILE: Final = "episodes.npy"
-SHIPPED: Final = 96
+SHIPPED: Final = 192
 SEED: Final = 20_260_000
 """Of the shipped episodes; a trial's instances are drawn from its run's secret, so they are others."""
 
@@ -76,10 +76,13 @@ def save(path: Path, episodes: NDArray[np.float32]) -> None:
 
 @cache
 def uniform() -> dict[str, bytes]:
-    """What ships, the source `inner-episodes`: loops of the uniform program on surfaces and regressions, as a file."""
-    surface = slot(badness=1.0, interacting=0.5)
-    taught = slot(family=FAMILIES.index("regression"), inputs=6, outputs=1, layers=1, difficulty=0.1, badness=1.0)
-    slots = np.array([taught if number % 8 == 0 else surface for number in range(SHIPPED)])
+    """What ships, the source `inner-episodes`: loops of the uniform program, a third on each of dev's families."""
+    kinds = (
+        slot(badness=1.0, interacting=0.5),
+        slot(family=FAMILIES.index("regression"), inputs=6, outputs=1, layers=1, difficulty=0.1, badness=1.0),
+        slot(family=FAMILIES.index("classification"), inputs=6, outputs=4, layers=1, difficulty=0.25, badness=1.0),
+    )
+    slots = np.array([kinds[number % len(kinds)] for number in range(SHIPPED)])
     rounds = loops.run(loops.Plan(), slots, SEED.to_bytes(16, "big"), indifferent)
     return {FILE: encode_array(of_rounds([one["past"] for one in rounds]))}
 

@@ -39,10 +39,10 @@ ARM: Final = ranking.OPTION.index("arm")
 class Plan(NamedTuple):
     """How long inner loops are."""
 
-    rounds: int = 12
+    rounds: int = 6
     at_once: int = 2
     """Moves a round and loop."""
-    budget: float = 24.0
+    budget: float = 12.0
     """Of a loop, in trainings of the baseline, its certification aside."""
 
 

@@ -1,8 +1,8 @@
 """Episodes in, three parts out: what a program may learn from, and from which families its inner tasks are drawn.
 
 In the sandbox this reads every `.npy` file under `$RSI_IN/source` (arrays of past loops, see `docs/recursion.md`) and
-writes to `$RSI_OUT`. By hand, `python prepare.py FILE_OR_FOLDER` writes `./data`. Dev is mostly simulated, with some
-real trainings; the holdout is real trainings alone, of families and difficulties that dev does not have.
+writes to `$RSI_OUT`. By hand, `python prepare.py FILE_OR_FOLDER` writes `./data`. Dev is simulated by a third; the
+holdout is real trainings alone, of families and difficulties that dev does not have.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ MOST = 1_000_000
 FAMILIES = ("surface", "regression", "classification", "sequence")
 # family, inputs, outputs, layers, difficulty, badness, interacting; and how many inner tasks are drawn from it.
 DEV = (
-    (("surface", 0, 0, 0, 0.0, 1.0, 0.5), 36),
-    (("regression", 6, 1, 1, 0.1, 1.0, 0.0), 6),
-    (("classification", 6, 4, 1, 0.25, 1.0, 0.0), 6),
+    (("surface", 0, 0, 0, 0.0, 1.0, 0.5), 16),
+    (("regression", 6, 1, 1, 0.1, 1.0, 0.0), 16),
+    (("classification", 6, 4, 1, 0.25, 1.0, 0.0), 16),
 )
 HOLDOUT = (
     (("sequence", 3, 6, 1, 0.7, 1.2, 0.0), 16),

@@ -55,6 +55,7 @@ KEPT, DISCARDED, FAILED = 1, 2, 3
 WORST = -LUCKY / 2  # what a failure counts as
 KIND_CLASSES = 27
 CHOICE_CLASSES = 25  # and 0 for none
+NOTHING = -20  # the logarithm of what stands for 0
 DEARER = (3, 4)  # width and depth: the kinds that make training dearer
 
 
@@ -164,15 +165,17 @@ AIMS = {
 
 
 def features(view):
-    """(T, O, F): the kind of move, how far, and what came of moves like it."""
+    """(T, O, F): the kind of move, from where and how far, and what came of moves like it."""
     kind = view.options[..., KIND].astype(int)
     direction = view.options[..., DIRECTION].astype(int) + 1
     kinds, step = np.eye(KIND_CLASSES)[kind], view.options[..., STEP]
+    value = np.where(view.options[..., VALUE] > NOTHING, view.options[..., VALUE], 0)
     parts = [
         np.eye(3 * KIND_CLASSES)[3 * kind + direction],
         np.eye(CHOICE_CLASSES)[np.clip(view.options[..., CHOICE].astype(int), 0, CHOICE_CLASSES - 1)],
         kinds * np.abs(step)[..., None],
         kinds * (step**2)[..., None],
+        kinds * (value * step)[..., None],
     ]
     for relation in ("kind", "arm", "along", "against", "kept", "near"):
         parts.append(view.count(relation)[..., None])

@@ -21,9 +21,9 @@ from rsi.session import Session
 
 LOOPS = f"{evals.inner_loops.__file__}:InnerLoops"
 SMALL = {
-    "rounds = 12": "rounds = 1",
-    "compute = 24.0": "compute = 6.0",
-    "noise = 0.08": "noise = 0.5",
+    "rounds = 6": "rounds = 1",
+    "compute = 12.0": "compute = 6.0",
+    "noise = 0.12": "noise = 0.5",
     'source = "made:inner-episodes"': 'source = "file:episodes.npy"',
     'name = "inner-loops"': f'name = "{LOOPS}"',
 }

@@ -72,7 +72,7 @@ def small(folder: Path) -> Path:
     """The task with six simulated loops of two rounds."""
     shutil.copytree(TASK.folder, folder, ignore=shutil.ignore_patterns("__pycache__"))
     text = (folder / "task.toml").read_text()
-    smaller = {"rounds = 12": "rounds = 2", "compute = 24.0": "compute = 6.0", "cpu_seconds = 4": "cpu_seconds = 1"}
+    smaller = {"rounds = 6": "rounds = 2", "compute = 12.0": "compute = 6.0", "cpu_seconds = 4": "cpu_seconds = 1"}
     for old, new in smaller.items():
         assert text.count(old) == 1
         text = text.replace(old, new)

@@ -83,7 +83,7 @@ def past(prepared):
 def test_what_ships_to_learn_from_is_the_uniform_programs_loops_and_the_same_each_time(prepared):
     assert load("sources", "inner-episodes") is episodes.uniform
     past = np.load(prepared / "train" / "episodes.npy")
-    assert past.shape == (episodes.SHIPPED, 24, len(ranking.PAST))
+    assert past.shape == (episodes.SHIPPED, loops.Plan().rounds * loops.Plan().at_once, len(ranking.PAST))
     assert past.dtype == np.float32
     assert manifest(prepared)["experiments"] == int((past[:, :, loops.OUTCOME] > 0).sum()) > 1500
 
@@ -183,9 +183,10 @@ def test_an_empty_past_teaches_nothing_and_breaks_nothing(tmp_path):
 def test_what_was_learned_from_other_tasks_beats_the_dice(prepared, past, tmp_path):
     slots = held_out(prepared, "dev").targets["slots"][:20]
     learned = program(past, tmp_path / "learned", ORDER="learned")
+    plan = loops.Plan()
     gains = {
         name: np.mean(
-            [results(24.0, loops.run(loops.Plan(), slots, bytes([n] * 16), one)).gain.mean() for n in range(3)]
+            [results(plan.budget, loops.run(plan, slots, bytes([n] * 16), one)).gain.mean() for n in range(3)]
         )
         for name, one in {"learned": learned, "uniform": episodes.indifferent}.items()
     }
