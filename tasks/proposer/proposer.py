@@ -55,7 +55,7 @@ KEPT, DISCARDED, FAILED = 1, 2, 3
 WORST = -LUCKY / 2  # what a failure counts as
 KIND_CLASSES = 27
 CHOICE_CLASSES = 25  # and 0 for none
-NOTHING = -20  # the logarithm of what stands for 0
+NOTHING = np.log(2e-9)  # a value below stands for 0
 DEARER = (3, 4)  # width and depth: the kinds that make training dearer
 
 
