@@ -58,7 +58,7 @@ def read_source(task: Task, override: str = "") -> dict[str, bytes]:
     source = override or task.spec.data.source
     if not override and source.startswith("made:"):
         return dict(load("sources", source.removeprefix("made:"))())
-    path = _python_file(source.removeprefix("python:")) if source.startswith("python:") else Path(source)
+    path = python_file(source.removeprefix("python:")) if source.startswith("python:") else Path(source)
     if source.startswith("file:"):
         path = task.folder / source.removeprefix("file:")
     if path.is_file():
@@ -80,8 +80,11 @@ def read_source(task: Task, override: str = "") -> dict[str, bytes]:
         raise UsageError(f"The data source {path} cannot be read: {error.strerror}.") from None
 
 
-def _python_file(path: str) -> Path:
-    """A file of an importable package, found without importing more than nothing: `pydoc_data/topics.py`."""
+def python_file(path: str) -> Path:
+    """A file of an importable package, found without importing anything: `pydoc_data/topics.py`.
+
+    EnvironmentFault where there is none.
+    """
     package, _, rest = path.partition("/")
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:

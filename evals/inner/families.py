@@ -4,15 +4,18 @@
 - `regression`: a random network teaches, with noise; the floor is the variance of the noise that is in the targets.
 - `classification`: a mixture of Gaussians; the floor is the loss of the true posterior on the same examples.
 - `sequence`: a Markov source over symbols; the floor is the loss of the true transition probabilities.
+- `digits`: some of the scanned 8 by 8 digits that come with scikit-learn, real data; the floor is 0, which no loss is
+  below and nothing reaches.
 
 A slot says which family and how hard; the instance is drawn from a key, so no two trials meet the same one.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,11 +25,14 @@ from evals.inner import network
 from evals.inner.knobs import INDEX, Floats, baseline
 from evals.inner.surface import Surface
 from rsi.evidence import Array
+from rsi.preparation import python_file
 
-FAMILIES: Final = ("surface", "regression", "classification", "sequence")
+FAMILIES: Final = ("surface", "regression", "classification", "sequence", "digits")
+DIGITS: Final = "sklearn/datasets/data/digits.csv.gz"
 SLOT: Final = ("family", "inputs", "outputs", "layers", "difficulty", "badness", "interacting")
 """Columns of a slot. family: index into FAMILIES. difficulty: share of noise in a regression's targets, overlap of a
-mixture's parts, or how even a source's transitions are. badness: how far off the baseline's settings are."""
+mixture's parts, how even a source's transitions are, or how much noise lies on scanned pixels, in their deviations (64
+inputs and ten outputs whatever the slot says). badness: how far off the baseline's settings are."""
 TRAIN_ROWS: Final = 256
 HELD_ROWS: Final = 256
 NOISE_TRIALS: Final = 8
@@ -74,8 +80,10 @@ def _instance(slot: Sequence[float], draw: np.random.Generator) -> Instance:
     if family == "surface":
         surface = Surface(draw, start, values["interacting"])
         return Instance(start, 0.0, None, None, surface)
-    inputs, outputs = int(values["inputs"]), int(values["outputs"])
-    make = {"regression": _regression, "classification": _classification, "sequence": _sequence}[family]
+    inputs, outputs = int(values["inputs"]), 10 if family == "digits" else int(values["outputs"])
+    make = {"regression": _regression, "classification": _classification, "sequence": _sequence, "digits": _digits}[
+        family
+    ]
     data, floor = make(draw, inputs, outputs, values["difficulty"])
     shape = network.Shape(data.inputs.shape[1], outputs, int(values["layers"]), classes=family != "regression")
     return Instance(start, floor, shape, data, None)
@@ -131,6 +139,35 @@ def _sequence(draw: np.random.Generator, inputs: int, outputs: int, difficulty: 
     target = stream[at]
     right = table[windows[:, 1], windows[:, 0], target]
     return _parted(x, target), float(-np.log(right[TRAIN_ROWS:]).mean())
+
+
+def _digits(
+    draw: np.random.Generator,
+    inputs: int,  # noqa: ARG001 - 64 pixels
+    outputs: int,  # noqa: ARG001 - ten digits
+    difficulty: float,
+) -> tuple[network.Data, float]:
+    pixels, labels = _scanned()
+    rows = draw.permutation(len(pixels))[: TRAIN_ROWS + HELD_ROWS]
+    x = pixels[rows] + difficulty * draw.standard_normal((len(rows), pixels.shape[1]))
+    return _parted(x, labels[rows]), 0.0
+
+
+_MAKE: Final = {
+    "regression": _regression,
+    "classification": _classification,
+    "sequence": _sequence,
+    "digits": _digits,
+}
+
+
+@cache
+def _scanned() -> tuple[Floats, NDArray[np.int64]]:
+    """All scanned digits: pixels of mean 0 and variance 1 over the whole, (1797, 64), and labels (1797,)."""
+    with gzip.open(python_file(DIGITS), "rt", encoding="ascii") as lines:
+        table = np.loadtxt(lines, delimiter=",")
+    pixels = table[:, :-1]
+    return (pixels - pixels.mean()) / pixels.std(), table[:, -1].astype(np.int64)
 
 
 def _parted(x: Floats, targets: NDArray[np.generic]) -> network.Data:

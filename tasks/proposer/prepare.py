@@ -20,7 +20,7 @@ LONGEST = 512
 MOST = 1_000_000
 """Rows."""
 
-FAMILIES = ("surface", "regression", "classification", "sequence")
+FAMILIES = ("surface", "regression", "classification", "sequence", "digits")
 # family, inputs, outputs, layers, difficulty, badness, interacting; and how many inner tasks are drawn from it.
 DEV = (
     (("surface", 0, 0, 0, 0.0, 1.0, 0.5), 16),
@@ -28,9 +28,10 @@ DEV = (
     (("classification", 6, 4, 1, 0.25, 1.0, 0.0), 16),
 )
 HOLDOUT = (
-    (("sequence", 3, 6, 1, 0.7, 1.2, 0.0), 16),
-    (("regression", 10, 1, 2, 0.3, 1.2, 0.0), 16),
-    (("classification", 8, 6, 2, 0.4, 1.2, 0.0), 16),
+    (("digits", 64, 10, 1, 0.5, 1.2, 0.0), 12),
+    (("sequence", 3, 6, 1, 0.7, 1.2, 0.0), 12),
+    (("regression", 10, 1, 2, 0.3, 1.2, 0.0), 12),
+    (("classification", 8, 6, 2, 0.4, 1.2, 0.0), 12),
 )
 
 

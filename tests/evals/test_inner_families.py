@@ -10,7 +10,7 @@ from evals.inner.knobs import INDEX, KNOBS, MOVES, baseline, moved
 
 KEY = b"a key for tests"
 HARD = {"inputs": 4, "outputs": 4, "layers": 1, "difficulty": 0.3, "badness": 1.0}
-REAL = ("regression", "classification", "sequence")
+REAL = ("regression", "classification", "sequence", "digits")
 
 
 def made(family, count=4, **values):

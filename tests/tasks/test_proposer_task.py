@@ -97,7 +97,7 @@ def test_dev_and_holdout_look_alike_and_share_no_family_of_the_same_difficulty(p
     assert not rows[0] & rows[1]
     families = [{episodes.FAMILIES[int(row[0])] for row in found} for found in rows]
     assert families[0] == {"surface", "regression", "classification"}
-    assert families[1] == {"sequence", "regression", "classification"}
+    assert families[1] == {"digits", "sequence", "regression", "classification"}
 
 
 def test_other_episodes_take_the_place_of_the_shipped_ones(tmp_path):
