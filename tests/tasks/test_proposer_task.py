@@ -85,7 +85,7 @@ def test_what_ships_to_learn_from_is_the_uniform_programs_loops_and_the_same_eac
     past = np.load(prepared / "train" / "episodes.npy")
     assert past.shape == (episodes.SHIPPED, loops.Plan().rounds * loops.Plan().at_once, len(ranking.PAST))
     assert past.dtype == np.float32
-    assert manifest(prepared)["experiments"] == int((past[:, :, loops.OUTCOME] > 0).sum()) > 1500
+    assert manifest(prepared)["experiments"] == int((past[:, :, loops.OUTCOME] > 0).sum()) > 0.8 * past[:, :, 0].size
 
 
 def test_dev_and_holdout_look_alike_and_share_no_family_of_the_same_difficulty(prepared):
