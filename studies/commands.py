@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsi.flags import AsJson
+from rsi.interrupts import interruptible
 from rsi.output import console, print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Callable
 
     from studies.collapse.findings import Findings
     from studies.collapse.record import Study
-    from studies.collapse.running import Runner
 
 lab_app = typer.Typer(no_args_is_help=True, help="Built-in studies, each with its record, figure and conclusion.")
 
@@ -58,7 +54,7 @@ def collapse(
         size=(32_768 if quick else 131_072) if size is None else size,
     )
     folder = out if out is not None else Path("lab") / ("collapse-quick" if quick else "collapse")
-    with runner(sandbox, parallel, _progress()) as running, _interruptible(running):
+    with runner(sandbox, parallel, _progress()) as running, interruptible(running.stop):
         study = running.start(folder, design, data, say)
     _conclude(study, folder, as_json=as_json, stopped=running.stopped.is_set())
 
@@ -68,7 +64,7 @@ def resume(folder: Folder, parallel: Parallel = 2, sandbox: SandboxName = "docke
     """Go on with a study that was stopped or killed."""
     from studies.collapse.running import runner
 
-    with runner(sandbox, parallel, _progress()) as running, _interruptible(running):
+    with runner(sandbox, parallel, _progress()) as running, interruptible(running.stop):
         study = running.resume(folder, say)
     _conclude(study, folder, as_json=as_json, stopped=running.stopped.is_set())
 
@@ -142,23 +138,3 @@ def _progress() -> Callable[[Study], None]:
             say(f"{done} of {whole} models")
 
     return tell
-
-
-@contextmanager
-def _interruptible(running: Runner) -> Iterator[None]:
-    """The first Ctrl-C ends what is under way and tells what was found; the second leaves at once."""
-    pressed = False
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            os._exit(130)
-        pressed = True
-        running.stop()
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

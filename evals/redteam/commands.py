@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rsi.flags import AsJson
+from rsi.interrupts import interruptible
 from rsi.output import console, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from evals.redteam.results import CaseResult
-    from evals.redteam.team import Team
 
 
 def redteam(
@@ -70,7 +64,7 @@ def redteam(
         say(progress(result, done, team.cases))
 
     team = Team(asked, told, say)
-    with _interruptible(team):
+    with interruptible(team.stop):
         found = team.go()
     if as_json:
         print(found.model_dump_json(indent=2, by_alias=True))
@@ -79,23 +73,3 @@ def redteam(
     if team.fault is not None:
         raise team.fault
     raise typer.Exit(130 if team.stopped else 0 if found.holds else 1)
-
-
-@contextmanager
-def _interruptible(team: Team) -> Iterator[None]:
-    """The first Ctrl-C ends what is under way and prints what was found; the second leaves at once."""
-    pressed = False
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            os._exit(130)
-        pressed = True
-        team.stop()
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

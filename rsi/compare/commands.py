@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsi.flags import AsJson, Experiments, Hours, MaxCalls, MaxCost, MaxTokens, Trials, Trust
+from rsi import flags
+from rsi.flags import AsJson, Limits, Trust
+from rsi.interrupts import interruptible
 from rsi.output import console, print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from rsi.compare.folder import Comparison
     from rsi.compare.report import Report
-    from rsi.compare.running import Running
     from rsi.configuration import Budget
 
 _ARMS = "By commas; a name, name(key=value, ...) or path.py:Class."
@@ -122,7 +118,7 @@ def _go(comparison: Comparison, side_by_side: int, *, begun: bool, trust: bool, 
             say(f"Comparing in {comparison.folder}{already}; `rsi compare {comparison.folder}` goes on if it stops.")
             if comparison.matrix.seeds * len(comparison.matrix.tasks) == 1 and comparison.matrix.factors():
                 say("One seed gives one pair, of which no interval can be made; give --seeds 2 at least, better 5.")
-            with _interruptible(running):
+            with interruptible(running.stop, leave=running.stop):
                 code = running.go()
     report = report_of(comparison)
     _tell(report, as_json=as_json)
@@ -152,21 +148,3 @@ def _tell(report: Report, *, as_json: bool) -> None:
     render(report, console())
     if not report.complete:
         say(f"`rsi compare {report.folder}` goes on with what is left.")
-
-
-@contextmanager
-def _interruptible(running: Running) -> Iterator[None]:
-    """The first Ctrl-C ends the trials under way, pauses and prints what was found; the second leaves at once."""
-
-    def interrupted(_number: int, _frame: FrameType | None) -> None:
-        again = running.stopped
-        running.stop()
-        if again:
-            os._exit(130)
-
-    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
