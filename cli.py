@@ -16,32 +16,23 @@ import typer
 from rsi import flags
 from rsi.flags import (
     Alpha,
-    AnswerTokens,
-    ApiBase,
     AsJson,
+    CallLimits,
     Certify,
     CertifyShare,
     Confirm,
-    Critique,
-    EditForm,
-    Effort,
-    Experiments,
     Gpus,
-    History,
     HoldoutQuestions,
-    Hours,
-    MaxCalls,
-    MaxCost,
-    MaxTokens,
-    Model,
+    Limits,
+    Models,
+    ModelsInARun,
     NullEdits,
+    Parallel,
     Policy,
     PolicyOption,
-    PromptTokens,
-    Repairs,
     RunName,
     Runtime,
-    Trials,
+    Seed,
     Trust,
     Unisolated,
     VerifierNames,
@@ -145,7 +136,9 @@ def _options(
 
 
 @app.command()
+@flags.spelled_out
 def run(
+    *,
     task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
     proposer: Annotated[
         str, typer.Option(help="mutate, random, evolved, optuna, llm, replay, or path.py:Class.")
@@ -160,37 +153,22 @@ def run(
     verifier: VerifierNames = None,
     without_verifier: WithoutVerifier = None,
     verifier_option: VerifierOption = None,
-    experiments: Experiments = None,
-    hours: Hours = None,
-    trials: Trials = None,
+    limits: Limits,
     certify: Certify = True,
     alpha: Alpha = flags.DEFAULT_ALPHA,
     certify_share: CertifyShare = flags.DEFAULT_CERTIFY_SHARE,
     null_edits: NullEdits = 0.0,
     holdout_questions: HoldoutQuestions = 20,
     confirm: Confirm = 0,
-    parallel: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
-    ] = None,
+    parallel: Parallel = None,
     data: Annotated[str, typer.Option(help="A file or folder instead of the task's own data.")] = "",
     training_budget: Annotated[int | None, typer.Option(min=1, help="Instead of the task's, in its unit.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")] = None,
+    seed: Seed = None,
     keep_artifacts: Annotated[int, typer.Option(min=0, help="Artifacts of that many last experiments stay.")] = 20,
     disk_quota: Annotated[float, typer.Option(help="GiB that the run's blobs may take.")] = 20.0,
     approve: Annotated[bool, typer.Option("--approve", help="Show each diff and ask before it is trained.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Follow what code does in its sandbox with strace.")] = False,
-    model: Model = None,
-    api_base: ApiBase = None,
-    repairs: Repairs = 2,
-    effort: Effort = "",
-    history: History = 2,
-    critique: Critique = 0,
-    edit_format: EditForm = "search-replace",
-    prompt_tokens: PromptTokens = 6000,
-    answer_tokens: AnswerTokens = 4096,
-    max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    models: ModelsInARun,
     unsafe_no_isolation: Unisolated = False,
 ) -> None:
     """Improve a task's code until the budget is spent; Ctrl-C ends the trial under way, twice leaves at once."""
@@ -217,20 +195,12 @@ def run(
                 **({"source": source} if source else {}),
                 **({"episodes": str(Path(episodes).resolve())} if episodes else {}),
             },
-            model,
-            api_base,
-            repairs=repairs,
-            effort=effort,
-            history=history,
-            critique=critique,
-            edit_format=edit_format,
-            prompt_tokens=prompt_tokens,
-            answer_tokens=answer_tokens,
+            models,
         ),
         policy=flags.policy(policy, policy_option),
         sandbox=flags.sandbox(sandbox, runtime=runtime, gpus=gpus),
         verifiers=flags.verifiers(loaded, verifier, without_verifier, verifier_option),
-        budget=flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls),
+        budget=limits.given(),
         claims=flags.claims(
             certify=certify,
             alpha=alpha,
@@ -255,19 +225,13 @@ def run(
 
 
 @app.command()
+@flags.spelled_out
 def propose(
+    *,
     task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
     proposer: Annotated[str, typer.Option(help="llm, mutate, random, or path.py:Class.")] = "llm",
-    model: Model = None,
-    api_base: ApiBase = None,
-    repairs: Repairs = 2,
-    effort: Effort = "",
-    critique: Critique = 0,
-    edit_format: EditForm = "search-replace",
-    answer_tokens: AnswerTokens = 4096,
-    max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    models: Models,
+    limits: CallLimits,
 ) -> None:
     """Print one proposal and train nothing; what it cost is on record as a run of its own."""
     from rsi.configuration import Budget, Component, RunConfiguration
@@ -275,32 +239,25 @@ def propose(
     from rsi.review.experiment import show_experiment
     from rsi.task import load_task
 
-    settings = {"repairs": repairs, "effort": effort, "critique": critique, "edit_format": edit_format}
     configuration = RunConfiguration(
         task=task,
-        proposer=flags.proposer(proposer, {}, model, api_base, **settings, answer_tokens=answer_tokens),
+        proposer=flags.proposer(proposer, {}, models),
         policy=Component(name=flags.DEFAULT_POLICY),
         sandbox=Component(name="docker"),
         **flags.verifiers(load_task(task).spec),
-        budget=flags.budget(1, None, None, max_cost, max_tokens, max_calls) or Budget(),
+        budget=limits.budget(experiments=1) or Budget(),
         proposal_only=True,
     )
     show_experiment(propose_once(configuration), 1, console())
 
 
 @app.command()
+@flags.spelled_out
 def estimate(
+    *,
     task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
     experiments: Annotated[int, typer.Option(min=1, help="How many the run would have.")] = 50,
-    model: Model = None,
-    api_base: ApiBase = None,
-    repairs: Repairs = 2,
-    effort: Effort = "",
-    history: History = 2,
-    critique: Critique = 0,
-    edit_format: EditForm = "search-replace",
-    prompt_tokens: PromptTokens = 6000,
-    answer_tokens: AnswerTokens = 4096,
+    models: ModelsInARun,
     as_json: AsJson = False,
 ) -> None:
     """Tell calls, tokens, dollars and hours of a run with --proposer llm, before anything is spent."""
@@ -310,17 +267,7 @@ def estimate(
     from rsi.proposers.llm.settings import Settings
     from rsi.task import load_task
 
-    settings = Settings.of(
-        ",".join(model or []),
-        ",".join(api_base or []),
-        repairs=repairs,
-        effort=effort,
-        history=history,
-        critique=critique,
-        edit_format=edit_format,
-        prompt_tokens=prompt_tokens,
-        answer_tokens=answer_tokens,
-    )
+    settings = Settings.of(**models.named, **models.settings)
     loaded = load_task(task)
     told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
     if as_json:
@@ -330,14 +277,11 @@ def estimate(
 
 
 @app.command()
+@flags.spelled_out
 def resume(
+    *,
     name: RunName,
-    experiments: Experiments = None,
-    hours: Hours = None,
-    trials: Trials = None,
-    max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    limits: Limits,
     trust: Trust = False,
     image: Annotated[str, typer.Option(help="Go on in another image, though scores may not compare.")] = "",
 ) -> None:
@@ -345,8 +289,7 @@ def resume(
     from rsi import runs
     from rsi.session import resume as reopen
 
-    more = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
-    with reopen(runs.find(name), say, more, trusted=trust, image=image) as session:
+    with reopen(runs.find(name), say, limits.given(), trusted=trust, image=image) as session:
         code = _go(session)
     raise typer.Exit(code)
 

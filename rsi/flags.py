@@ -1,18 +1,24 @@
 """What the command line accepts: the types of its flags, and the parts of a run's configuration made of them.
 
+Flags that several commands share in a body are the fields of a dataclass; `spelled_out` makes a command take them.
 Heavy imports happen inside the functions, so that `rsi --help` answers at once.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import re
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rsi.configuration import Budget, Component, Options, RunConfiguration
     from rsi.task import TaskSpec
 
@@ -31,6 +37,10 @@ Trust = Annotated[bool, typer.Option("--trust", help="Run what a folder from ano
 Experiments = Annotated[int | None, typer.Option(min=0, help="Stop after that many; 0 measures the baseline.")]
 Hours = Annotated[float | None, typer.Option(help="Stop proposing after that many hours.")]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trainings of every kind, those of milestones among them.")]
+Seed = Annotated[int | None, typer.Option(help="Fix all that is drawn at random; by default a secret.")]
+Parallel = Annotated[
+    int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
+]
 
 Policy = Annotated[
     str, typer.Option(help="What to keep: expected-gain, greedy, fixed, threshold, sequential, or path.py:Class.")
@@ -109,24 +119,133 @@ Unisolated = Annotated[
 ]
 
 
-def budget(
-    experiments: int | None,
-    hours: float | None,
-    trials: int | None,
-    cost: float | None,
-    tokens: int | None,
-    calls: int | None,
-) -> Budget | None:
-    """The limits that were given, None where none was; one that is not more than 0 is told by its flag."""
-    from rsi.configuration import Budget
+@dataclass(frozen=True, kw_only=True)
+class CallLimits:
+    """What language models may be asked and cost."""
+
+    max_cost: MaxCost = None
+    max_tokens: MaxTokens = None
+    max_calls: MaxCalls = None
+
+    def budget(
+        self, *, experiments: int | None = None, hours: float | None = None, trials: int | None = None
+    ) -> Budget | None:
+        """These limits and others, None where there is none; one that is not more than 0 is told by its flag."""
+        from rsi.configuration import Budget
+        from rsi.errors import UsageError
+
+        positive = {
+            "--hours": hours,
+            "--max-cost": self.max_cost,
+            "--max-tokens": self.max_tokens,
+            "--max-calls": self.max_calls,
+        }
+        for flag, value in positive.items():
+            if value is not None and not 0 < value < float("inf"):
+                raise UsageError(f"{flag} must be a number more than 0.")
+        if all(value is None for value in (experiments, trials, *positive.values())):
+            return None
+        return Budget(
+            experiments=experiments,
+            hours=hours,
+            trials=trials,
+            cost_usd=self.max_cost,
+            tokens=self.max_tokens,
+            calls=self.max_calls,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits(CallLimits):
+    """When a run ends."""
+
+    experiments: Experiments = None
+    hours: Hours = None
+    trials: Trials = None
+
+    def given(self) -> Budget | None:
+        """As a budget, None where no limit was given."""
+        return self.budget(experiments=self.experiments, hours=self.hours, trials=self.trials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """Which language models are asked for a proposal, and how."""
+
+    model: Model = None
+    api_base: ApiBase = None
+    repairs: Repairs = 2
+    effort: Effort = ""
+    critique: Critique = 0
+    edit_format: EditForm = "search-replace"
+    answer_tokens: AnswerTokens = 4096
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The models and their servers, by commas."""
+        return {"model": ",".join(self.model or []), "api_base": ",".join(self.api_base or [])}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How they are asked: fields of `rsi.proposers.llm.settings.Settings`."""
+        return {name: value for name, value in asdict(self).items() if name not in {"model", "api_base"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsInARun(Models):
+    """The same, where earlier experiments are told to them."""
+
+    history: History = 2
+    prompt_tokens: PromptTokens = 6000
+
+
+def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are dataclasses are given flag by flag, in their place.
+
+    Typer makes a flag of every parameter of a function and knows no bodies of them.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    bodies: dict[str, Any] = {
+        name: found.annotation for name, found in signature.parameters.items() if is_dataclass(found.annotation)
+    }
+
+    @functools.wraps(command)
+    def spelled(**given: Any) -> None:
+        made = {
+            name: body(**{field.name: given.pop(field.name) for field in fields(body)}) for name, body in bodies.items()
+        }
+        command(**given, **made)
+
+    parameters = [each for found in signature.parameters.values() for each in _each(found)]
+    spelled.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
+    # Whatever reads a signature reads this one.
+    spelled.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return spelled
+
+
+def _each(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+    body = parameter.annotation
+    if not is_dataclass(body):
+        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        return
+    hints = get_type_hints(body, include_extras=True)
+    for field in fields(body):
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+
+
+def fixed(seed: int | None) -> int | None:
+    """A seed from which others are derived; UsageError for one that cannot be, or would be taken for none."""
     from rsi.errors import UsageError
 
-    for flag, value in {"--hours": hours, "--max-cost": cost, "--max-tokens": tokens, "--max-calls": calls}.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{flag} must be a number more than 0.")
-    if all(value is None for value in (experiments, hours, trials, cost, tokens, calls)):
-        return None
-    return Budget(experiments=experiments, hours=hours, trials=trials, cost_usd=cost, tokens=tokens, calls=calls)
+    if seed is not None and not 1 <= seed < 2**63:
+        raise UsageError(f"--seed is {seed}; give a whole number from 1 to {2**63 - 1}, or none for a secret one.")
+    return seed
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def composed(
@@ -193,23 +312,21 @@ def claims(
     }
 
 
-def proposer(
-    name: str, options: dict[str, Any], model: list[str] | None, api_base: list[str] | None, **settings: Any
-) -> Component:
+def proposer(name: str, options: dict[str, Any], models: Models) -> Component:
     """A proposer by name; what is said about models is for one that asks them."""
     from rsi.configuration import Component
     from rsi.errors import UsageError
 
     if name == "llm":
-        options = {"model": ",".join(model or []), "api_base": ",".join(api_base or []), **settings}
-    elif model or api_base:
+        options = {**models.named, **models.settings}
+    elif models.model or models.api_base:
         raise UsageError("--model and --api-base go with --proposer llm.")
     else:
         from rsi.proposers.llm.settings import Settings
 
-        for option, value in settings.items():
+        for option, value in models.settings.items():
             if value != Settings.model_fields[option].default:
-                raise UsageError(f"--{option.replace('_', '-')} goes with --proposer llm.")
+                raise UsageError(f"{_flag(option)} goes with --proposer llm.")
     return Component(name=name, options=options)
 
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _ARMS = "By commas; a name, name(key=value, ...) or path.py:Class."
 
 
+@flags.spelled_out
 def compare(
+    *,
     what: Annotated[
         list[str],
         typer.Argument(metavar="TASK...", help="Tasks, a matrix in a .toml file, or a comparison's folder."),
@@ -30,12 +32,7 @@ def compare(
     policy: Annotated[str | None, typer.Option(help=_ARMS)] = None,
     proposer: Annotated[str | None, typer.Option(help=_ARMS)] = None,
     seeds: Annotated[int | None, typer.Option(help="Loops of each combination and task; by default 5.")] = None,
-    experiments: Experiments = None,
-    hours: Hours = None,
-    trials: Trials = None,
-    max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    limits: Limits,
     certify: Annotated[
         bool | None, typer.Option("--certify/--no-certify", help="Test each loop's gain on the holdout, at milestones.")
     ] = None,
@@ -47,7 +44,7 @@ def compare(
     sandbox: Annotated[str | None, typer.Option(help="docker, process (does not isolate), or path.py:Class.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Trials of a loop side by side; by default 1.")] = None,
     training_budget: Annotated[int | None, typer.Option(help="Instead of the tasks', in their units.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Fix what is drawn at random; by default a secret.")] = None,
+    seed: flags.Seed = None,
     loops: Annotated[int, typer.Option(min=1, max=64, help="Loops side by side; times then say less.")] = 1,
     to: Annotated[str, typer.Option(metavar="FOLDER", help="Where it is kept; by default below comparisons.")] = "",
     trust: Trust = False,
@@ -65,12 +62,10 @@ def compare(
         "sandbox": sandbox,
         "parallel": parallel,
         "training_budget": training_budget,
-        "seed": seed,
+        "seed": flags.fixed(seed),
     }
-    from rsi import flags
-
-    limits = flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls)
-    comparison, begun = _named(what, {name: value for name, value in given.items() if value is not None}, limits, to)
+    given = {name: value for name, value in given.items() if value is not None}
+    comparison, begun = _named(what, given, limits.given(), to)
     raise typer.Exit(_go(comparison, loops, begun=begun, trust=trust, as_json=as_json))
 
 

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rsi import flags
-from rsi.flags import (
-    Alpha,
-    AnswerTokens,
-    ApiBase,
-    AsJson,
-    CertifyShare,
-    Critique,
-    EditForm,
-    Effort,
-    Experiments,
-    History,
-    Hours,
-    MaxCalls,
-    MaxCost,
-    MaxTokens,
-    Model,
-    PromptTokens,
-    Repairs,
-    Trials,
-    Trust,
-    Unisolated,
-)
+from rsi.flags import Alpha, AsJson, CertifyShare, Limits, ModelsInARun, Parallel, Seed, Trust, Unisolated
 from rsi.output import console, print_json, say
 
 if TYPE_CHECKING:
     from rsi.generations.evolution import Evolution
     from rsi.generations.plan import Plan
+    from rsi.task import Task
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="An evolution, as `rsi evolve` makes it.")]
 _WRITTEN = "a name, name(key=value, ...) or path.py:Class."
@@ -43,14 +24,12 @@ DEFAULT_SHARE = 0.4
 """A generation is there to be tested: more of it goes to its milestones than of an ordinary run."""
 
 
+@flags.spelled_out
 def evolve(
-    generations: Annotated[int | None, typer.Option(help="How many; by default 3.")] = None,
-    experiments: Experiments = None,
-    trials: Trials = None,
-    hours: Hours = None,
-    max_cost: MaxCost = None,
-    max_tokens: MaxTokens = None,
-    max_calls: MaxCalls = None,
+    context: typer.Context,
+    *,
+    generations: Annotated[int, typer.Option(help="How many.")] = 3,
+    limits: Limits,
     proposer: Annotated[
         str, typer.Option(help=f"evolved (the last promoted program), mutate, random, llm; {_WRITTEN}")
     ] = "evolved",
@@ -63,66 +42,37 @@ def evolve(
     task: Annotated[str, typer.Option(help="Whose code is a program that proposes.")] = "proposer",
     policy: Annotated[str, typer.Option(help=f"What to keep; {_WRITTEN}")] = flags.DEFAULT_POLICY,
     sandbox: Annotated[str, typer.Option(help=f"docker, process (does not isolate); {_WRITTEN}")] = "docker",
-    parallel: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Trials side by side; by default what the cores allow.")
-    ] = None,
+    parallel: Parallel = None,
     alpha: Alpha = flags.DEFAULT_ALPHA,
     certify_share: CertifyShare = DEFAULT_SHARE,
     patience: Annotated[int, typer.Option(min=1, max=100, help="Generations in a row without a promotion.")] = 2,
-    seed: Annotated[int | None, typer.Option(help="Fix what is drawn at random; by default a secret.")] = None,
-    model: Model = None,
-    api_base: ApiBase = None,
-    repairs: Repairs = 2,
-    effort: Effort = "",
-    history: History = 2,
-    critique: Critique = 0,
-    edit_format: EditForm = "search-replace",
-    prompt_tokens: PromptTokens = 6000,
-    answer_tokens: AnswerTokens = 4096,
+    seed: Seed = None,
+    models: ModelsInARun,
     unsafe_no_isolation: Unisolated = False,
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where it is kept; by default below evolutions.")] = "",
     resume: Annotated[str, typer.Option(metavar="FOLDER", help="Go on with one; no other flag but --trust.")] = "",
     trust: Trust = False,
 ) -> None:
     """Let the loop improve its own proposer, generation after generation; the same again goes on where it stopped."""
-    given = {
-        "--generations": generations,
-        "--experiments": experiments,
-        "--trials": trials,
-        "--hours": hours,
-        "--out": out or None,
-        "--learn-from": learn_from,
-        "--without": without,
-        "--seed": seed,
-    }
     if resume:
-        _require_nothing_else(given)
+        _require_nothing_else(context)
         from rsi.generations.evolution import open_folder
 
         raise typer.Exit(_go(open_folder(Path(resume)), goes_on=True, trust=trust))
-    settings: dict[str, Any] = {
-        "repairs": repairs,
-        "effort": effort,
-        "history": history,
-        "critique": critique,
-        "edit_format": edit_format,
-        "prompt_tokens": prompt_tokens,
-        "answer_tokens": answer_tokens,
-    }
-    if experiments is None and trials is None and hours is None:
-        experiments = DEFAULT_EXPERIMENTS
+    if limits.experiments is None and limits.trials is None and limits.hours is None:
+        limits = replace(limits, experiments=DEFAULT_EXPERIMENTS)
     values: dict[str, Any] = {
         "task": str(Path(task).resolve()) if (Path(task) / "task.toml").is_file() else task,
-        "generations": 3 if generations is None else generations,
-        "budget": flags.budget(experiments, hours, trials, max_cost, max_tokens, max_calls),
-        "proposer": flags.proposer(proposer, {}, model, api_base, **settings),
+        "generations": generations,
+        "budget": limits.given(),
+        "proposer": flags.proposer(proposer, {}, models),
         "policy": policy,
         "sandbox": sandbox,
         "parallel": parallel,
         "alpha": alpha,
         "certify_share": certify_share,
         "patience": patience,
-        "seed": seed or 0,
+        "seed": flags.fixed(seed) or 0,
         "without": tuple(without or ()),
         "unsafe_no_isolation": unsafe_no_isolation,
     }
@@ -136,10 +86,13 @@ def generations(
     as_json: AsJson = False,
 ) -> None:
     """Tell what the generations of an evolution came to: gains on held-out tasks with intervals, compute, changes."""
+    from rsi.errors import UsageError
     from rsi.generations.evolution import open_folder
     from rsi.generations.picture import draw_beside
     from rsi.generations.report import render, render_diffs, report_of
 
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UsageError(f"--picture {picture}: it is drawn as PNG; name a file that ends in .png.")
     found = open_folder(folder).history()
     report = report_of(folder, found)
     drawn = draw_beside(report, picture or folder / "generations.png", insists=picture is not None)
@@ -155,12 +108,15 @@ def generations(
             say(f"{drawn} shows it.")
 
 
-def _require_nothing_else(given: dict[str, Any]) -> None:
+def _require_nothing_else(context: typer.Context) -> None:
+    """UsageError for any flag that an evolution which has begun does not heed."""
     from rsi.errors import UsageError
 
-    other = [name for name, value in given.items() if value is not None]
-    if other:
-        raise UsageError(f"--resume goes on with what was asked for when it began; leave {other[0]} out.")
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in {"resume", "trust"} and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--resume goes on with what was asked for when it began; leave {parameter.opts[0]} out.")
 
 
 def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bool) -> int:
@@ -195,7 +151,7 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
     values["budget"] = with_test(values["budget"])
     plan = Plan(**values)
     least = require_certifiable(plan.budget, plan.alpha, plan.generations, plan.certify_share)
-    _require_buildable(plan)
+    _require_usable(plan, loaded)
     evolution, begun = begin(plan, Path(out) if out else None, [runs.find(name).resolve() for name in learn_from])
     if not begun:
         noise = loaded.objective.noise
@@ -206,21 +162,37 @@ def _begin(values: dict[str, Any], out: str, learn_from: list[str], *, trust: bo
     return _go(evolution, goes_on=begun, trust=trust)
 
 
-def _require_buildable(plan: Plan) -> None:
-    """UsageError for parts that are not there, before a folder is made."""
+def _require_usable(plan: Plan, task: Task) -> None:
+    """UsageError for what a generation's run would refuse as it begins, before a folder is made for it."""
     from rsi import plugins
+    from rsi.configuration import Component
     from rsi.errors import UsageError
     from rsi.generations.plan import EVOLVED
-    from rsi.session import build
+    from rsi.protocols import AsksModels
+    from rsi.session import build, require_models_usable
+    from rsi.verification import asking, verifier_of
 
     build("policies", plan.policy)
     isolates = getattr(plugins.load("sandboxes", plan.sandbox.name), "isolates", True)
-    if plan.proposer.name != EVOLVED:
-        build("proposers", plan.proposer)
-    elif not isolates and not plan.unsafe_no_isolation:
+    evolved = plan.proposer.name == EVOLVED
+    source = {"source": ""} if evolved else {}
+    proposer = build("proposers", Component(name=plan.proposer.name, options={**plan.proposer.options, **source}))
+    asks = isinstance(proposer, AsksModels)
+    if (evolved or asks) and not isolates and not plan.unsafe_no_isolation:
         raise UsageError(
             f"The sandbox {plan.sandbox.name} does not isolate, and programs that propose would run with your "
             "rights; use --sandbox docker, or say --unsafe-no-isolation, which marks the runs for ever."
+        )
+    if asks:
+        require_models_usable(proposer, task, plan.budget)
+    configuration = plan.configuration(
+        1, task.spec, task=task.folder, data=task.folder, proposer=plan.proposer, alpha=plan.alpha
+    )
+    judging = asking(verifier_of(configuration, build))
+    if not asks and not judging and (plan.budget.cost_usd or plan.budget.tokens or plan.budget.calls):
+        raise UsageError(
+            "--max-cost, --max-tokens and --max-calls limit language models, and nothing in this evolution asks one; "
+            "leave them out."
         )
 
 

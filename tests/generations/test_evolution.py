@@ -219,6 +219,43 @@ def test_a_beginning_that_was_cut_off_begins_anew_and_a_folder_with_something_el
         begin(plan(task), tmp_path / "other")
 
 
+def test_what_a_killed_process_was_writing_does_not_keep_an_evolution_from_beginning(tmp_path: Path) -> None:
+    task, folder = fake_programs(tmp_path / "guess"), tmp_path / "evolution"
+    (folder / "task").mkdir(parents=True)
+    (folder / "tmp_obj_0123456789abcdef").write_text("half a pl")
+    assert not begin(plan(task), folder)[1]
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "evolution").write_text("mine")
+    with pytest.raises(UsageError, match="is a file"):
+        begin(plan(fake_programs(tmp_path / "guess")), tmp_path / "evolution")
+    assert (tmp_path / "evolution").read_text() == "mine"
+
+
+def test_a_picture_of_another_kind_than_is_drawn_is_refused(whole: Path, tmp_path: Path) -> None:
+    done = rsi_command("generations", whole / "evolution", "--picture", tmp_path / "x.pdf")
+    assert (done.code, done.out) == (2, "")
+    assert "ends in .png" in done.err
+    assert not (tmp_path / "x.pdf").exists()
+
+
+def test_numbers_that_nothing_measures_are_a_record_that_cannot_be_read(whole: Path, tmp_path: Path) -> None:
+    evolution = copied(whole, tmp_path)
+    run = evolution.history().generations[0].run
+    events = list(run.events)
+    closed = next(event for event in events if event.kind == "milestone.closed")
+    closed.body["improvement"] |= {"estimate": 1.7e308, "high": 1.7e308}
+    (run.folder / "ledger.jsonl").unlink()
+    with Ledger.create(run.folder / "ledger.jsonl", Redactor.none()) as ledger:
+        for event in events:
+            ledger.append(event.kind, event.body)
+    assert "Generation 1 cannot be read" in evolution.history().damaged
+    done = rsi_command("generations", evolution.folder)
+    assert done.code == 0, done.err
+    assert "numbers that nothing measures" in done.out
+
+
 def test_a_plan_or_a_task_that_was_changed_is_refused(tmp_path: Path) -> None:
     evolution = begun(tmp_path)
     task = evolution.folder / "task" / "proposer.py"
@@ -262,6 +299,18 @@ def test_links_in_a_folder_from_elsewhere_are_not_followed(whole: Path, tmp_path
         (("--task", "digits"), "makes no programs that propose"),
         (("--resume", "nowhere"), "is no evolution"),
         (("--resume", "nowhere", "--generations", 2), "leave --generations out"),
+        (("--resume", "nowhere", "--alpha", "0.2"), "leave --alpha out"),
+        (("--resume", "nowhere", "--policy", "greedy"), "leave --policy out"),
+        (("--resume", "nowhere", "--unsafe-no-isolation"), "leave --unsafe-no-isolation out"),
+        (("--resume", "nowhere", "--max-calls", 3), "leave --max-calls out"),
+        (("--max-calls", 5), "nothing in this evolution asks one"),
+        (("--proposer", "evolved(secs=5)"), "evolved has no option 'secs'"),
+        (("--proposer", "mutat"), "did you mean 'mutate'"),
+        (("--proposer", "llm", "--model", "openai/x", "--sandbox", "process"), "does not isolate"),
+        (("--seed", "-1"), "give a whole number from 1"),
+        (("--seed", "0"), "give a whole number from 1"),
+        (("--seed", 2**70), "give a whole number from 1"),
+        (("--hours", "-1"), "--hours must be a number more than 0"),
         (("--policy", "gredy"), "greedy"),
         (("--sandbox", "process"), "does not isolate"),
     ],
