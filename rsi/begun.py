@@ -9,15 +9,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsi import anchors, runs
-from rsi.durable import disk_faults, make_folder, read_regular, write_whole
-from rsi.errors import UsageError
+from rsi.durable import UNFINISHED, disk_faults, make_folder, read_regular, write_whole
+from rsi.errors import IntegrityError, RsiError, UsageError
 from rsi.review.reading import Reading
 from rsi.review.reading import read as read_run
+from rsi.review.summary import RunSummary, summarise
+from rsi.review.wording import one_line
 
 LONGEST = 1 << 20
 """Bytes of a plan."""
@@ -43,10 +45,17 @@ def freeze(plan: Path, text: str, kind: str) -> None:
 @contextmanager
 def beginning(folder: Path) -> Iterator[None]:
     """Make a folder, and hold it while something begins there; UsageError where another process does the same."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name an empty or a new folder.")
     with disk_faults(folder):
         make_folder(folder.absolute())
     with _locked(folder.resolve(), os.O_DIRECTORY, f"Another process begins in {folder}; try again."):
         yield
+
+
+def holds_nothing_but(folder: Path, names: Collection[str]) -> bool:
+    """Whether all that lies in a folder is called so, or was left by a process that was killed as it wrote a file."""
+    return all(entry.name in names or entry.name.startswith(UNFINISHED) for entry in folder.iterdir())
 
 
 @contextmanager
@@ -58,7 +67,8 @@ def alone(plan: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path, kind: int, busy: str) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind)
+    with disk_faults(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,6 +108,25 @@ def run_below(root: Path) -> Reading | None:
         if reading.summary.events > 1:
             return reading
     return None
+
+
+def at_its_first_end(reading: Reading) -> RunSummary:
+    """What a run had come to when it ended for the first time; as it stands, where it never did.
+
+    With that it is compared, or built upon. A run may be given more budget afterwards: what it then finds is its own
+    affair, because the others were not given as much, and what was built on it is not made anew. IntegrityError where
+    the record contradicts itself.
+    """
+    kinds = [event.kind for event in reading.events(kinds=("run.finished", "run.resumed"))]
+    if "run.finished" not in kinds[:-1]:
+        return reading.summary
+    run = runs.read(reading.folder).at_its_first_end()
+    try:
+        return summarise(run)
+    except RsiError:
+        raise
+    except Exception as error:  # hostile records make any of our code fail, and that is all there is to say
+        raise IntegrityError(f"{reading.folder} contradicts itself ({one_line(str(error), 100)}).") from error
 
 
 def _anchor_name(folder: Path, kind: str) -> str:

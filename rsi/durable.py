@@ -15,6 +15,9 @@ from pathlib import Path
 
 from rsi.errors import EnvironmentFault, IntegrityError
 
+UNFINISHED = "tmp_obj_"
+"""Before the names of files that are not in their place yet."""
+
 
 @contextmanager
 def disk_faults(path: Path) -> Iterator[None]:
@@ -81,7 +84,7 @@ def make_folder(path: Path, *, durable: bool = True) -> None:
 
 def write_whole(path: Path, data: bytes, *, staging: Path, durable: bool = True) -> None:
     """Put a file in place at once, by way of a temporary one in `staging` (on the same file system)."""
-    temporary = staging / f"tmp_obj_{secrets.token_hex(8)}"
+    temporary = staging / f"{UNFINISHED}{secrets.token_hex(8)}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "wb") as file:

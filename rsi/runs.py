@@ -54,6 +54,14 @@ class ReadRun(NamedTuple):
         """The task as it was frozen at the start."""
         return frozen_task(self.blobs, self.state)
 
+    def at_its_first_end(self) -> ReadRun:
+        """The run as it was when it first ended; the same where it never ended, or has not gone on since."""
+        kinds = [event.kind for event in self.events]
+        if "run.finished" not in kinds:
+            return self
+        first = self.events[: kinds.index("run.finished") + 1]
+        return self if len(first) == len(self.events) else self._replace(events=first, state=fold(first))
+
 
 def runs_folder() -> Path:
     """Where runs are kept: RSI_RUNS, else `runs` below the working folder."""

@@ -10,6 +10,7 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 
 import rsi.compare.keeping
+from rsi.begun import at_its_first_end
 from rsi.compare.arms import OWN, verifiers
 from rsi.compare.folder import Comparison, open_folder
 from rsi.compare.matrix import Loop
@@ -98,7 +99,7 @@ def run_loop(comparison: Comparison, name: str, stop: Stop, *, trusted: bool = F
 
 def finished(reading: Reading | None) -> bool:
     """Whether nothing is left to run of a run."""
-    return reading is not None and reading.summary.status == "finished"
+    return reading is not None and at_its_first_end(reading).status == "finished"
 
 
 def _to_its_end(
@@ -126,12 +127,13 @@ def _measure_again(
     """An ordinary run of one proposal, which is the final code; its confirmation compares it with the baseline."""
     reading = comparison.run_of(loop)
     assert reading is not None
-    if reading.summary.best.experiment == 0:
+    best = at_its_first_end(reading).best.experiment
+    if best == 0:
         return 0
     folder = comparison.truth_folder(loop)
     begun = comparison.truth_of(loop)
     if begun is None:
-        text = diff(reading, "best")
+        text = diff(reading, str(best), "baseline")
         if not text.strip():
             return 0
         with disk_faults(folder):

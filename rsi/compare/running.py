@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 
+from rsi.begun import at_its_first_end
 from rsi.compare import one_loop
 from rsi.compare.arms import short
 from rsi.compare.folder import Comparison
@@ -86,7 +87,7 @@ class Running:
         if not finished(reading):
             return False
         assert reading is not None
-        wanted = self.comparison.matrix.truth and reading.summary.best.experiment != 0
+        wanted = self.comparison.matrix.truth and at_its_first_end(reading).best.experiment != 0
         return not wanted or finished(self.comparison.truth_of(loop))
 
     def _begin(self, loop: Loop) -> None:
@@ -128,7 +129,7 @@ class Running:
 def in_words(loop: Loop, matrix: Matrix) -> str:
     """The task, what varies, and the seed: `digits, greedy, seed 3`."""
     cell = [short(arm) for factor, arm in zip(FACTORS, loop.cell, strict=True) if factor in matrix.factors()]
-    return ", ".join((loop.task.rpartition("/")[2], *cell, f"seed {loop.seed}"))
+    return ", ".join((matrix.named(loop.task), *cell, f"seed {loop.seed}"))
 
 
 @contextmanager

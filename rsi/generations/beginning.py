@@ -63,7 +63,7 @@ def _begin_alone(plan: Plan, where: Path, parts: _Parts | None) -> tuple[Evoluti
                 "another folder with --out."
             )
         return there, True
-    if not {entry.name for entry in where.iterdir()} <= OURS:
+    if not begun.holds_nothing_but(where, OURS):
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --out.")
     assert parts is not None, "a plan that was there does not go"
     task, shipped, learned = parts

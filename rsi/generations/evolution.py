@@ -12,8 +12,11 @@
     generation-2/ …
 
 There is no other state: which generation is next, which program stands and whether the guard halts are folded from the
-records of the runs. Folders may come from elsewhere: records are read as `rsi.review` reads them, links are not
-followed, and nothing in them is executed here.
+records of the runs, each as it was when it ended for the first time. What a run finds that is given more budget after
+that is its own affair: the next generation was begun from what there was.
+
+Folders may come from elsewhere: records are read as `rsi.review` reads them, links are not followed, and nothing in
+them is executed here.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ from rsi.workspace import Workspace
 
 KIND = "evolution"
 TASK, DATA, SHIPPED, LEARNED = "task", "data", "shipped", "learned-from.npy"
+_UNREADABLE = (RsiError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What hostile records can bring about, as in `rsi.state`."""
 
 
 class Standing(NamedTuple):
@@ -48,6 +53,8 @@ class Standing(NamedTuple):
     """The editable files."""
     run: Path | None
     """The run that certified it; None for the one that ships."""
+    experiment: int = 0
+    """Whose code it is, in that run."""
 
 
 class Generation(NamedTuple):
@@ -59,6 +66,7 @@ class Generation(NamedTuple):
     after: Standing
     """The one that stands once it is over; while it is under way, the same as before."""
     run: runs.ReadRun
+    """As it was when it ended for the first time."""
 
 
 class History(NamedTuple):
@@ -140,7 +148,7 @@ class Evolution:
         for number in range(1, self.plan.generations + 1):
             try:
                 generation = self._generation(number, before, task, [one.outcome for one in found])
-            except (RsiError, ValueError) as error:
+            except _UNREADABLE as error:
                 damaged = f"Generation {number} cannot be read: {error}"
                 break
             if generation is None:
@@ -163,20 +171,26 @@ class Evolution:
         reading = begun.run_below(self.place(number))
         if reading is None:
             return None
-        run = runs.read(reading.folder)
+        whole_run = runs.read(reading.folder)
+        run = whole_run.at_its_first_end()
         self._require_its_own(number, before, task, earlier, run)
-        who = proposed_by(self.plan, before)
         outcome = outcome_of(
-            number, f"{self.place(number).name}/{reading.folder.name}", reading.summary, run.state, who
+            number,
+            f"{self.place(number).name}/{reading.folder.name}",
+            begun.at_its_first_end(reading),
+            run.state,
+            proposed_by(self.plan, before),
+            went_on=run is not whole_run,
         )
         return Generation(outcome, before, self._after(number, before, reading, run, outcome), run)
 
     def _after(self, number: int, before: Standing, reading: Reading, run: runs.ReadRun, outcome: Outcome) -> Standing:
         if not outcome.promoted:
             return before
-        code = Workspace.open(reading.folder).read(run.state.commit_of(run.state.certified))
+        experiment = run.state.certified
+        code = Workspace.open(reading.folder).read(run.state.commit_of(experiment))
         program = Program(version=number, sha256=digest_of(whole(code, run.task())))
-        return Standing(program, code, reading.folder)
+        return Standing(program, code, reading.folder, experiment)
 
     def _require_its_own(
         self, number: int, before: Standing, task: Task, earlier: Sequence[Outcome], run: runs.ReadRun

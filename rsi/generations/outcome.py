@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from rsi import milestones
 from rsi.claims.estimate import estimate
+from rsi.errors import IntegrityError
+from rsi.policies.trials import computable
 from rsi.records import CodeFiles, Record
 from rsi.review.claims import certified_of
 from rsi.review.summary import RunSummary
@@ -75,6 +78,8 @@ class Outcome(Record):
     cost_usd: float
     unit: str
     """The objective's name."""
+    went_on: bool = False
+    """Whether its run was given more budget after its end; nothing here is of what came then."""
 
 
 def digest_of(code: CodeFiles) -> str:
@@ -82,21 +87,26 @@ def digest_of(code: CodeFiles) -> str:
     return hashlib.sha256(json.dumps(dict(code), sort_keys=True).encode()).hexdigest()
 
 
-def outcome_of(generation: int, folder: str, summary: RunSummary, state: RunState, proposed_by: str) -> Outcome:
+def outcome_of(
+    generation: int, folder: str, summary: RunSummary, state: RunState, proposed_by: str, *, went_on: bool
+) -> Outcome:
     """What the run of a generation came to.
 
     Args:
         generation: Its number, from 1.
         folder: Of the run, below the evolution's.
-        summary: Of the run.
-        state: Folded from the same ledger.
+        summary: Of the run, as it was when it ended for the first time.
+        state: Folded from the same events.
         proposed_by: Who proposed in it.
+        went_on: Whether there are more events than those.
+
+    IntegrityError where the record holds numbers that nothing can be reckoned with.
     """
     certified = certified_of(state)
     last = state.milestones[-1] if state.milestones else None
     of_interest = last.begun.candidate if last is not None else state.incumbent
     executions = [execution for _, execution in state.executions()]
-    return Outcome(
+    found = Outcome(
         generation=generation,
         run=summary.run,
         folder=folder,
@@ -124,7 +134,19 @@ def outcome_of(generation: int, folder: str, summary: RunSummary, state: RunStat
         wall_seconds=summary.wall_seconds,
         cost_usd=summary.cost_usd,
         unit=one_line(state.run.objective.metric, 60),
+        went_on=went_on,
     )
+    if not computable(list(_numbers(found.model_dump()))):
+        raise IntegrityError(f"{found.folder} holds numbers that nothing measures.")
+    return found
+
+
+def _numbers(values: Mapping[str, Any]) -> Iterator[float]:
+    for value in values.values():
+        if isinstance(value, Mapping):
+            yield from _numbers(value)
+        elif isinstance(value, int | float):
+            yield value
 
 
 def _carried(state: RunState) -> Interval | None:

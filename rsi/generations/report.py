@@ -201,10 +201,15 @@ def _sentences(found: Sequence[Told], history: History, halt: Halt | None, damag
         )
         told.append(
             f"{count(len(promoted), 'generation').capitalize()} of {len(found)} promoted; {where}, stands.{gained} The "
-            f"chance that any promotion is false is at most {history.plan.alpha:.0%}."
+            f"chance that any promotion is false is at most {100 * history.plan.alpha:g}%."
         )
     elif found and found[-1].outcome.promoted is not None:
         told.append(f"Nothing was promoted: {where}, stands.")
+    told += [
+        f"The run of generation {one.outcome.generation} was given more after its end; what came then does not count."
+        for one in found
+        if one.outcome.went_on
+    ]
     if damaged:
         told.append(damaged)
     elif halt is not None:

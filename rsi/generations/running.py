@@ -102,7 +102,9 @@ def _proposer(evolution: Evolution, history: History, data: Path) -> Component:
     run = history.standing.run
     source = run if run is not None else evolution.folder / "generation-0"
     options = {**plan.proposer.options, "source": str(source.resolve())}
-    if run is None:  # it has learned nothing yet
+    if run is not None:  # by its number, for the run may have certified another one since
+        options |= {"experiment": history.standing.experiment}
+    else:  # it has learned nothing yet
         shipped = sorted(path for path in data.iterdir() if path.name.startswith(FIRST) and path.suffix == ".npy")
         options |= {"episodes": str(shipped[0].resolve())} if shipped else {}
     return Component(name=EVOLVED, options=options)

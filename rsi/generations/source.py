@@ -18,6 +18,8 @@ class Source(NamedTuple):
 
     folder: Path
     """A run that certified it, or a folder with its files."""
+    experiment: int
+    """Of that run."""
     code: CodeFiles
     """All of its files, by whose digest it is known."""
     origin: str
@@ -55,4 +57,4 @@ def _source(evolution: Evolution, standing: Standing) -> Source:
     program = standing.program
     where = standing.run if standing.run is not None else evolution.place(0)
     origin = f"{program.label} (sha256 {program.sha256[:12]}) of {evolution.folder.resolve().name}"
-    return Source(where, whole(standing.code, evolution.task()), origin)
+    return Source(where, standing.experiment, whole(standing.code, evolution.task()), origin)

@@ -46,7 +46,8 @@ def program_of(source: Path, experiment: int | None = None) -> Program:
 def _of_generation(found: Source, experiment: int | None) -> Program:
     if experiment is not None:
         raise UsageError(f"An evolution has generations and no experiment {experiment}; name one of its runs for that.")
-    program = _of_run(read(found.folder), None) if (found.folder / LEDGER).is_file() else _of_folder(found.folder)
+    is_run = (found.folder / LEDGER).is_file()
+    program = _of_run(read(found.folder), found.experiment) if is_run else _of_folder(found.folder)
     return program.model_copy(update={"origin": found.origin, "code": found.code})
 
 

@@ -13,19 +13,23 @@ import typer
 from evolving import REMEMBERING, begun, evolved, fake_programs, go, plan, rsi_command, said
 from typer.main import get_command
 
+from rsi.configuration import Budget, Component
 from rsi.errors import IntegrityError, UsageError
 from rsi.generations import promotion
 from rsi.generations.beginning import begin
 from rsi.generations.commands import evolve
 from rsi.generations.evolution import Evolution, open_folder
 from rsi.generations.gathering import inner_episodes
+from rsi.generations.outcome import digest_of
 from rsi.generations.report import report_of
-from rsi.generations.running import run_generations
-from rsi.ledger import Event
+from rsi.generations.running import configured, run_generations
+from rsi.ledger import Event, Ledger
+from rsi.proposers.evolved_source import program_of
 from rsi.proposers.ranking import PAST
+from rsi.redaction import Redactor
 from rsi.review.verify import verify
 from rsi.runs import list_runs, read
-from rsi.session import Session
+from rsi.session import Session, resume
 from rsi.state import RunState
 
 
@@ -129,6 +133,58 @@ def _killed_at(evolution: Evolution, event: int) -> None:
             os._exit(9)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "it ended before the event at which it was to be killed"
+
+
+class Enough(Exception):
+    """Said in place of beginning another generation."""
+
+
+def until_the_second(sentence: str) -> None:
+    if sentence.startswith("Generation 2"):
+        raise Enough
+
+
+def given_more(run: Path, **more: int) -> RunState:
+    """A finished run goes on with a larger budget, as by `rsi resume`; what it then stands at."""
+    with resume(run, said, Budget(**more), trusted=True) as session:
+        assert session.go() == 0
+    return read(run).state
+
+
+def test_a_promoted_run_that_is_given_more_and_certifies_other_code_neither_stops_nor_changes_the_chain(
+    tmp_path: Path,
+) -> None:
+    evolution = begun(tmp_path)
+    with pytest.raises(Enough):
+        run_generations(evolution, go, until_the_second)
+    promoted = evolution.history().standing
+    assert promoted.program.version == 1
+    run = promoted.run
+    assert run is not None
+    assert given_more(run, experiments=30).certified not in {0, promoted.experiment}
+    assert evolution.history().standing == promoted
+    asked = Evolution(evolution.folder, evolution.plan.model_copy(update={"proposer": Component(name="evolved")}))
+    options = configured(asked, evolution.history(), 2).proposer.options
+    for program in (program_of(evolution.folder), program_of(Path(str(options["source"])), int(options["experiment"]))):
+        assert digest_of(program.code) == promoted.program.sha256
+    assert run_generations(open_folder(evolution.folder), go, said) == 0
+    history = evolution.history()
+    assert not history.damaged
+    assert history.over
+    assert history.generations[1].run.task().code == promoted.code
+    assert any("generation 1 was given more after its end" in told for told in report_of(run, history).sentences)
+
+
+def test_what_a_run_finds_after_its_end_changes_nothing_that_was_told(whole: Path, tmp_path: Path) -> None:
+    evolution = copied(whole, tmp_path)
+    before, used = decided(evolution), [one.used for one in evolution.history().outcomes]
+    for generation in evolution.history().generations:
+        given_more(generation.run.folder, experiments=12)
+    assert decided(evolution) == before
+    history = evolution.history()
+    assert [one.used for one in history.outcomes] == used
+    assert all(one.status == "finished" for one in history.outcomes)
+    assert all(one.went_on for one in history.outcomes)
 
 
 def test_where_nothing_is_promoted_the_old_program_stays_and_the_guard_ends_it(tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def test_a_generation_that_promoted_nothing_is_no_source_and_says_what_is(
     assert program_of(evolution.folder).code["proposer.py"] == "VALUE = 3\n"
 
 
+def test_an_error_rate_below_one_percent_is_not_told_as_none(whole: Path) -> None:
+    history = open_folder(whole).history()
+    told = report_of(whole, history._replace(plan=history.plan.model_copy(update={"alpha": 0.004}))).sentences
+    assert any("is at most 0.4%." in sentence for sentence in told)
+
+
 def test_hostile_words_reach_neither_markup_nor_terminal_nor_picture(whole: Path, tmp_path: Path) -> None:
     report = report_of(whole, open_folder(whole).history())
     first = report.generations[0]
