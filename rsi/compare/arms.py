@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rsi import flags
-from rsi.configuration import Component
+from rsi.configuration import Component, RunConfiguration
 from rsi.errors import UsageError
 from rsi.task import TaskSpec
 from rsi.verification import chosen
@@ -15,6 +15,7 @@ from rsi.verification import chosen
 OWN = "own"
 """The verifier that a task itself names."""
 
+_PLUS = re.compile(r"\+(?![^()]*\))")
 _WORD = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<options>[^()]*)\))?")
 
 
@@ -49,7 +50,7 @@ def component(arm: str, what: str) -> Component:
 
 def verifiers(arm: str, spec: TaskSpec) -> dict[str, Any]:
     """What a run's configuration says of its verifiers: of the task's own, with those that are named besides."""
-    named = [component(whole(part, "verifier"), "verifier") for part in re.split(r"\+(?![^()]*\))", arm)]
+    named = _named(arm)
     further = [part for part in named if part.name != OWN]
     if any(part.options for part in named if part.name == OWN):
         raise UsageError(f"--verifier {arm!r}: the options of a task's own verifier are in its task.toml.")
@@ -58,15 +59,28 @@ def verifiers(arm: str, spec: TaskSpec) -> dict[str, Any]:
     return {"verifier": first, "verifiers": beside}
 
 
+def verified_by(arm: str, spec: TaskSpec, configuration: RunConfiguration) -> bool:
+    """Whether a run's verifiers can be those of an arm; nothing is loaded, for the run may be anybody's."""
+    further = [part for part in _named(arm) if part.name != OWN]
+    there = {one.name: one.options for one in (configuration.verifier, *configuration.verifiers)}
+    if any(part.name not in there or part.options.items() - there[part.name].items() for part in further):
+        return False
+    of_the_task = {spec.verifier.name, *(one.name for one in spec.verifiers)}
+    return there.keys() - of_the_task == {part.name for part in further} - of_the_task
+
+
 def absolute(arm: str) -> str:
     """The arm with the path in it made absolute, so that it means the same wherever the comparison goes on."""
-    parts = re.split(r"\+(?![^()]*\))", arm)
-    return "+".join(_absolute(part.strip()) for part in parts)
+    return "+".join(_absolute(part.strip()) for part in _PLUS.split(arm))
 
 
 def short(arm: str) -> str:
     """As it is shown: of a path, the class."""
     return re.sub(r"[^+()]*\.py:(\w+)", r"\1", arm)
+
+
+def _named(arm: str) -> list[Component]:
+    return [component(whole(part, "verifier"), "verifier") for part in _PLUS.split(arm)]
 
 
 def _absolute(part: str) -> str:

@@ -92,7 +92,7 @@ class Compared(Record):
 
 def compared(results: Sequence[LoopResult], basis: Basis) -> Compared:
     """Arms and differences; loops that are not at their end take no part, nor do their blocks in a pair."""
-    scales, unit, smallest = _scales(results)
+    scales, unit, smallest = scaled(results)
     factors = _factors(results)
     comparisons = sum(len(arms) - 1 for arms in factors.values())
     values = {result.loop: _values(result, basis, scales) for result in results}
@@ -173,8 +173,8 @@ def _factors(results: Sequence[LoopResult]) -> dict[str, tuple[str, ...]]:
     return {factor: tuple(arms) for factor, arms in found.items() if len(arms) > 1}
 
 
-def _scales(results: Sequence[LoopResult]) -> tuple[dict[str, float], str, float | None]:
-    """What a task's gains are divided by, the unit that gives, and the seed noise in it."""
+def scaled(results: Sequence[LoopResult]) -> tuple[dict[str, float], str, float | None]:
+    """What each task's gains are divided by, the unit that gives, and the seed noise in it."""
     noises = {result.task: (result.metric, result.noise) for result in results if result.noise}
     if len(noises) < 2:
         metric, noise = next(iter(noises.values()), ("", None))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rsi import begun, runs
-from rsi.compare.arms import component
+from rsi.compare.arms import component, verified_by
 from rsi.compare.matrix import MATRIX, Loop, Matrix
 from rsi.compare.matrix import read as read_matrix
 from rsi.errors import IntegrityError, UsageError
@@ -59,7 +59,8 @@ class Comparison:
             component(loop.cell.proposer, "proposer"),
             matrix.budget,
         )
-        if (found.task, found.seed, found.policy, found.proposer, found.budget) != wanted:
+        same = (found.task, found.seed, found.policy, found.proposer, found.budget) == wanted
+        if not same or not verified_by(loop.cell.verifier, reading.task().spec, found):
             raise IntegrityError(
                 f"{reading.folder} is not the loop that its place says; restore the one that ran there, or take it "
                 "away and have it run again."
@@ -100,7 +101,7 @@ def _begin_alone(matrix: Matrix, where: Path) -> Comparison:
                 "folder with --to."
             )
         return there
-    if any(where.iterdir()):
+    if not begun.holds_nothing_but(where, ()):
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --to.")
     digests = {task: load_task(task).digest() for task in matrix.tasks}
     frozen = matrix.model_copy(update={"digests": digests, "seed": matrix.seed or secrets.randbits(62) + 1})

@@ -124,6 +124,11 @@ class Matrix(Versioned):
             for place in (*order[turn:], *order[:turn]):
                 yield Loop(f"t{number}-s{seed:02d}-c{place + 1:02d}", task, seed, cells[place])
 
+    def named(self, task: str) -> str:
+        """A task as it is told: by its folder's name, or by its whole path where another one is called the same."""
+        short = _short(task)
+        return short if [_short(other) for other in self.tasks].count(short) == 1 else task
+
     def seed_of(self, loop: Loop) -> int:
         """The same for every cell of a block; no other comparison has it, unless it was told to."""
         # Longer than a trial's seed, from which code could otherwise find it by trying all.
@@ -171,6 +176,10 @@ class Matrix(Versioned):
         return self.model_copy(update=drawn) == other.model_copy(update=drawn)
 
 
+def _short(task: str) -> str:
+    return task.rstrip("/").rpartition("/")[2]
+
+
 def _own(spec: TaskSpec) -> Component:
     return Component(name=spec.verifier.name, options=spec.verifier.options)
 
@@ -185,7 +194,7 @@ def read(path: Path) -> Matrix:
         ) from None
     except IntegrityError as error:
         raise UsageError(str(error)) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no matrix: {error}; mend it, or restore it as it was.") from None
     return of_values(values, str(path))
 

@@ -15,7 +15,7 @@ from rsi.compare.arms import OWN, verifiers
 from rsi.compare.folder import Comparison, open_folder
 from rsi.compare.matrix import Loop
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.durable import disk_faults
+from rsi.durable import disk_faults, make_folder, write_whole
 from rsi.errors import RsiError
 from rsi.output import say
 from rsi.review.diff import diff
@@ -137,8 +137,8 @@ def _measure_again(
         if not text.strip():
             return 0
         with disk_faults(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / PATCH).write_text(text, encoding="utf-8")
+            make_folder(folder.absolute())
+            write_whole(folder / PATCH, text.encode(), staging=folder)
     return _to_its_end(begun, lambda: _measuring(comparison, loop, folder), folder, told, stop, trusted=trusted)
 
 

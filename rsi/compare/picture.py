@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsi.compare.differences import scaled
 from rsi.compare.report import Report
 from rsi.compare.words import GAINS, label, labels
 from rsi.durable import disk_faults, write_whole
@@ -37,12 +38,11 @@ def draw(report: Report, path: Path) -> None:
 
 
 def _draw_arms(axes: Axes, report: Report) -> None:
-    found = report.compared
+    found, (scales, _, _) = report.compared, scaled(report.loops)
     for place, arm in enumerate(found.arms):
         loops = [loop for loop in report.loops if loop.arms[arm.factor] == arm.arm and loop.status == "finished"]
-        gains = [loop.truth if found.basis == "grounded" else loop.gain for loop in loops]
-        scales = [loop.noise or 1.0 if found.tasks > 1 else 1.0 for loop in loops]
-        shown = [gain / scale for gain, scale in zip(gains, scales, strict=True) if gain is not None]
+        gains = [(loop.truth if found.basis == "grounded" else loop.gain, loop.task) for loop in loops]
+        shown = [gain / scales.get(task, 1.0) for gain, task in gains if gain is not None]
         axes.plot(shown, [place] * len(shown), "o", markersize=4, color=_POINTS, alpha=0.5)
         mean, colour = arm.means["gain"], _MEAN if arm.grounded else _UNGROUNDED
         if found.basis == "grounded" and arm.claimed is not None:

@@ -1,15 +1,17 @@
-"""What each loop of a comparison came to, from the summary of its run alone."""
+"""What each loop of a comparison came to, from the summary of its run alone, as it was at its first end."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from rsi.begun import at_its_first_end
 from rsi.compare.folder import Comparison
 from rsi.compare.matrix import FACTORS, Loop
 from rsi.execution import ExitKind
-from rsi.records import Direction, Record
+from rsi.records import Direction, ExperimentStatus, Record
 from rsi.review.reading import Reading
 from rsi.review.summary import RunSummary
+from rsi.review.wording import one_line
 
 
 class LoopResult(Record):
@@ -17,6 +19,7 @@ class LoopResult(Record):
 
     loop: str
     task: str
+    """By its name; by its path where two are called the same."""
     seed: int
     arms: dict[str, str]
     """By `verifier`, `policy` and `proposer`."""
@@ -56,15 +59,15 @@ def results_of(comparison: Comparison) -> tuple[LoopResult, ...]:
 
 
 def _result(comparison: Comparison, loop: Loop) -> LoopResult:
-    arms = dict(zip(FACTORS, loop.cell, strict=True))
+    arms, task = dict(zip(FACTORS, loop.cell, strict=True)), comparison.matrix.named(loop.task)
     reading = comparison.run_of(loop)
     if reading is None:
-        return LoopResult(loop=loop.name, task=_task(loop), seed=loop.seed, arms=arms, status="missing")
-    summary = reading.summary
+        return LoopResult(loop=loop.name, task=task, seed=loop.seed, arms=arms, status="missing")
+    summary = at_its_first_end(reading)
     truth, refused = _truth(comparison, loop, summary) if comparison.matrix.truth else (None, "")
     return LoopResult(
         loop=loop.name,
-        task=_task(loop),
+        task=task,
         seed=loop.seed,
         arms=arms,
         status=summary.status,
@@ -87,10 +90,6 @@ def _result(comparison: Comparison, loop: Loop) -> LoopResult:
         wall=summary.wall_seconds,
         cost_usd=summary.cost_usd,
     )
-
-
-def _task(loop: Loop) -> str:
-    return loop.task.rstrip("/").rpartition("/")[2]
 
 
 def _claimed(summary: RunSummary) -> float | None:
@@ -128,13 +127,30 @@ def _truth(comparison: Comparison, loop: Loop, summary: RunSummary) -> tuple[flo
         return None, ""
     if summary.best.experiment == 0:
         return 0.0, ""
-    reading: Reading | None = comparison.truth_of(loop)
-    if reading is None or reading.summary.status != "finished":
+    reading = comparison.truth_of(loop)
+    measured = at_its_first_end(reading) if reading is not None else None
+    if reading is None or measured is None or measured.status != "finished":
         return None, ""
-    measured = reading.summary
     if measured.best.experiment == 0:
-        trouble = next((found for found in measured.problems if found.experiment == 1), None)
-        if trouble is not None and trouble.kind == ExitKind.TIMED_OUT.value:
-            return None, ""  # in its loop it was quick enough: that says more of a busy machine than of the code
-        return 0.0, "it gave no score" if trouble is None else trouble.example
+        refused = _refused(reading)
+        return (0.0, refused) if refused else (None, "")
     return _confirmed(measured), ""
+
+
+def _refused(reading: Reading) -> str:
+    """Why the task's own verifier gives final code no score; empty where that says nothing of the code.
+
+    So it is where its wall time ran out: in its loop it was quick enough, which says more of a busy machine. So it is
+    where the verifier itself failed, or nothing was trained.
+    """
+    if not reading.summary.experiments:
+        return ""
+    closed = reading.excerpt(1).state.experiments[1].closed
+    if closed is None or closed.status not in {ExperimentStatus.REJECTED, ExperimentStatus.CRASHED}:
+        return ""
+    timed_out = any(
+        trial.failed is not None and trial.failed.kind is ExitKind.TIMED_OUT
+        for trial in reading.excerpt(1).state.trials.values()
+        if trial.started.experiment == 1
+    )
+    return "" if timed_out else one_line(closed.reason) or "it gave no score"

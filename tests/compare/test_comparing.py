@@ -17,13 +17,19 @@ import pytest
 from conftest import HERE, PROPOSER, ROOT, SANDBOX, VERIFIER, WORD, Rsi, command, few
 
 from rsi.compare import folder, one_loop
+from rsi.compare.arms import verified_by
 from rsi.compare.matrix import of_values
 from rsi.compare.report import report_of
-from rsi.errors import UsageError
+from rsi.compare.running import in_words
+from rsi.configuration import Budget
+from rsi.errors import IntegrityError, UsageError
 from rsi.recorder import Recorder
 from rsi.review.reading import read
 from rsi.review.verify import verify
 from rsi.runs import LEDGER, list_runs
+from rsi.session import resume
+from rsi.task import load_task
+from rsi.testing.fake_sandbox import write_fake_task
 
 HANGING = f"{HERE / 'hanging.py'}:Hanging"
 
@@ -230,6 +236,73 @@ def test_what_a_busy_machine_did_not_measure_again_is_not_known(tmp_path: Path, 
     assert (result.truth, result.refused) == (None, ""), "0 would be said of the code"
 
 
+def test_a_verifier_that_fails_says_nothing_of_final_code(tmp_path: Path) -> None:
+    own = write_fake_task(tmp_path / "guess", value=40, verifier=f"{HERE / 'failing.py'}:Failing")
+    values = _values(own) | {"verifiers": [WORD], "policies": ["greedy"], "seeds": 1}
+    comparison = folder.begin(of_values(values, ""), tmp_path / "c")
+    (loop,) = comparison.loops
+    assert one_loop.run_loop(comparison, loop.name, one_loop.Stop()) == 0
+    (result,) = report_of(comparison).loops
+    assert result.kept > 0
+    assert (result.truth, result.refused) == (None, ""), "an error is never a score"
+
+
+def test_a_loop_that_is_given_more_after_its_end_is_compared_as_it_was(begun: folder.Comparison) -> None:
+    loop = begun.loops[0]
+    reading = begun.run_of(loop)
+    assert reading is not None
+    before = report_of(begun).loops[0]
+    with resume(reading.folder, lambda _: None, Budget(experiments=9)) as session:
+        assert session.go() == 0
+    assert read(reading.folder).summary.experiments > before.experiments
+    assert report_of(begun).loops[0] == before
+    assert one_loop.run_loop(begun, loop.name, one_loop.Stop()) == 0, "nothing is left to run of it"
+
+
+def test_two_tasks_of_one_name_are_two(tmp_path: Path) -> None:
+    tasks = [str(write_fake_task(tmp_path / place / "guess", value=40, verifier=VERIFIER)) for place in ("a", "b")]
+    (Path(tasks[1]) / "program.md").write_text("Guess another one.\n")
+    comparison = folder.begin(of_values(_values(Path()) | {"tasks": tasks, "seeds": 1}, ""), tmp_path / "c")
+    assert [loop.task for loop in report_of(comparison).loops] == [tasks[0], tasks[0], tasks[1], tasks[1]]
+    assert report_of(comparison).compared.tasks == 2
+    told = [in_words(loop, comparison.matrix) for loop in comparison.loops]
+    assert len(set(told)) == len(told)
+
+
+def test_a_loop_of_another_verifier_is_not_counted_as_it(tmp_path: Path, task: Path) -> None:
+    values = _values(task) | {"verifiers": ["own", WORD, f"{WORD}+floor"], "policies": ["greedy"], "seeds": 1}
+    comparison = folder.begin(of_values(values, ""), tmp_path / "c")
+    first, *others = comparison.loops
+    assert one_loop.run_loop(comparison, first.name, one_loop.Stop()) == 0
+    for other in others:
+        shutil.copytree(comparison.loop_folder(first), comparison.loop_folder(other))
+        with pytest.raises(IntegrityError, match="is not the loop that its place says"):
+            comparison.run_of(other)
+    assert comparison.run_of(first) is not None
+
+
+def test_each_loop_is_known_again_by_its_verifiers() -> None:
+    verifiers = ["own", "noisy(noise=0.1)", "noisy(noise=0.3)", "own+causality", "noisy(noise=0.1)+causality", WORD]
+    matrix = of_values({"tasks": ["digits"], "verifiers": verifiers, "seeds": 1, "budget": {"trials": 50}}, "")
+    spec = load_task("digits").spec
+    for loop in matrix.loops():
+        found = matrix.configuration(loop)
+        assert [arm for arm in matrix.verifiers if verified_by(arm, spec, found)] == [loop.cell.verifier]
+
+
+def test_a_link_in_the_place_of_the_final_code_is_replaced_and_not_followed(tmp_path: Path, task: Path) -> None:
+    values = _values(task) | {"verifiers": [WORD], "policies": ["greedy"], "seeds": 1}
+    comparison = folder.begin(of_values(values, ""), tmp_path / "c")
+    (loop,) = comparison.loops
+    mine, place = tmp_path / "mine", comparison.truth_folder(loop)
+    mine.write_text("mine")
+    place.mkdir(parents=True)
+    (place / one_loop.PATCH).symlink_to(mine)
+    assert one_loop.run_loop(comparison, loop.name, one_loop.Stop()) == 0
+    assert mine.read_text() == "mine"
+    assert report_of(comparison).loops[0].truth is not None
+
+
 def test_a_loop_that_cannot_go_on_does_not_stop_the_others(tmp_path: Path, task: Path, rsi: Rsi) -> None:
     (tmp_path / "raising.py").write_text(
         "class Raising:\n    name = 'raising'\n    def propose(self, brief):\n        raise ValueError('no')\n"
@@ -280,6 +353,7 @@ BAD = [
     (["EMPTY/link.toml"], "is a link or no plain file"),
     (["EMPTY/none.toml"], "cannot be read"),
     (["EMPTY/bad.toml"], "is no matrix"),
+    (["EMPTY/deep.toml"], "is no matrix"),
     (["EMPTY/cell.toml"], "policies is an empty cell"),
     (["EMPTY/field.toml"], "policys: Extra inputs"),
     (["EMPTY/good.toml", "--seeds", "3"], "says what is compared"),
@@ -293,6 +367,7 @@ def test_what_cannot_be_compared_is_one_sentence_and_leaves_nothing(
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "bad.toml").write_text("tasks = [")
+    (empty / "deep.toml").write_text(f"tasks = {'[' * 100_000}")
     (empty / "cell.toml").write_text("tasks = ['digits']\npolicies = []\n")
     (empty / "field.toml").write_text("tasks = ['digits']\npolicys = ['greedy']\n")
     (empty / "good.toml").write_text("tasks = ['digits']\n")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rsi.compare.differences import DESCRIBED, Compared, compared, pairs_needed, power_of, size_shown
+from rsi.compare.differences import DESCRIBED, Compared, compared, pairs_needed, power_of, scaled, size_shown
 from rsi.compare.results import LoopResult
 
 
@@ -109,6 +109,14 @@ def test_tasks_of_other_scales_count_alike() -> None:
     assert found.unit == "seed noises"
     assert found.differences[0].gain.estimate == pytest.approx(2.0)
     assert found.differences[0].gain.n == 4
+
+
+def test_the_picture_and_the_numbers_have_one_scale_though_one_of_two_tasks_has_not_begun() -> None:
+    rows = [loop(arm, seed, 0.5, noise=0.1) for arm in "pq" for seed in (1, 2)]
+    rows += [loop(arm, seed, None, task="b", status="missing", noise=None) for arm in "pq" for seed in (1, 2)]
+    found, (scales, unit, _) = compared(rows, "certified"), scaled(rows)
+    assert (found.tasks, found.unit, unit) == (2, "val_bpb", "val_bpb")
+    assert found.arms[0].means["gain"] == 0.5 / scales["a"] == 0.5
 
 
 def test_a_loop_that_is_not_at_its_end_takes_its_pair_along() -> None:
