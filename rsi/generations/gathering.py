@@ -50,7 +50,10 @@ def _of_trial(trial: TrialState, blobs: Blobs) -> Iterator[Floats]:
             one = decode_array(blobs.get(digest))
         except (RsiError, ValueError):
             return
-        rounds.append(one.astype(np.float32))
+        if one.dtype.kind != "f":
+            return
+        with np.errstate(over="ignore"):  # what is too large is then infinite, and of no use
+            rounds.append(one.astype(np.float32))
     if rounds and all(_usable(one, rounds[0]) for one in rounds):
         joined = np.concatenate(rounds, axis=1)
         if joined.shape[1] <= LONGEST:
@@ -58,7 +61,7 @@ def _of_trial(trial: TrialState, blobs: Blobs) -> Iterator[Floats]:
 
 
 def _usable(one: Floats, first: Floats) -> bool:
-    if one.ndim != 3 or one.dtype.kind != "f" or one.shape[2] != len(PAST) or one.shape[0] != first.shape[0]:
+    if one.ndim != 3 or one.shape[2] != len(PAST) or one.shape[0] != first.shape[0]:
         return False
     outcomes = one[:, :, len(MOVE)]
     return bool(np.isfinite(one).all() and np.isin(outcomes, np.arange(len(OUTCOMES))).all())

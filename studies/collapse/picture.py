@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsi.durable import disk_faults
+from rsi.durable import disk_faults, write_whole
 from studies.collapse.design import CONTROL
 from studies.collapse.findings import Findings
 from studies.collapse.measures import LABELS
@@ -35,8 +36,10 @@ def draw(found: Findings, path: Path) -> None:
     seeds = found.design.seeds
     band = f"bands: 95% intervals over {seeds} seeds" if seeds > 1 else "one seed, no interval"
     figure.suptitle(f"A small language model trained on what its predecessor wrote; {band}", fontsize=11)
+    image = io.BytesIO()
+    figure.savefig(image, metadata={"Software": None})
     with disk_faults(path):
-        figure.savefig(path, metadata={"Software": None})
+        write_whole(path, image.getvalue(), staging=path.parent)
 
 
 def _frame(panel: Axes, heights: Sequence[float]) -> None:

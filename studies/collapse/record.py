@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from rsi import begun
 from rsi.blobs import Blobs
-from rsi.durable import disk_faults, make_folder
+from rsi.durable import disk_faults, write_whole
 from rsi.errors import EnvironmentFault, IntegrityError, UsageError
 from rsi.execution import Execution, SandboxDescription
 from rsi.heads import redactor_of
@@ -121,21 +122,22 @@ class OpenStudy:
 
 
 def create(folder: Path, started: Started, text: RealText) -> OpenStudy:
-    """Make the folder and record the start; UsageError where something else lies there."""
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= _BEFORE_START):
-        raise UsageError(f"{folder} is there and holds no study of collapse; name another folder with --out.")
-    with disk_faults(folder):
-        make_folder(folder)
-    redactor = redactor_of(os.environ)
-    blobs = Blobs(folder / "blobs", redactor)
-    for part in (text.training, text.dev, text.holdout):
-        blobs.put(part)
-    with disk_faults(folder):
-        (folder / DESIGN).write_text(started.design.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    with disk_faults(folder):
-        (folder / LEDGER).unlink(missing_ok=True)  # empty, or this would be a study
-    ledger = Ledger.create(folder / LEDGER, redactor)
-    event = ledger.append(STARTED, started.model_dump(mode="json"))
+    """Make the folder and record the start; UsageError where something else lies there, or another process begins."""
+    with begun.beginning(folder):
+        if is_study(folder):
+            raise UsageError(f"Another process has begun a study in {folder}; name another folder with --out.")
+        if not begun.holds_nothing_but(folder, _BEFORE_START):
+            raise UsageError(f"{folder} is there and holds no study of collapse; name another folder with --out.")
+        redactor = redactor_of(os.environ)
+        blobs = Blobs(folder / "blobs", redactor)
+        for part in (text.training, text.dev, text.holdout):
+            blobs.put(part)
+        with disk_faults(folder):
+            design = started.design.model_dump_json(indent=2) + "\n"
+            write_whole(folder / DESIGN, design.encode(), staging=folder)
+            (folder / LEDGER).unlink(missing_ok=True)  # empty, or this would be a study
+        ledger = Ledger.create(folder / LEDGER, redactor)
+        event = ledger.append(STARTED, started.model_dump(mode="json"))
     return OpenStudy(folder, ledger, Study(started=started, measured=(), head=event.hash))
 
 

@@ -18,7 +18,9 @@ from rsi.errors import IntegrityError, UsageError
 from rsi.ledger import Ledger, read_events
 from rsi.redaction import Redactor
 from studies.collapse.design import design_of
-from studies.collapse.record import LEDGER, Study, read
+from studies.collapse.findings import findings_of
+from studies.collapse.picture import draw
+from studies.collapse.record import LEDGER, Study, create, read, real_text_of
 from studies.collapse.rederive import rederive
 from studies.collapse.running import runner
 
@@ -189,6 +191,41 @@ def test_another_studys_folder_and_a_folder_of_something_else_are_left_alone(tmp
     assert foreign.returncode == 2
     assert "holds no study" in foreign.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere.txt", "letter"]
+
+
+def test_a_command_that_comes_second_does_not_sweep_away_what_the_first_has_begun(
+    tmp_path: Path, finished: Path
+) -> None:
+    """Both looked while there was nothing yet, and then prepared their text."""
+    started = read(finished).started
+    text = real_text_of(finished, started)
+    create(tmp_path / "study", started, text).close()
+    with pytest.raises(UsageError, match="Another process has begun a study"):
+        create(tmp_path / "study", started, text)
+    assert read(tmp_path / "study").started == started
+
+
+def test_a_link_in_the_place_of_the_figure_or_the_design_is_replaced_and_not_followed(
+    tmp_path: Path, finished: Path
+) -> None:
+    study, mine, folder = read(finished), tmp_path / "mine", tmp_path / "study"
+    mine.write_text("mine")
+    folder.mkdir()
+    for name in ("study.json", "collapse.png"):
+        (folder / name).symlink_to(mine)
+    draw(findings_of(study, 40), folder / "collapse.png")
+    (folder / "collapse.png").unlink()
+    create(folder, study.started, real_text_of(finished, study.started)).close()
+    assert mine.read_text() == "mine"
+    assert json.loads((folder / "study.json").read_text())["generations"] == 2
+
+
+def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, finished: Path) -> None:
+    (tmp_path / "study").write_text("mine")
+    started = read(finished).started
+    with pytest.raises(UsageError, match="is a file"):
+        create(tmp_path / "study", started, real_text_of(finished, started))
+    assert (tmp_path / "study").read_text() == "mine"
 
 
 def test_a_missing_engine_is_the_environments_fault(tmp_path: Path) -> None:
