@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 from typing import Any
 
 import rsi.proposers.evolved
-import rsi.testing.fake_verifier
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.execution import Job, Outcome, Watch
-from rsi.recorder import Listener
-from rsi.runs import ReadRun, read
-from rsi.session import resume, start
+from rsi.runs import ReadRun
 from rsi.testing.fake_sandbox import FakeSandbox, write_fake_task
 from sandboxes.process import ProcessSandbox
 
-VERIFIER = f"{rsi.testing.fake_verifier.__file__}:FakeVerifier"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "loop"))
+from composing import VERIFIER, go_on, run, said
+from composing import configuration as composed
+
+__all__ = ["VERIFIER", "answers", "configuration", "go_on", "program", "run", "said"]
+
 EVOLVED = f"{rsi.proposers.evolved.__file__}:Evolved"
 CODE = "VALUE = 40.0\nWIDTH = 64\nprint(VALUE, WIDTH)\n"
 
@@ -79,40 +81,15 @@ def program(folder: Path, text: str) -> Path:
 
 def configuration(folder: Path, source: Path, **changes: Any) -> RunConfiguration:
     """Of a run that `source` proposes for; `options` are the proposer's."""
-    task = folder / "task"
-    if not task.exists():
-        write_fake_task(task, value=40, verifier=VERIFIER)
-        (task / "train.py").write_text(CODE)
-    options = {"source": str(source), **changes.pop("options", {})}
+    if not (folder / "task").exists():
+        write_fake_task(folder / "task", value=40, verifier=VERIFIER)
+        (folder / "task" / "train.py").write_text(CODE)
     values: dict[str, Any] = {
-        "task": str(task),
-        "proposer": Component(name=EVOLVED, options=options),
-        "policy": Component(name="greedy"),
+        "proposer": Component(name=EVOLVED, options={"source": str(source), **changes.pop("options", {})}),
         "sandbox": Component(name=f"{__file__}:HalfReal"),
-        "verifier": Component(name=VERIFIER),
         "budget": Budget(experiments=3),
-        "seed": 1,
     }
-    return RunConfiguration.model_validate(values | changes)
-
-
-def said(_sentence: str) -> None:
-    """Nobody listens."""
-
-
-def run(folder: Path, config: RunConfiguration, listeners: Sequence[Listener] = ()) -> tuple[int, ReadRun]:
-    """Run to the end; the exit code and the record."""
-    with start(config, said, root=folder / "runs") as session:
-        code = session.go(listeners)
-        where = session.run.folder
-    return code, read(where)
-
-
-def go_on(where: Path, budget: Budget | None = None) -> tuple[int, ReadRun]:
-    """Resume to the end."""
-    with resume(where, said, budget) as session:
-        code = session.go()
-    return code, read(where)
+    return composed(folder, **(values | changes))
 
 
 def answers(record: ReadRun) -> list[dict[str, Any]]:

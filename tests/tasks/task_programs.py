@@ -11,6 +11,7 @@ import numpy as np
 
 from rsi.evidence import Array, Challenge, HeldOut
 from rsi.prediction import decode_array, job_inputs, read_answer
+from rsi.preparation import read_source
 from rsi.task import Task
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,20 @@ def prepare(task: Task, source: Mapping[str, bytes], folder: Path) -> subprocess
     (folder / "out").mkdir()
     script = str(task.folder / "prepare.py")
     return run_program([sys.executable, script], RSI_IN=str(folder / "in"), RSI_OUT=str(folder / "out"))
+
+
+def prepared_data(task: Task, folder: Path) -> Path:
+    """What a task's preparation makes of its own source; it must succeed."""
+    done = prepare(task, read_source(task), folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def trained_weights(task: Task, prepared: Path, folder: Path) -> tuple[Path, str]:
+    """Where a training that succeeds leaves its artifact, and what it prints."""
+    done = train(task, prepared / "train", folder / "weights")
+    assert done.returncode == 0, done.stderr
+    return folder / "weights", done.stdout
 
 
 def held_out(out: Path, split: str) -> HeldOut:

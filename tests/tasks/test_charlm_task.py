@@ -4,14 +4,13 @@ import sys
 
 import numpy as np
 import pytest
-from task_programs import answer, held_out, manifest, prepare, run_program, train
+from task_programs import answer, held_out, manifest, prepare, prepared_data, run_program, train
 
 from evals.language_model import LanguageModel
 from rsi import artifact
 from rsi.execution import ExitKind, Job, Shape
 from rsi.plugins import load
 from rsi.prediction import job_inputs, read_answer
-from rsi.preparation import read_source
 from rsi.records import Rejected, Scored
 from rsi.scrutiny import findings
 from rsi.task import load_task
@@ -23,10 +22,7 @@ RUN = 40
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("charlm")
-    done = prepare(TASK, read_source(TASK), folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return prepared_data(TASK, tmp_path_factory.mktemp("charlm"))
 
 
 def text_of(out, split):

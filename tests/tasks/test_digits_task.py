@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from task_programs import answer, held_out, manifest, prepare, run_program, train
+from task_programs import answer, held_out, manifest, prepare, prepared_data, run_program, train, trained_weights
 
 from evals.classification import Classification
 from rsi import artifact
@@ -18,18 +18,12 @@ TASK = load_task("digits")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    done = prepare(TASK, read_source(TASK), folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return prepared_data(TASK, tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("artifact") / "weights"
-    done = train(TASK, prepared / "train", folder)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return trained_weights(TASK, prepared, tmp_path_factory.mktemp("artifact"))
 
 
 def test_the_three_parts_share_no_image_and_leave_none_out(prepared):

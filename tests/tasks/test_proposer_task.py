@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from task_programs import answer, held_out, manifest, prepare, train
+from task_programs import answer, held_out, manifest, prepare, prepared_data, trained_weights
 
 from evals.inner import episodes, loops
 from evals.inner.certifying import results
@@ -13,7 +13,6 @@ from evals.inner_loops import InnerLoops
 from rsi import artifact
 from rsi.evidence import HeldOut
 from rsi.plugins import load
-from rsi.preparation import read_source
 from rsi.proposers import ranking
 from rsi.records import Scored
 from rsi.task import load_task
@@ -34,18 +33,12 @@ def of_arrays(**arrays):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("proposer")
-    done = prepare(TASK, read_source(TASK), folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return prepared_data(TASK, tmp_path_factory.mktemp("proposer"))
 
 
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("artifact") / "weights"
-    done = train(TASK, prepared / "train", folder)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return trained_weights(TASK, prepared, tmp_path_factory.mktemp("artifact"))
 
 
 def program(past, folder, **settings):
