@@ -74,16 +74,19 @@ def _named(what: list[str], given: dict[str, Any], limits: Budget | None, to: st
     from rsi.compare import arms, folder, matrix
     from rsi.errors import UsageError
 
+    if not what[0]:
+        raise UsageError("The first task has no name; give a registered one, or a task's folder.")
     first = Path(what[0])
     is_file, is_folder = first.suffix == ".toml", first.is_dir() and not (first / "task.toml").is_file()
     if is_file or is_folder:
+        there = folder.open_folder(first) if is_folder else None
         if len(what) > 1 or given or limits is not None or (is_folder and to):
             raise UsageError(
                 f"{first} says what is compared, so neither tasks nor flags that say it go with it; write them there"
                 + (", before it begins." if is_folder else ".")
             )
-        if is_folder:
-            return folder.open_folder(first), True
+        if there is not None:
+            return there, True
         asked = matrix.read(first)
     else:
         sides = {"verifier": "verifiers", "policy": "policies", "proposer": "proposers"}

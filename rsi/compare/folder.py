@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rsi import begun, runs
 from rsi.compare.arms import component, verified_by
-from rsi.compare.matrix import MATRIX, Loop, Matrix
+from rsi.compare.matrix import MATRIX, Loop, Matrix, program_digest
 from rsi.compare.matrix import read as read_matrix
 from rsi.errors import IntegrityError, UsageError
 from rsi.review.reading import Reading
@@ -73,6 +73,16 @@ class Comparison:
     def require_ours(self, *, trusted: bool) -> None:
         """UsageError before anything is run that this machine did not write down, or that has changed since."""
         begun.require_ours(self.folder / MATRIX, KIND, "loops", trusted=trusted)
+        self.require_unchanged()
+
+    def require_unchanged(self) -> None:
+        """UsageError where a loop that begins now would meet another task or program than those before it."""
+        for arm, digest in self.matrix.programs.items():
+            if program_digest(arm) != digest:
+                raise UsageError(
+                    f"The program of {arm} has changed since the comparison began, so its loops would not match; name "
+                    "what stays as it is (one generation of an evolution, a copy), in another comparison."
+                )
         for task, digest in self.matrix.digests.items():
             if load_task(task).digest() != digest:
                 raise UsageError(
@@ -103,8 +113,12 @@ def _begin_alone(matrix: Matrix, where: Path) -> Comparison:
         return there
     if not begun.holds_nothing_but(where, ()):
         raise UsageError(f"{where} holds something else; name an empty or a new folder with --to.")
-    digests = {task: load_task(task).digest() for task in matrix.tasks}
-    frozen = matrix.model_copy(update={"digests": digests, "seed": matrix.seed or secrets.randbits(62) + 1})
+    drawn = {
+        "digests": {task: load_task(task).digest() for task in matrix.tasks},
+        "programs": {arm: digest for arm in matrix.proposers if (digest := program_digest(arm))},
+        "seed": matrix.seed or secrets.randbits(62) + 1,
+    }
+    frozen = matrix.model_copy(update=drawn)
     begun.freeze(where / MATRIX, frozen.toml(), KIND)
     return Comparison(where, frozen)
 

@@ -6,6 +6,7 @@ task with one seed: every cell once, one after another, so that they meet the sa
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
@@ -25,7 +26,7 @@ from rsi.derive import LEAST_RESERVED, reserved
 from rsi.durable import read_regular
 from rsi.errors import IntegrityError, UsageError
 from rsi.evidence import Secret
-from rsi.protocols import AsksModels, Proposer
+from rsi.protocols import AsksModels, AsksProgram, Proposer
 from rsi.records import Versioned
 from rsi.session import build, require_models_usable
 from rsi.task import TaskSpec, load_task
@@ -83,6 +84,8 @@ class Matrix(Versioned):
     """From which the seeds of the loops are derived; 0 draws a secret one."""
     digests: dict[str, str] = {}
     """Of each task when the comparison began."""
+    programs: dict[str, str] = {}
+    """Of the program that each proposer which asks one found at its source then: arm → sha256."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -172,12 +175,28 @@ class Matrix(Versioned):
 
     def same_as(self, other: Matrix) -> bool:
         """Whether the two ask for the same, whatever was drawn or noted when one of them began."""
-        drawn: dict[str, Any] = {"digests": {}} | ({"seed": 0} if 0 in (self.seed, other.seed) else {})
+        drawn: dict[str, Any] = {"digests": {}, "programs": {}} | ({"seed": 0} if 0 in (self.seed, other.seed) else {})
         return self.model_copy(update=drawn) == other.model_copy(update=drawn)
 
 
 def _short(task: str) -> str:
     return task.rstrip("/").rpartition("/")[2]
+
+
+def program_digest(arm: str) -> str:
+    """Of the program that a proposer finds at its source now, with what it has learned; empty where it asks none.
+
+    UsageError where there is none to be found.
+    """
+    proposer: Proposer = build("proposers", arms.component(arm, "proposer"))
+    if not isinstance(proposer, AsksProgram):
+        return ""
+    found = proposer.program()
+    state = hashlib.sha256(found.episodes)
+    files = {**{name: text.encode() for name, text in found.code.items()}, **found.artifact}
+    for name, content in sorted(files.items()):
+        state.update(f"{name}\x00{hashlib.sha256(content).hexdigest()}\x00".encode())
+    return state.hexdigest()
 
 
 def _own(spec: TaskSpec) -> Component:
@@ -240,6 +259,8 @@ def check(matrix: Matrix) -> None:
         _require_certifiable(configuration)
         build("policies", configuration.policy)
         asked |= _asks_models(configuration, isolates=getattr(sandbox, "isolates", True) is not False)
+    for arm in matrix.proposers:
+        program_digest(arm)
     if not asked and (limits.cost_usd or limits.tokens or limits.calls):
         raise UsageError(
             "--max-cost, --max-tokens and --max-calls limit language models, and nothing in this matrix asks one; "
@@ -253,6 +274,11 @@ def _asks_models(configuration: RunConfiguration, *, isolates: bool) -> bool:
     for verifier in judging:
         verifier.prepare(configuration.budget)
     proposer: Proposer = build("proposers", configuration.proposer)
+    if isinstance(proposer, AsksProgram) and not isolates:
+        raise UsageError(
+            f"The sandbox {configuration.sandbox.name} does not isolate, and the program of {proposer.name} would run "
+            "with your rights; use --sandbox docker."
+        )
     if not isinstance(proposer, AsksModels):
         return bool(judging)
     if not isolates:

@@ -86,7 +86,7 @@ def run_loop(comparison: Comparison, name: str, stop: Stop, *, trusted: bool = F
 
     code = _to_its_end(
         comparison.run_of(loop),
-        lambda: comparison.matrix.configuration(loop),
+        lambda: _configured(comparison, loop),
         comparison.loop_folder(loop),
         told,
         stop,
@@ -95,6 +95,11 @@ def run_loop(comparison: Comparison, name: str, stop: Stop, *, trusted: bool = F
     if code or not comparison.matrix.truth:
         return code
     return _measure_again(comparison, loop, told, stop, trusted=trusted)
+
+
+def _configured(comparison: Comparison, loop: Loop) -> RunConfiguration:
+    comparison.require_unchanged()
+    return comparison.matrix.configuration(loop)
 
 
 def finished(reading: Reading | None) -> bool:
@@ -143,7 +148,7 @@ def _measure_again(
 
 
 def _measuring(comparison: Comparison, loop: Loop, folder: Path) -> RunConfiguration:
-    matrix, configuration = comparison.matrix, comparison.matrix.configuration(loop)
+    configuration = _configured(comparison, loop)
     return configuration.model_copy(
         update={
             "proposer": Component(name="replay", options={"source": str(folder.resolve())}),
@@ -151,7 +156,7 @@ def _measuring(comparison: Comparison, loop: Loop, folder: Path) -> RunConfigura
             **verifiers(OWN, load_task(loop.task).spec),
             "budget": Budget(experiments=1),
             "certify": False,
-            "confirm": matrix.truth,
+            "confirm": comparison.matrix.truth,
         }
     )
 

@@ -83,7 +83,7 @@ def _arms(found: Compared) -> Table:
             _seconds(means["wall"]),
             "-" if means["cost_usd"] is None else f"${means['cost_usd']:.2f}",
         )
-    table.caption = f"Means over loops; gains and gaps in {found.unit}, positive is better."
+    table.caption = f"Means over loops; gains and gaps{f' in {found.unit}' if found.unit else ''}, positive is better."
     table.caption_justify = "left"
     return table
 

@@ -115,9 +115,14 @@ def write_files(folder: Path, files: CodeFiles) -> None:
 
 
 def _gathered(learn_from: Sequence[Path], without: Sequence[str], task: Task) -> bytes:
+    if not learn_from and without:
+        raise UsageError("--without says which runs of --learn-from to leave out; name some with --learn-from.")
     if not learn_from:
         return b""
     found = experience.gather(learn_from, without={task.spec.name, *without})
+    unknown = next((name for name in without if name not in found.tasks), None)
+    if unknown is not None:  # mistyped, it would let a task that is judged on be learned from
+        raise UsageError(f"--without {unknown}: no run of --learn-from is of that task; mend it, or leave it out.")
     if not len(found.episodes):
         raise UsageError(
             "None of the runs of --learn-from holds anything to learn from: " + (" ".join(found.left_out) or "none.")

@@ -234,6 +234,8 @@ def proposed_by(plan: Plan, before: Standing) -> str:
 
 def open_folder(folder: Path) -> Evolution:
     """The evolution in a folder; UsageError where there is none."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name the folder of an evolution.")
     return Evolution(folder, read_plan(folder / PLAN))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from rsi.durable import write_whole
+from rsi.durable import read_regular, write_whole
 from rsi.errors import RsiError, UsageError
 from rsi.prediction import decode_array, encode_array
 from rsi.proposers.ranking import PAST, Arms, Floats, move_row, padded, past_row
@@ -48,6 +48,8 @@ class Experience(NamedTuple):
     """The run of each episode."""
     left_out: tuple[str, ...]
     """Why other runs gave none, a sentence each; hostile text."""
+    tasks: frozenset[str]
+    """Names and digests of the tasks of all runs that could be read, those left out among them; hostile text."""
 
 
 def row(
@@ -78,6 +80,7 @@ def gather(folders: Sequence[Path], *, without: Collection[str] = ()) -> Experie
     """
     found: list[tuple[str, list[list[float]]]] = []
     left_out: list[str] = []
+    tasks: set[str] = set()
     for folder in folders:
         try:
             run = read(folder)
@@ -86,6 +89,7 @@ def gather(folders: Sequence[Path], *, without: Collection[str] = ()) -> Experie
             left_out.append(f"{folder.name} cannot be read: {error}")
             continue
         name = run.state.run.run
+        tasks |= {task, run.state.run.task_digest}
         if task in without or run.state.run.task_digest in without:
             left_out.append(f"{name} is a run of {task}, which is left out.")
             continue
@@ -98,7 +102,7 @@ def gather(folders: Sequence[Path], *, without: Collection[str] = ()) -> Experie
     episodes = np.zeros((len(found), length, len(PAST)), dtype=np.float32)
     for index, (_, rows) in enumerate(found):
         episodes[index] = padded(rows, length, len(PAST))
-    return Experience(episodes, tuple(name for name, _ in found), tuple(left_out))
+    return Experience(episodes, tuple(name for name, _ in found), tuple(left_out), frozenset(tasks))
 
 
 def _rows(run: ReadRun) -> list[list[float]]:
@@ -130,11 +134,11 @@ def encoded(episodes: Floats) -> bytes:
 def read_episodes(path: Path) -> bytes:
     """The bytes of a `.npy` file of episodes, checked; UsageError where it is none."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UsageError(f"{path} is longer than {LARGEST_FILE} bytes; give fewer episodes.")
-        content = path.read_bytes()
+        content = read_regular(path.resolve(), LARGEST_FILE)  # a pipe would block for ever, a device never end
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; name a .npy file of episodes.") from None
+    except RsiError as error:
+        raise UsageError(f"{path} cannot be read: {error} Name a .npy file of episodes.") from None
     try:
         checked(decode_array(content), os.fspath(path))
     except ValueError as error:

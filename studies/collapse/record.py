@@ -142,7 +142,8 @@ def create(folder: Path, started: Started, text: RealText) -> OpenStudy:
 
 
 def reopen(folder: Path) -> OpenStudy:
-    """Open a study to go on with it; UsageError where another process is writing it."""
+    """Open a study to go on with it; UsageError where there is none, or another process is writing it."""
+    _require_study(folder)
     ledger = Ledger.open(folder / LEDGER, redactor_of(os.environ))
     try:
         opened = OpenStudy(folder, ledger, _study(folder, ledger.events))
@@ -160,9 +161,13 @@ def is_study(folder: Path) -> bool:
 
 def read(folder: Path) -> Study:
     """A study that may be going on. UsageError where there is none, IntegrityError where its chain does not hold."""
+    _require_study(folder)
+    return _study(folder, list(read_events(folder / LEDGER)))
+
+
+def _require_study(folder: Path) -> None:
     if not is_study(folder):
         raise UsageError(f"{folder} holds no study; `rsi lab collapse --out {folder}` makes one.")
-    return _study(folder, list(read_events(folder / LEDGER)))
 
 
 def real_text_of(folder: Path, started: Started) -> RealText:

@@ -16,6 +16,7 @@ from typing import IO
 import pytest
 from conftest import HERE, PROPOSER, ROOT, SANDBOX, VERIFIER, WORD, Rsi, command, few
 
+import rsi.proposers.evolved
 from rsi.compare import folder, one_loop
 from rsi.compare.arms import verified_by
 from rsi.compare.matrix import of_values
@@ -31,6 +32,7 @@ from rsi.session import resume
 from rsi.task import load_task
 from rsi.testing.fake_sandbox import write_fake_task
 
+EVOLVED = f"{rsi.proposers.evolved.__file__}:Evolved"
 HANGING = f"{HERE / 'hanging.py'}:Hanging"
 
 
@@ -340,6 +342,11 @@ BAD = [
     (["TASK", "--trials", "1", "--no-certify", "--confirm", "2"], "measures its baseline alone"),
     (["TASK", "--trials", "50", "--policy", ",".join(f"p{n}" for n in range(1000))], "at most 50 items"),
     (["TASK", "--trials", "50", "--seeds", "1000", "--policy", "a,b,c,d,e", "--proposer", "f,g,h"], "15,000 loops"),
+    (["TASK", "--trials", "50", "--proposer", 'evolved(source="EMPTY")'], "holds no proposer.py"),
+    (["TASK", "--trials", "50", "--proposer", 'evolved(source="EMPTY/none")'], "is not a folder"),
+    (["TASK", "--trials", "50", "--sandbox", "process", "--proposer", 'evolved(source="EMPTY")'], "does not isolate"),
+    (["EMPTY", "--trials", "50"], "is no comparison"),
+    (["", "--trials", "50"], "has no name"),
     (["TASK", "--trials", "50", "--seed", "0"], "give a whole number from 1"),
     (["TASK", "--trials", "50", "--seed", "-1"], "give a whole number from 1"),
     (["TASK", "--trials", "50", "--to", "EMPTY/good.toml"], "is a file"),
@@ -419,6 +426,23 @@ def test_a_task_that_was_changed_is_refused(begun: folder.Comparison, task: Path
     done = rsi(begun.folder)
     assert done.code == 2
     assert "has changed since the comparison began" in done.err
+
+
+def test_a_program_that_changes_while_it_is_compared_ends_the_comparison(tmp_path: Path, task: Path) -> None:
+    """As the one that stands in an evolution which goes on."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "proposer.py").write_text("def predict(artifact, inputs):\n    return inputs['options'][:, :, 7]\n")
+    arm = f'{EVOLVED}(source="{source}")'
+    comparison = folder.begin(of_values(_values(task) | {"proposers": [arm]}, ""), tmp_path / "c")
+    assert set(comparison.matrix.programs) == {arm}
+    folder.open_folder(comparison.folder).require_ours(trusted=False)
+    (source / "proposer.py").write_text("def predict(artifact, inputs):\n    return -inputs['options'][:, :, 7]\n")
+    with pytest.raises(UsageError, match="has changed since the comparison began"):
+        folder.open_folder(comparison.folder).require_ours(trusted=False)
+    with pytest.raises(UsageError, match="has changed since the comparison began"):
+        one_loop.run_loop(comparison, comparison.loops[0].name, one_loop.Stop())
+    assert ledgers(comparison.folder) == {}
 
 
 def test_a_comparison_from_elsewhere_is_told_but_not_run(

@@ -422,3 +422,13 @@ def test_runs_to_learn_from_are_frozen_at_the_start_and_those_of_judged_tasks_le
     with pytest.raises(UsageError, match="left out"):
         begin(plan(task), tmp_path / "evolution", [source])
     assert not (tmp_path / "evolution").exists()
+
+
+def test_a_task_that_is_not_to_be_learned_from_must_be_one_of_those_named(whole: Path, tmp_path: Path) -> None:
+    """Mistyped, it would be learned from without a word."""
+    source = list_runs(whole / "evolution" / "generation-1")[0]
+    task = fake_programs(tmp_path / "guess")
+    for without, runs in ((("fkae",), [source]), (("fake",), [])):
+        with pytest.raises(UsageError, match="--without"):
+            begin(plan(task, without=without), tmp_path / "evolution", runs)
+    assert not (tmp_path / "evolution").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,10 @@ def test_other_arrays_are_no_episodes(tmp_path: Path, array: Any, words: str) ->
 def test_a_file_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         experience.read_episodes(tmp_path / "none.npy")
+    os.mkfifo(tmp_path / "pipe.npy")
+    for endless in (tmp_path / "pipe.npy", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UsageError, match="cannot be read"):
+            experience.read_episodes(endless)
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UsageError, match="holds no episodes"):
         experience.read_episodes(tmp_path / "pickled.npy")
