@@ -43,6 +43,11 @@ KIND = "evolution"
 TASK, DATA, SHIPPED, LEARNED = "task", "data", "shipped", "learned-from.npy"
 _UNREADABLE = (RsiError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What hostile records can bring about, as in `rsi.state`."""
+_DECISIVE = (
+    *("seed", "certify", "alpha", "certify_share", "shared_seeds", "holdout_questions", "null_share"),
+    *("verifier", "verifiers", "policy", "budget"),
+)
+"""Of a run's configuration: what decides whether it promotes."""
 
 
 class Standing(NamedTuple):
@@ -199,16 +204,16 @@ class Evolution:
         started = run.state.run
         wanted = task.model_copy(update={"code": before.code}).digest()
         alpha = promotion.level(self.plan.alpha, self.plan.generations, [outcome.used for outcome in earlier])
-        configuration = started.configuration
-        same = (configuration.seed, configuration.alpha, configuration.certify) == (
-            self.plan.seed_of(number),
-            alpha,
-            True,
+        found = started.configuration
+        made = self.plan.configuration(
+            number, task.spec, task=Path(found.task), data=Path(found.data), proposer=found.proposer, alpha=alpha
         )
+        same = all(getattr(found, name) == getattr(made, name) for name in _DECISIVE)
         if started.task_digest != wanted or not same:
             raise IntegrityError(
                 f"the run in {self.place(number)} did not begin with {before.program.label} under this evolution's "
-                "seed and error rate; restore the one that ran there, or take it away and have it run again."
+                "seed, error rate, verifier, policy and budget; restore the one that ran there, or take it away and "
+                "have it run again."
             )
 
 

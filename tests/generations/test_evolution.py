@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(whole: Path, to: Path) -> Evolution:
     shutil.copytree(whole / "evolution", to / "evolution", symlinks=True)
     return open_folder(to / "evolution")
+
+
+def rewrite(run: Path, events: Sequence[Event]) -> None:
+    """A record that was altered, and its chain hashed anew by whoever altered it."""
+    (run / "ledger.jsonl").unlink()
+    with Ledger.create(run / "ledger.jsonl", Redactor.none()) as ledger:
+        for event in events:
+            ledger.append(event.kind, event.body)
 
 
 def decided(evolution: Evolution) -> list[tuple[object, ...]]:
@@ -161,7 +170,7 @@ def test_a_promoted_run_that_is_given_more_and_certifies_other_code_neither_stop
     assert promoted.program.version == 1
     run = promoted.run
     assert run is not None
-    assert given_more(run, experiments=30).certified not in {0, promoted.experiment}
+    assert given_more(run, experiments=8).certified not in {0, promoted.experiment}
     assert evolution.history().standing == promoted
     asked = Evolution(evolution.folder, evolution.plan.model_copy(update={"proposer": Component(name="evolved")}))
     options = configured(asked, evolution.history(), 2).proposer.options
@@ -302,10 +311,7 @@ def test_numbers_that_nothing_measures_are_a_record_that_cannot_be_read(whole: P
     events = list(run.events)
     closed = next(event for event in events if event.kind == "milestone.closed")
     closed.body["improvement"] |= {"estimate": 1.7e308, "high": 1.7e308}
-    (run.folder / "ledger.jsonl").unlink()
-    with Ledger.create(run.folder / "ledger.jsonl", Redactor.none()) as ledger:
-        for event in events:
-            ledger.append(event.kind, event.body)
+    rewrite(run.folder, events)
     assert "Generation 1 cannot be read" in evolution.history().damaged
     done = rsi_command("generations", evolution.folder)
     assert done.code == 0, done.err
@@ -432,3 +438,16 @@ def test_a_task_that_is_not_to_be_learned_from_must_be_one_of_those_named(whole:
         with pytest.raises(UsageError, match="--without"):
             begin(plan(task, without=without), tmp_path / "evolution", runs)
     assert not (tmp_path / "evolution").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("verifier", {"name": "reported", "options": {}}), ("alpha", 0.04), ("budget", {"experiments": 30}), ("seed", 1)],
+)
+def test_a_run_under_other_rules_is_not_counted(whole: Path, tmp_path: Path, field: str, value: object) -> None:
+    evolution = copied(whole, tmp_path)
+    run = evolution.history().generations[0].run
+    events = list(run.events)
+    events[0].body["configuration"] |= {field: value}
+    rewrite(run.folder, events)
+    assert "did not begin with proposer@0" in evolution.history().damaged
