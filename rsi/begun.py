@@ -129,6 +129,16 @@ def at_its_first_end(reading: Reading) -> RunSummary:
         raise IntegrityError(f"{reading.folder} contradicts itself ({one_line(str(error), 100)}).") from error
 
 
+def budget_was_changed(reading: Reading) -> bool:
+    """Whether a run was given another budget, or an attribution to spend, before it ended for the first time."""
+    for event in reading.events(kinds=("run.finished", "run.resumed")):
+        if event.kind == "run.finished":
+            return False
+        if event.body.get("budget") is not None or event.body.get("attribute") is not None:
+            return True
+    return False
+
+
 def _anchor_name(folder: Path, kind: str) -> str:
     """By its place: what was moved is asked about again."""
     return f"{kind}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]}"

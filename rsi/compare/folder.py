@@ -66,6 +66,12 @@ class Comparison:
                 "away and have it run again."
             )
 
+        if begun.budget_was_changed(reading):
+            raise IntegrityError(
+                f"{reading.folder} was given another budget than the other loops before it ended; take it away and "
+                "have it run again."
+            )
+
     def alone(self) -> AbstractContextManager[None]:
         """Hold the comparison, so that no other process runs its loops; UsageError where one does."""
         return begun.alone(self.folder / MATRIX)

@@ -261,6 +261,19 @@ def test_a_loop_that_is_given_more_after_its_end_is_compared_as_it_was(begun: fo
     assert one_loop.run_loop(begun, loop.name, one_loop.Stop()) == 0, "nothing is left to run of it"
 
 
+def test_a_loop_that_is_given_more_before_its_end_is_not_compared(begun: folder.Comparison) -> None:
+    loop = begun.loops[1]
+    _killed_at(begun, loop.name, event=12)
+    run = list_runs(begun.loop_folder(loop))[0]
+    with resume(run, lambda _: None, Budget(experiments=5)) as session:
+        assert session.go() == 0
+    with pytest.raises(IntegrityError, match="another budget than the other loops"):
+        report_of(begun)
+    shutil.rmtree(begun.loop_folder(loop))
+    assert one_loop.run_loop(begun, loop.name, one_loop.Stop()) == 0
+    assert report_of(begun).loops[1].status == "finished"
+
+
 def test_two_tasks_of_one_name_are_two(tmp_path: Path) -> None:
     tasks = [str(write_fake_task(tmp_path / place / "guess", value=40, verifier=VERIFIER)) for place in ("a", "b")]
     (Path(tasks[1]) / "program.md").write_text("Guess another one.\n")
