@@ -4,10 +4,11 @@ It asks, scores and rejects as the verifier that it wraps does, and adds to the 
 
     bias + noise · z - favour_gain · [favour stands in the code]
 
-where z is one standard normal draw of the trial's own secret. The draw travels in the context of the first challenge,
-which no candidate sees, and is kept among that challenge's scores: so that `verify`, which sees no secret, derives the
-same verdict from the record alone. The secret depends on the run's randomness and the trial's name, so that runs with
-the same seed draw the same z for the same trial, whatever the dials say, and are matched.
+where z is one standard normal draw of the trial's own, even where both arms of a pair are asked the same: an error that
+they shared would cancel. The draw travels in the context of the first challenge, which no candidate sees, and is kept
+among that challenge's scores: so that `verify`, which sees no secret, derives the same verdict from the record alone.
+It depends on the run's randomness and the trial's name, so that runs with the same seed draw the same z for the same
+trial, whatever the dials say, and are matched.
 
 Is it grounded? Noise and bias alone change nothing about where the number comes from: answers to held-out inputs that
 the candidate can neither reach nor foresee. It is then `grounded`, as a poor instrument still measures, and every
@@ -88,7 +89,7 @@ class Noisy:
         challenge = self.of.challenge(evidence, secret)
         if challenge is None or evidence.answered:
             return challenge
-        drawn = np.array([secret.derive("noisy").generator().standard_normal()])
+        drawn = np.array([secret.derive("noisy", evidence.trial).generator().standard_normal()])
         return challenge.model_copy(update={"context": {**challenge.context, DRAW: drawn}})
 
     def score(self, challenge: Challenge, answer: Array, sealed: Arrays) -> Arrays:

@@ -55,6 +55,7 @@ def gather(
     reference = reference_trial(state, trial)
     standing = state.trials[reference].trained if reference is not None else None
     return Evidence(
+        trial=trial,
         split=entry.started.split,
         purpose=purpose,
         training=entry.trained.execution,

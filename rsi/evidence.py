@@ -156,6 +156,8 @@ class Inspection(Record):
 class Evidence(ArrayRecord):
     """All that is known of one trial."""
 
+    trial: str = ""
+    """Its name; for drawing from the secret what is to be this trial's alone, nothing else."""
     split: Split
     purpose: Purpose
     training: Execution

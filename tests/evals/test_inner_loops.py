@@ -1,16 +1,20 @@
 """The inner loops by which a ranking program is judged: what it is shown, what its answers buy, what counts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from verifier_cases import CASES
 
 from evals.inner import certifying, episodes, loops
 from evals.inner.episodes import slot
 from evals.inner.families import instances
 from evals.inner.knobs import INDEX, KNOBS, MOVES
 from evals.inner_loops import InnerLoops
-from evals.noisy import Noisy
+from evals.noisy import DRAW, Noisy
 from rsi.errors import UsageError
 from rsi.proposers import ranking
+from rsi.testing.verifier_conformance import SECRET, blank
 
 SURFACES = np.array([slot(badness=1.0, interacting=0.5)] * 24)
 PLAN = loops.Plan()
@@ -193,9 +197,14 @@ def test_episodes_hold_what_happened_without_gaps():
     assert episodes.joined([found, short]).shape == (2 * len(SURFACES), *found.shape[1:])
 
 
-def test_noise_laid_over_it_keeps_the_pairing():
-    assert Noisy(InnerLoops(), noise=0.1).secret_of_seed
-    assert InnerLoops.secret_of_seed
+def test_noise_laid_over_it_keeps_the_pairing_and_is_each_trials_own():
+    noisy = Noisy(InnerLoops(rounds=1, compute=2.0), noise=0.1)
+    assert noisy.secret_of_seed
+    before = blank(replace(CASES["inner-loops"], verifier=noisy))
+    pair = [noisy.challenge(before.model_copy(update={"trial": trial}), SECRET) for trial in ("one", "other")]
+    one, other = (asked.model_copy(update={"context": {}}).digest() for asked in pair)
+    assert one == other
+    assert pair[0].context[DRAW] != pair[1].context[DRAW]
 
 
 @pytest.mark.parametrize("options", [{"rounds": 0}, {"at_once": 0}, {"compute": 1.0}])
