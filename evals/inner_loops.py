@@ -10,6 +10,8 @@ pair meet the same ones. What a round leaves is kept; the next question and the 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from evals.inner import loops
@@ -43,7 +45,7 @@ class InnerLoops:
     def __init__(
         self, metric: str = "gain_per_compute", rounds: int = 6, at_once: int = 2, compute: float = 12.0
     ) -> None:
-        if rounds < 1 or at_once < 1 or compute < at_once:
+        if rounds < 1 or at_once < 1 or not at_once <= compute < math.inf:
             raise UsageError(
                 f"Inner loops of {rounds} rounds of {at_once} moves cannot be had for {compute:g} trainings; the "
                 "verifier inner-loops needs a round, a move, and at least one training's compute for each move of it."

@@ -36,7 +36,7 @@ def measure_baselines(made: Sequence[Instance], key: bytes) -> tuple[Floats, Flo
     value = np.array([float(np.nanmean(row)) if np.isfinite(row).any() else 1.0 for row in values])
     gap = np.maximum(np.abs(value - np.array([one.floor for one in made])), 1e-9)
     noise = np.array([float(np.nanstd(row, ddof=1)) if np.isfinite(row).sum() > 1 else 0.0 for row in values])
-    return value, np.clip(noise, 0.01 * gap, None)
+    return value, np.clip(noise, LEAST_NOISE * gap, None)
 
 
 def certify(made: Sequence[Instance], settings: Floats, key: bytes) -> dict[str, Array]:
@@ -84,10 +84,26 @@ class Results(NamedTuple):
     """Share of the loop's moves that were not kept; 1 where it made none."""
 
 
+_LAST: Final = ("baseline", "incumbent", "floor", "price", "spent", "value")
+"""Of the last round's record, what the verdict's numbers follow from."""
+
+
+def _of_loops(array: Array, form: tuple[int, ...]) -> Floats:
+    if array.shape != form or not array.size:
+        raise ValueError(f"an array of shape {array.shape} is not one of {form[0]} inner loops")
+    return np.asarray(array, dtype=np.float64)
+
+
 def results(budget: float, rounds: Sequence[Arrays]) -> Results:
-    """From the rounds' records alone."""
-    last = {name: np.asarray(array, dtype=np.float64) for name, array in rounds[-1].items()}
-    before, floor, began = last["baseline"], last["floor"], np.asarray(rounds[0]["began"], dtype=np.float64)
+    """From the rounds' records alone.
+
+    KeyError where one lacks what it should hold, ValueError where they are not of the same loops: numbers of other
+    shapes would be spread over each other, and a few kilobytes of a record from elsewhere become gigabytes.
+    """
+    count = rounds[-1]["floor"].size
+    forms = {"baseline": (count, PAIRS), "incumbent": (count, PAIRS)}
+    last = {name: _of_loops(rounds[-1][name], forms.get(name, (count,))) for name in _LAST}
+    before, floor, began = last["baseline"], last["floor"], _of_loops(rounds[0]["began"], (count,))
     differences = before - last["incumbent"]
     whole = np.asarray(np.isfinite(differences).all(axis=1))
     differences, before = np.where(whole[:, None], differences, 0.0), np.where(whole[:, None], before, 1.0)
@@ -96,7 +112,8 @@ def results(budget: float, rounds: Sequence[Arrays]) -> Results:
     gain = np.where(certified, np.clip(mean / np.maximum(before.mean(axis=1) - floor, 1e-9), 0, 1), 0.0)
     believed = np.clip((began - last["value"]) / np.maximum(began - floor, 1e-9), 0, 1)
     outcome = ranking.PAST.index("outcome")
-    outcomes = np.concatenate([np.asarray(one["past"][:, :, outcome]) for one in rounds], axis=1)
+    past = [_of_loops(one["past"], (count, *one["past"].shape[1:2], len(ranking.PAST))) for one in rounds]
+    outcomes = np.concatenate(past, axis=1)[:, :, outcome]
     kept, moves = (outcomes == ranking.OUTCOMES.index("kept")).sum(axis=1), (outcomes > 0).sum(axis=1)
     compute = np.maximum(budget, last["spent"]) + last["price"]
     return Results(certified, gain, believed, compute, 1 - kept / np.maximum(moves, 1))

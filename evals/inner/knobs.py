@@ -1,7 +1,7 @@
 """What an inner loop may move: the knobs of a small training, as the constants of real training code are moved.
 
 The settings of a training are a row of float64, one number a knob: its value, or for a choice its place in the table.
-Factors and choices are those of `rsi.proposers.mutation.constants`.
+Factors, values and choices are like those of `rsi.proposers.mutation.constants`, a few less.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def _choices(plan: Plan, instance: Instance, now: Standing, options: Array, answ
     """The highest preferences of a loop, as many as a round and its budget hold."""
     available = np.asarray(options[loop, :, AVAILABLE], dtype=np.float32) > 0
     dice = np.asarray(options[loop, :, DICE], dtype=np.float32)
-    left = plan.budget - float(now.spent[loop])
+    spent = float(now.spent[loop])
     found: list[_Chosen] = []
     while len(found) < plan.at_once:
         option = ranking.chosen(np.asarray(answer[loop], dtype=np.float32), available, dice)
@@ -234,9 +234,9 @@ def _choices(plan: Plan, instance: Instance, now: Standing, options: Array, answ
         if option is None or settings is None:
             break
         price = cost(instance, float(settings[WIDTH]))
-        left -= price
-        if left < 0:
+        if spent + price > plan.budget:
             break
+        spent += price
         found.append(_Chosen(loop, len(found), option, settings, price))
         available[option] = False
     return found

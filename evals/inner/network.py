@@ -22,7 +22,7 @@ PART: Final = 8
 SAMPLES: Final = 1280
 WIDEST: Final = 32
 HOPELESS: Final = 20.0
-"""A loss so many times the baseline's bound counts as diverged."""
+"""A loss that is not below this counts as diverged."""
 
 
 class Shape(NamedTuple):

@@ -207,7 +207,19 @@ def test_noise_laid_over_it_keeps_the_pairing_and_is_each_trials_own():
     assert pair[0].context[DRAW] != pair[1].context[DRAW]
 
 
-@pytest.mark.parametrize("options", [{"rounds": 0}, {"at_once": 0}, {"compute": 1.0}])
+@pytest.mark.parametrize("name", ["baseline", "incumbent", "floor", "price", "spent", "value", "began", "past"])
+def test_records_that_are_not_of_the_same_loops_come_to_nothing(name):
+    plan = loops.Plan(rounds=1, budget=2.0)
+    rounds, _ = told(episodes.indifferent, SURFACES[:3], plan=plan)
+    forms = (1, certifying.PAIRS), (1,), (), (0,), (10**12, 0, loops.COLUMNS), (1, 1, loops.COLUMNS)
+    for other in (*map(np.zeros, forms), rounds[0][name][:2]):
+        with pytest.raises(ValueError, match="is not one of"):
+            certifying.results(plan.budget, [{**rounds[0], name: other}])
+
+
+@pytest.mark.parametrize(
+    "options", [{"rounds": 0}, {"at_once": 0}, {"compute": 1.0}, {"compute": float("nan")}, {"compute": float("inf")}]
+)
 def test_loops_too_small_for_a_move_are_refused(options):
     with pytest.raises(UsageError, match="one training's compute for each move"):
         InnerLoops(**options)
