@@ -3,9 +3,9 @@
     python benchmarks/inner_tasks.py --split holdout --trials 4 'ORDER="by_arm"' 'ORDER="by_arm" AVOID_NEIGHBOURS=True'
 
 Each word is a program: the shipped `proposer.py` with these names set otherwise, learned from the shipped episodes, or
-from those of a file (`evals.inner.episodes.of_run` reads them out of a run). The loops are those of the verifier
-`inner-loops`, on the task's own slots, without a sandbox: it is our own code. Programs meet the same instances, so
-differences are paired by loop.
+from those of a file (`rsi.generations.gathering.inner_episodes` has those of a run). The loops are those of the
+verifier `inner-loops`, on the task's own slots, without a sandbox: it is our own code. Programs meet the same
+instances, so differences are paired by loop.
 """
 
 from __future__ import annotations

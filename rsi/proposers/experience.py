@@ -23,8 +23,8 @@ from rsi.records import ExperimentStatus
 from rsi.runs import ReadRun, read
 from rsi.statistics import round_to_noise
 
-LONGEST: Final = 1024
-"""Experiments of one run that an episode holds: the last ones."""
+LONGEST: Final = 512
+"""Experiments that an episode holds: the last ones. The task `proposer` takes no longer ones."""
 LARGEST_FILE: Final = 256 * 1024**2
 """Bytes of a file of episodes."""
 

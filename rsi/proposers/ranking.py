@@ -97,6 +97,17 @@ def padded(rows: Sequence[Sequence[float]], length: int, columns: int) -> Floats
     return array
 
 
+def episodes_of(rounds: Sequence[NDArray[Any]]) -> Floats:
+    """The episodes of T loops, (T, H, len(PAST)), from the rows of their rounds, each (T, at_once, len(PAST)).
+
+    Places of a round that were not used are left out, so that zeros stand behind an episode's last row alone.
+    """
+    rows = np.concatenate(rounds, axis=1).astype(np.float32)
+    unused = rows[:, :, PAST.index("outcome")] == 0
+    order = np.argsort(unused, axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(np.where(unused[:, :, None], 0, rows), order[:, :, None], axis=1))
+
+
 def chosen(preferences: NDArray[np.floating[Any]], available: NDArray[np.bool_], dice: Floats) -> int | None:
     """Which of one loop's options is made: the available one of the highest preference, dice where several are equal.
 

@@ -188,13 +188,13 @@ def test_a_better_order_gains_more():
 
 def test_episodes_hold_what_happened_without_gaps():
     rounds, _ = told(episodes.indifferent)
-    found = episodes.of_rounds([one["past"] for one in rounds])
+    found = ranking.episodes_of([one["past"] for one in rounds])
     assert found.shape == (len(SURFACES), PLAN.rounds * PLAN.at_once, len(ranking.PAST))
     real = found[:, :, loops.OUTCOME] > 0
     assert (np.diff(real.astype(int), axis=1) <= 0).all()
     assert real.sum() == sum((one["option"] >= 0).sum() for one in rounds)
-    short = found[:, :5]
-    assert episodes.joined([found, short]).shape == (2 * len(SURFACES), *found.shape[1:])
+    for loop in range(len(SURFACES)):
+        assert found[loop][real[loop]].tolist() == loops.rows_of([one["past"] for one in rounds], loop)
 
 
 def test_noise_laid_over_it_keeps_the_pairing_and_is_each_trials_own():

@@ -20,7 +20,6 @@ from rsi.generations import promotion
 from rsi.generations.beginning import begin
 from rsi.generations.commands import evolve
 from rsi.generations.evolution import Evolution, open_folder
-from rsi.generations.gathering import inner_episodes
 from rsi.generations.outcome import digest_of
 from rsi.generations.report import report_of
 from rsi.generations.running import configured, run_generations
@@ -405,19 +404,6 @@ def test_a_generation_learns_from_the_inner_loops_of_earlier_ones_on_dev_and_nev
     assert episodes.shape == (len(on_dev), 2, len(PAST))
     assert (episodes[:, 0, PAST.index("gain")] == 1).all()
     assert (episodes[:, 1] == 0).all()
-
-
-def test_damaged_episodes_of_a_run_are_left_out(tmp_path: Path) -> None:
-    fake_programs(tmp_path / "guess", verifier=REMEMBERING)
-    run = evolved(tmp_path, generations=1).history().generations[0].run
-    whole = inner_episodes(run.state, run.blobs)
-    trial = next(trial for trial in run.state.trials.values() if trial.started.split == "dev")
-    blob = run.blobs.folder / trial.answered[0].scores["past"]
-    assert len(whole)
-    for path in run.folder.glob("blobs/**/*"):
-        if path.name.endswith(blob.name) or path.name == blob.name[2:]:
-            path.write_bytes(b"not an array")
-    assert len(inner_episodes(run.state, run.blobs)) == 0
 
 
 def test_runs_to_learn_from_are_frozen_at_the_start_and_those_of_judged_tasks_left_out(

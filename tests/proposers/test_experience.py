@@ -79,6 +79,13 @@ def test_runs_of_the_task_that_is_judged_are_left_out_by_name_or_digest(record: 
         assert "left out" in found.left_out[0]
 
 
+def test_of_a_long_run_the_last_moves_are_learned_from(record: ReadRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = experience.gather([record.folder]).episodes
+    monkeypatch.setattr(experience, "LONGEST", 2)
+    assert whole.shape[1] > 2
+    assert np.array_equal(experience.gather([record.folder]).episodes, whole[:, -2:])
+
+
 def test_what_cannot_be_read_is_left_out_and_named(record: ReadRun, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(record.folder, broken)

@@ -6,7 +6,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsi.proposers.ranking import CHOICES, KINDS, MOVE, OUTCOMES, PAST, Arms, chosen, dice, move_row, padded, past_row
+from rsi.proposers.ranking import (
+    CHOICES,
+    KINDS,
+    MOVE,
+    OUTCOMES,
+    PAST,
+    Arms,
+    chosen,
+    dice,
+    episodes_of,
+    move_row,
+    padded,
+    past_row,
+)
 
 _VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(allow_nan=True), st.text(max_size=20)
@@ -63,6 +76,24 @@ def test_the_same_thing_keeps_its_number_and_a_choice_its_index() -> None:
     assert CHOICES[int(first[5]) - 1] == "adam"
     assert again[5] == 0
     assert other[3] > 0
+
+
+@given(data=st.data(), loops=st.integers(1, 4), rounds=st.lists(st.integers(1, 3), min_size=1, max_size=5))
+def test_episodes_are_the_rounds_rows_in_order_with_zeros_behind_them_alone(
+    data: st.DataObject, loops: int, rounds: list[int]
+) -> None:
+    past = []
+    for moves in rounds:
+        outcomes = data.draw(st.lists(st.sampled_from([0, 1, 2, 3]), min_size=loops * moves, max_size=loops * moves))
+        one = np.arange(loops * moves * len(PAST), dtype=np.float32).reshape(loops, moves, len(PAST))
+        one[:, :, len(MOVE)] = np.array(outcomes).reshape(loops, moves)
+        past.append(one)
+    found = episodes_of(past)
+    assert found.shape == (loops, sum(rounds), len(PAST))
+    for loop in range(loops):
+        rows = [row for one in past for row in one[loop].tolist() if row[len(MOVE)]]
+        assert found[loop, : len(rows)].tolist() == rows
+        assert not found[loop, len(rows) :].any()
 
 
 def test_padding_keeps_the_latest_rows() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.inner import episodes
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.errors import UsageError
 from rsi.execution import ExitKind
+from rsi.generations.gathering import inner_episodes
 from rsi.prediction import encode_array
 from rsi.records import Scored
 from rsi.review.verify import verify
@@ -136,7 +135,8 @@ def test_what_misbehaves_ends_as_a_crash_and_what_is_odd_is_just_a_preference(tm
     assert 0 <= score(trials["padding"]) <= 100 / 6
     # What is unavailable cannot be had, however much it is preferred.
     assert all(np.isfinite(one.value) for one in trials["padding"].verdict.verdict.measurements)
-    assert len(episodes.of_run(record.folder)) == 6 * 4  # the loops of the four trials that were scored
+    # The loops of the trials that were scored; those of the one that never moved teach nothing.
+    assert len(inner_episodes(record.state, record.blobs)) == 6 * 3
 
 
 @pytest.mark.docker
@@ -155,12 +155,10 @@ def test_both_arms_of_a_pair_meet_the_same_instances_and_what_they_met_can_be_le
     assert (len(asked), len(seeds)) == (6, 4)  # the first trial of each arm has a seed of its own
     assert len(questions) == len(set(asked)) == len(seeds)
 
-    # What can be learned from it: what was measured on dev, nothing of the holdout, and an error where that is nothing.
-    monkeypatch.setattr(episodes, "read", lambda folder: record)
-    assert episodes.of_run(record.folder).shape == (6 * 6, 4, 9)
+    # What can be learned from it: what was measured on dev, and nothing of the holdout.
+    assert inner_episodes(record.state, record.blobs).shape == (6 * 6, 4, 9)
     for left, (name, trial) in enumerate(reversed(list(record.state.trials.items()))):
         started = trial.started.model_copy(update={"split": "holdout"})
-        assert len(episodes.of_run(record.folder)) == 6 * (6 - left)
+        assert len(inner_episodes(record.state, record.blobs)) == 6 * (6 - left)
         record.state.trials[name] = trial.model_copy(update={"started": started})
-    with pytest.raises(UsageError, match="holds no inner loops"):
-        episodes.of_run(record.folder)
+    assert len(inner_episodes(record.state, record.blobs)) == 0

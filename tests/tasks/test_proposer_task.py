@@ -14,6 +14,7 @@ from rsi import artifact
 from rsi.evidence import HeldOut
 from rsi.plugins import load
 from rsi.proposers import ranking
+from rsi.proposers.experience import LONGEST
 from rsi.records import Scored
 from rsi.task import load_task
 from rsi.testing.verifier_conformance import VerifierCase, question
@@ -102,9 +103,15 @@ def test_other_episodes_take_the_place_of_the_shipped_ones(tmp_path):
     assert manifest(tmp_path / "out")["experiments"] == 16
 
 
+def test_what_is_gathered_of_real_runs_is_never_too_long_for_it(tmp_path):
+    done = prepare(TASK, of_arrays(one=np.zeros((2, LONGEST, 9), np.float32)), tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("array", "words"),
     [
+        (np.zeros((1, LONGEST + 1, 9), np.float32), "H at most 512"),
         (np.zeros((3, 9), np.float32), "holds no episodes"),
         (np.zeros((3, 4, 8), np.float32), "holds no episodes"),
         (np.full((1, 1, 9), np.nan, np.float32), "holds no episodes"),
