@@ -223,8 +223,10 @@ class RunState:
         self.program: e.ProgramFrozen | None = None
         """That the proposer asks, where it asks one."""
         self.program_learned: e.ProgramLearned | None = None
-        self.program_answers: dict[int, tuple[e.ProgramAnswered, ...]] = {}
-        """Experiment → what the program answered for its proposal, in order; those that were lost among them."""
+        self.program_answers: dict[int, list[e.ProgramAnswered]] = {}
+        """Experiment → what the program answered for its proposal, in order; those that were cut off among them."""
+        self._program_asked: set[tuple[int, str]] = set()
+        """Experiment and question of those that were not."""
         self.program_blobs: set[str] = set()
         """What it is made of and what it answered, which a trial may have left as well: never dropped."""
         self._attempts: dict[tuple[int, int, str], list[str]] = {}
@@ -332,8 +334,9 @@ class RunState:
                 self.program_blobs.update(body.artifact.values())
             case e.ProgramAnswered():
                 self.program_blobs.update(filter(None, [body.answer]))
-                before = self.program_answers.get(body.experiment, ())
-                self.program_answers[body.experiment] = (*before, body)
+                self.program_answers.setdefault(body.experiment, []).append(body)
+                if body.execution.kind not in RETRIED:
+                    self._program_asked.add((body.experiment, body.question))
             case e.TrialStarted():
                 if body.weights_of is not None:
                     _ = self.trials[body.weights_of]  # what readers look up is there, whatever the trial is for
@@ -599,6 +602,10 @@ class RunState:
     def was_tried(self, digest: str) -> bool:
         """Whether code of that tree digest was committed."""
         return digest in self._tried
+
+    def program_answered(self, experiment: int, question: str) -> bool:
+        """Whether the program has answered that, of use or not."""
+        return (experiment, question) in self._program_asked
 
     def executions(self) -> Iterable[tuple[str, Execution]]:
         """Every execution of the run, with the trial it belongs to; what belongs to none (data, program) under `""`."""

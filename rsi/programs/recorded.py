@@ -55,10 +55,10 @@ def failures_before(state: RunState, experiment: int) -> int:
     """Answers of no use for the experiments that were asked for last before that one, one after another."""
     count = 0
     for number in sorted((n for n in state.program_answers if n < experiment), reverse=True):
-        last = state.program_answers[number][-1]
-        if not last.problem:
+        answers = [body for body in state.program_answers[number] if body.execution.kind not in RETRIED]
+        if answers and not answers[-1].problem:
             break
-        count += 1
+        count += bool(answers)  # what was cut off is no answer
     return count
 
 

@@ -16,10 +16,9 @@ GetBlob = Callable[[str], bytes]
 
 def learned(body: e.ProgramLearned, get_blob: GetBlob) -> Iterator[Claim]:
     """What it learned is what came out of the sandbox, and a reason not to use it is the execution's own."""
-    recorded = {file.path: file.sha256 for file in body.execution.files}
-    for path, digest in body.artifact.items():
-        if recorded.get(path) != digest:
-            yield "artifact", f"what the program learned, {path!r}, is not the file that came out of the sandbox"
+    left = {file.path: file.sha256 for file in body.execution.files}
+    if not body.problem and body.artifact != left:
+        yield "artifact", "what the program learned is not what came out of the sandbox"
     reason = failure_reason(body.execution, LEARNING)
     if reason and body.problem != reason:
         yield "program", "its problem is not that of its execution"

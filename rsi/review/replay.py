@@ -16,7 +16,6 @@ from rsi import briefing
 from rsi import events as e
 from rsi.blobs import Blobs
 from rsi.calls import BudgetSpent, RecordedCalls
-from rsi.errors import RsiError
 from rsi.ledger import Event, check_chain, read_events
 from rsi.plugins import load
 from rsi.programs.recorded import RecordedProgram
@@ -98,8 +97,8 @@ class _Again:
                 self.state.apply(event)
                 if event.kind == "run.started":
                     self._build()
-            except (RsiError, ValueError) as error:
-                yield _problem(event, "underivable", str(error))
+            except Exception as error:  # a hostile record makes any of our code fail; that it does is the finding
+                yield _problem(event, "underivable", str(error) or type(error).__name__)
                 return
 
     def _build(self) -> None:

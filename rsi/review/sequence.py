@@ -14,7 +14,7 @@ from rsi import events as e
 from rsi.execution import ExitKind
 from rsi.records import ExperimentStatus, Keep, Record, Scored, TryAgain
 from rsi.schedule import Start, StartAudit, Starting, StartPair, StartWithout, draws_null, may_open, plan_holds, started
-from rsi.state import RETRIED, ExperimentState, RunState, TrialState
+from rsi.state import ExperimentState, RunState, TrialState
 from rsi.trial import stage_execution
 
 
@@ -290,8 +290,7 @@ def _ranked(state: RunState, body: e.ProgramAnswered) -> str:
         return f"its execution was to {body.execution.purpose}, not to predict"
     if body.answer is not None and body.execution.kind is not ExitKind.COMPLETED:
         return "an execution that did not complete answers nothing"
-    before = state.program_answers.get(body.experiment, ())
-    if any(one.question == body.question and one.execution.kind not in RETRIED for one in before):
+    if state.program_answered(body.experiment, body.question):
         return "the same question was answered before"
     return ""
 

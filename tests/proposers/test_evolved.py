@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,11 @@ from rsi.blobs import Blobs
 from rsi.chain import Event
 from rsi.configuration import Budget, Component, Retention
 from rsi.errors import UsageError
-from rsi.execution import Job, Limits, Shape
+from rsi.execution import ExitKind, Job, Limits, Shape
 from rsi.plugins import load
 from rsi.programs.front import _judged
 from rsi.programs.question import Answer, Question
+from rsi.programs.recorded import failures_before
 from rsi.proposers import experience
 from rsi.proposers.evolved import Evolved, asked_of
 from rsi.proposers.mutation.proposing import discovered
@@ -49,8 +51,9 @@ from rsi.review.experiment import experiment_json
 from rsi.review.findings import Finder
 from rsi.review.ranked import ranked_words
 from rsi.review.replay import replay
+from rsi.review.sequence import contradiction
 from rsi.review.verify import verify
-from rsi.runs import list_runs
+from rsi.runs import list_runs, read
 from rsi.session import start
 from rsi.state import RunState
 from rsi.testing import proposer_conformance as conformance
@@ -280,6 +283,58 @@ def test_a_program_that_cannot_learn_is_told_before_anything_is_trained(tmp_path
     assert record.state.paused is not None
     assert "learning crashed: RuntimeError at proposer.py:5" in record.state.paused.reason
     assert not record.state.experiments
+
+
+def test_what_was_cut_off_is_no_answer_of_no_use(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", RAISES), budget=Budget(experiments=5)))
+    state = record.state
+    assert failures_before(state, 4) == 3
+    (last,) = state.program_answers[3]
+    execution = last.execution.model_copy(update={"kind": ExitKind.INTERRUPTED})
+    state.program_answers[3] = [last.model_copy(update={"execution": execution})]
+    assert failures_before(state, 4) == 2
+    useful = state.program_answers[2][0].model_copy(update={"problem": ""})
+    state.program_answers[2] = [useful]
+    assert failures_before(state, 4) == 0
+
+
+@pytest.mark.parametrize("forged", [{}, {"model.safetensors": "0" * 64}, {"other.safetensors": ""}])
+def test_something_else_than_what_the_program_learned_is_found(tmp_path: Path, forged: dict[str, str]) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", LEARNS), budget=Budget(experiments=1)))
+    assert verify(record.folder, verdicts=False, trust_paths=True).ok
+    (digest,) = record.state.program_learned.artifact.values() if record.state.program_learned else ()
+    artifact = {name: other or digest for name, other in forged.items()}
+    seq = _altered(record.folder, "program.learned", lambda body: body.update(artifact=artifact))
+    problems = verify(record.folder, verdicts=False, trust_paths=True).problems
+    assert seq in {problem.seq for problem in problems if problem.kind == "artifact"}
+
+
+def test_a_record_whose_proposer_cannot_be_made_is_a_finding(recorded: Path, tmp_path: Path) -> None:
+    folder = tmp_path / recorded.name
+    for options in ({"nonsense": 1}, {"source": "s", "seconds": "soon"}):
+        shutil.copytree(recorded, folder)
+
+        def forge(body: dict[str, Any], options: dict[str, Any] = options) -> None:
+            body["configuration"]["proposer"]["options"] = options
+
+        _altered(folder, "run.started", forge)
+        assert 0 in {problem.seq for problem in replay(folder, trust_paths=True).problems}
+        shutil.rmtree(folder)
+
+
+def test_a_program_that_answers_very_often_is_folded_and_checked_in_no_time(recorded: Path) -> None:
+    events, state = read(recorded).events, RunState()
+    place = next(index for index, event in enumerate(events) if event.kind == "program.answered")
+    for event in events[:place]:
+        state.apply(event)
+    body = RunState.validated(events[place])
+    begin = time.process_time()
+    for number in range(10_000):
+        one = body.model_copy(update={"question": f"{number:064x}"})
+        assert not contradiction(state, one)
+        state.fold(one, events[place])
+    assert time.process_time() - begin < 2
+    assert contradiction(state, one) == "the same question was answered before"
 
 
 def test_a_run_killed_around_its_program_asks_nothing_twice(tmp_path: Path) -> None:
