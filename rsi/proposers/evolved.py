@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsi.errors import UsageError
-from rsi.execution import MIB, Limits
 from rsi.programs.question import MOST_IN_A_ROW, Answer, Program, Question, Ranks
 from rsi.proposers import experience
 from rsi.proposers.evolved_source import program_of
@@ -61,9 +60,7 @@ class Evolved:
         found = program_of(Path(self._source), self._experiment)
         none = np.zeros((0, 1, len(PAST)), dtype=np.float32)
         given = experience.read_episodes(Path(self._episodes)) if self._episodes else experience.encoded(none)
-        limits = Limits(
-            wall_seconds=self._seconds, cpu_seconds=self._seconds, memory_bytes=1024 * MIB, disk_bytes=32 * MIB
-        )
+        limits = found.limits.model_copy(update={"wall_seconds": self._seconds, "cpu_seconds": self._seconds})
         return found.model_copy(update={"limits": limits, "episodes": b"" if found.artifact else given})
 
     def attach(self, asked: Ranks) -> None:
@@ -76,6 +73,8 @@ class Evolved:
             raise UsageError("The proposer evolved works within a run, or from its record; start one with `rsi run`.")
         moves = discovered(brief)[:MOST_OPTIONS]
         question = asked_of(brief, moves)
+        if not question.available.any():  # no answer could be of use, and it would be held against the program
+            raise Exhausted("every move of this code was made on it.")
         answer = self._asked.answer(brief.experiment, question)
         if answer.in_a_row >= MOST_IN_A_ROW:
             raise Exhausted(f"its program gave no answer of use {answer.in_a_row} times in a row: {answer.problem}")
@@ -111,9 +110,11 @@ def asked_of(brief: Brief, moves: Sequence[Named]) -> Question:
 
 def _available(brief: Brief, moves: Sequence[Named]) -> NDArray[np.bool_]:
     """Which moves were not made on this very code; what gives code that was tried by other ways is found later."""
-    kept = [entry.experiment for entry in brief.history if entry.status is ExperimentStatus.KEPT]
-    incumbent = max(kept, default=0)
-    made = [(entry.kind, entry.detail) for entry in (*brief.history, *brief.pending) if entry.parent == incumbent]
+    told = (*brief.history, *brief.pending)
+    # A kept null edit is in no history, but the parent of what came after it.
+    stood = [entry.experiment for entry in brief.history if entry.status is ExperimentStatus.KEPT]
+    incumbent = max((*stood, *(entry.parent for entry in told)), default=0)
+    made = [(entry.kind, entry.detail) for entry in told if entry.parent == incumbent]
     return np.array([(move["kind"], move["detail"]) not in made for move in moves], dtype=np.bool_)
 
 

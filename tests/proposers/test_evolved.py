@@ -104,6 +104,22 @@ def test_it_stops_when_every_move_was_made() -> None:
     assert conformance.check_exhaustion(lambda: by(dice), SMALL) == len(discovered(conformance.brief_of(SMALL)))
 
 
+def test_a_program_is_not_asked_where_nothing_is_left_to_choose() -> None:
+    brief = conformance.brief_of(SMALL)
+    made = tuple(
+        HistoryEntry(
+            experiment=n, status=ExperimentStatus.DISCARDED, kind=move["kind"], detail=move["detail"], rationale="r"
+        )
+        for n, move in enumerate(discovered(brief), start=1)
+    )
+
+    def never(_: Question) -> Any:
+        raise AssertionError("it was asked")
+
+    with pytest.raises(Exhausted, match="every move of this code was made"):
+        by(never).propose(brief.model_copy(update={"history": made}))
+
+
 def test_it_is_registered_and_asks_a_program_but_no_models() -> None:
     proposer = Evolved("nowhere")
     assert isinstance(proposer, AsksProgram)
@@ -189,6 +205,22 @@ def test_a_move_is_unavailable_where_it_was_made_on_this_very_code_alone() -> No
     on_code = asked_of(brief.model_copy(update={"history": (made[0], made[1], kept), "pending": (pending,)}), moves)
     assert on_code.available[:4].tolist() == [True, False, False, True]
     assert on_code.inputs["options"][0, :4, OPTION.index("available")].tolist() == [1, 0, 0, 1]
+
+
+def test_what_was_made_on_a_kept_null_edit_is_known_though_that_is_in_no_history() -> None:
+    brief = conformance.brief_of(SMALL)
+    moves = discovered(brief)
+    made = [
+        HistoryEntry(
+            experiment=n, status=status, kind=move["kind"], detail=move["detail"], rationale="r", parent=parent
+        )
+        for n, status, move, parent in [
+            (1, ExperimentStatus.KEPT, moves[0], 0),
+            (3, ExperimentStatus.DISCARDED, moves[1], 2),  # 2 was a null edit on 1, and was kept
+        ]
+    ]
+    available = asked_of(brief.model_copy(update={"history": tuple(made)}), moves).available
+    assert available[:3].tolist() == [True, False, True]
 
 
 # --- in a run --------------------------------------------------------------------------------------------------

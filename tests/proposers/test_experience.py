@@ -153,6 +153,9 @@ def test_a_file_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
     for endless in (tmp_path / "pipe.npy", Path("/dev/zero"), tmp_path):
         with pytest.raises(UsageError, match="cannot be read"):
             experience.read_episodes(endless)
+    np.save(tmp_path / "there.npy", np.zeros((1, 1, len(PAST)), dtype=np.float32))
+    (tmp_path / "link.npy").symlink_to("there.npy")  # of the user's own making
+    assert experience.read_episodes(tmp_path / "link.npy") == (tmp_path / "there.npy").read_bytes()
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UsageError, match="holds no episodes"):
         experience.read_episodes(tmp_path / "pickled.npy")
