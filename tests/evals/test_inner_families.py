@@ -37,6 +37,15 @@ def test_no_training_beats_the_floor(family):
     assert (losses[np.isfinite(losses)] >= floors[np.isfinite(losses)]).all()
 
 
+@pytest.mark.parametrize("family", REAL)
+def test_what_is_held_out_is_not_trained_on(family):
+    data = made(family, 1)[0].data
+    assert not np.array_equal(data.inputs, data.held_inputs)
+    assert not np.array_equal(data.targets, data.held_targets)
+    if family != "sequence":  # where windows of a few symbols come again
+        assert not {tuple(row) for row in data.inputs.tolist()} & {tuple(row) for row in data.held_inputs.tolist()}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_move_or_another_pays(family):
     tasks = made(family, 3)

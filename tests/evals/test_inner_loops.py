@@ -8,8 +8,8 @@ from verifier_cases import CASES
 
 from evals.inner import certifying, episodes, loops
 from evals.inner.episodes import slot
-from evals.inner.families import instances
-from evals.inner.knobs import INDEX, KNOBS, MOVES
+from evals.inner.families import cost, instances
+from evals.inner.knobs import INDEX, KNOBS, MOVES, moved
 from evals.inner_loops import InnerLoops
 from evals.noisy import DRAW, Noisy
 from rsi.errors import UsageError
@@ -94,6 +94,97 @@ def test_what_was_tried_on_the_present_incumbent_cannot_be_tried_again():
         rounds.append(loops.play(PLAN, made, now, shown["options"], prefer, key(), number))
         tried_before = np.take_along_axis(now.tried, np.maximum(rounds[-1]["option"], 0).astype(int), 1)
         assert not (tried_before[rounds[-1]["option"] >= 0]).any()
+
+
+@pytest.mark.parametrize("at_once", [2, 4])
+def test_every_round_follows_from_what_was_measured(at_once):
+    """The ratchet, told a second time: who is trained again, what that costs, which one is kept, what it is worth."""
+    plan = loops.Plan(rounds=6, at_once=at_once, budget=18.0)
+    rounds, _ = told(episodes.indifferent, plan=plan)
+    made = instances(SURFACES, key())
+    value, noise = certifying.measure_baselines(made, key())
+    np.testing.assert_array_equal(rounds[0]["began"], value)
+    now, choices = loops.begin(made)._replace(value=value, noise=noise), 0
+    for one in rounds:
+        for loop, instance in enumerate(made):
+            slots = [slot for slot in range(at_once) if one["option"][loop, slot] >= 0]
+            settings = [moved(now.settings[loop], int(one["option"][loop, slot])) for slot in slots]
+            first, second = one["measured"][loop, slots].T
+            bar = now.value[loop] - now.noise[loop]
+            np.testing.assert_array_equal(np.isfinite(second), first < bar)
+            assert (first != second).all()  # under another seed
+            again = np.isfinite(second)
+            costs = np.array([cost(instance, row[INDEX["width"]]) for row in settings]) * (1 + again)
+            np.testing.assert_allclose(one["past"][loop, slots, ranking.PAST.index("cost")], costs, rtol=1e-6)
+            spent = now.spent[loop] + sum(costs) + at_once - len(slots)
+            assert one["spent"][loop] == pytest.approx(spent)
+            means = np.where(again, (first + second) / 2, np.inf)
+            kept = [slot for slot in range(len(slots)) if means[slot] < bar and means[slot] == means.min()]
+            outcomes = one["past"][loop, slots, loops.OUTCOME]
+            assert [ranking.OUTCOMES[int(outcome)] == "kept" for outcome in outcomes] == [
+                slot in kept for slot in range(len(slots))
+            ]
+            assert one["value"][loop] == (means[kept[0]] if kept else now.value[loop])
+            np.testing.assert_array_equal(one["settings"][loop], settings[kept[0]] if kept else now.settings[loop])
+            tried = set() if kept else {*np.flatnonzero(now.tried[loop]), *one["option"][loop, slots]}
+            assert set(np.flatnonzero(one["tried"][loop])) == tried
+            choices += sum(means < bar) > 1
+        now = loops.after(one)
+    assert choices, "no loop had two to choose from"
+
+
+def test_dice_are_thrown_anew_in_every_round_and_loop():
+    made = instances(SURFACES, key())
+    rounds, _ = told(episodes.indifferent, plan=loops.Plan(rounds=1))
+    shown = [loops.question(PLAN, made, loops.begin(made), past, key()) for past in ([], [rounds[0]["past"]])]
+    there, *later = (one["options"][:, :, loops.DICE] for one in shown)
+    assert (there[there > 0] != later[0][there > 0]).all()
+    assert len({tuple(row) for row in np.where((there > 0).all(axis=0), there, 0).tolist()}) == len(SURFACES)
+
+
+def test_an_instance_that_hardly_varies_has_the_least_noise():
+    made = instances(SURFACES[:3], b"instances of this test's own")
+    for one in made:
+        one.surface.noise = 0.0
+    value, noise = certifying.measure_baselines(made, key())
+    np.testing.assert_allclose(value, [one.surface.gap for one in made])
+    np.testing.assert_allclose(noise, certifying.LEAST_NOISE * value)
+
+
+def test_a_verdict_is_made_of_certified_gains_and_of_all_that_was_spent():
+    """Five loops by hand: a sure gain, a lucky mean, a loss, a training that diverged, nothing kept."""
+    sure, lucky = [0.4, 0.5, 0.6, 0.4, 0.5, 0.6], [1.9, 0.0, 0.0, 0.0, 0.0, 0.0]
+    fallen = [[*sure], lucky, [-0.5] * 5 + [-0.4], [*sure[:5], np.nan], [np.nan] * 6]
+    past = np.zeros((5, 4, loops.COLUMNS))
+    past[:4, :2, loops.OUTCOME] = [[1, 2], [1, 3], [1, 1], [2, 2]]
+    last = {
+        "baseline": np.where(np.arange(5)[:, None] < 4, 1.25, np.nan) * np.ones((5, 6)),
+        "incumbent": 1.25 - np.array(fallen),
+        "floor": np.full(5, 0.25),
+        "price": np.array([12.0, 12.0, 13.0, 12.0, 0.0]),
+        "spent": np.array([20.0, 24.0, 25.5, 24.0, 24.0]),
+        "value": np.array([0.75, 1.0, 1.5, 0.5, 1.25]),
+        "past": past,
+    }
+    found = certifying.results(24.0, [{**last, "began": np.full(5, 1.25)}])
+    assert found.certified.tolist() == [True, False, False, False, False]
+    assert found.gain.tolist() == pytest.approx([0.5, 0, 0, 0, 0])
+    assert found.provisional.tolist() == pytest.approx([0.5, 0.25, 0, 0.75, 0])
+    assert found.compute.tolist() == [36.0, 36.0, 38.5, 36.0, 24.0]
+    assert found.wasted.tolist() == [0.5, 0.5, 0, 1, 1]
+
+
+def test_certifying_trains_both_in_pairs_where_something_changed_and_is_charged():
+    made = instances(SURFACES[:3], key())
+    settings = np.stack([one.start for one in made])
+    settings[1, INDEX["width"]] *= 2
+    found = certifying.certify(made, settings, key())
+    assert found["price"].tolist() == [0, certifying.PAIRS * (1 + cost(made[1], settings[1, INDEX["width"]])), 0]
+    for name in ("baseline", "incumbent"):
+        assert np.isfinite(found[name]).tolist() == [[False] * 6, [True] * 6, [False] * 6]
+        assert len(set(found[name][1])) == certifying.PAIRS
+    shared = np.corrcoef(found["baseline"][1], found["incumbent"][1])[0, 1]
+    assert shared > 0  # part of a seed's noise is common to both
 
 
 def test_an_infinite_preference_is_followed_and_one_that_is_no_number_never():

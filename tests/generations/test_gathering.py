@@ -58,10 +58,11 @@ def of_moves(outcomes: Sequence[Sequence[int]]) -> Array:
         np.full((1, 1, len(PAST)), 1e300),
         np.full((1, 1, len(PAST)), np.nan, np.float32),
         of_moves([[4]]),
+        of_moves([[1] * 128] * MOST),
         np.ones((1, 1, len(PAST) + 1), np.float32),
         np.ones(1, np.float32),
     ],
-    ids=["no-moves", "no-loops", "loops", "moves", "doubles", "nan", "outcome", "columns", "flat"],
+    ids=["no-moves", "no-loops", "loops", "moves", "doubles", "nan", "outcome", "bytes", "columns", "flat"],
 )
 def test_rows_that_no_inner_loops_leave_teach_nothing_and_take_no_memory(remembered: ReadRun, hostile: Array) -> None:
     for rounds in ([hostile], [of_moves([[1]]), hostile]):
@@ -94,6 +95,20 @@ def test_of_very_many_episodes_the_latest_are_learned_from(remembered: ReadRun) 
         [3, 0],
         [2, 3],
     ]  # without the loop that never moved
+
+
+def test_what_was_not_scored_or_was_asked_for_a_keep_is_no_loop(remembered: ReadRun) -> None:
+    one = of_moves([[1]])
+    whole = inner_episodes(rounds_of(remembered, one), remembered.blobs)
+    state = rounds_of(remembered, one, one)
+    for name, trial in state.trials.items():
+        first, second = trial.answered
+        answered = (first, second.model_copy(update={"purpose": "keep"}))
+        state.trials[name] = trial.model_copy(update={"answered": answered})
+    assert np.array_equal(inner_episodes(state, remembered.blobs), whole)
+    for name, trial in state.trials.items():
+        state.trials[name] = trial.model_copy(update={"screened": None, "checked": None})
+    assert len(inner_episodes(state, remembered.blobs)) == 0
 
 
 def test_a_trial_whose_rounds_are_damaged_teaches_nothing(remembered: ReadRun) -> None:
