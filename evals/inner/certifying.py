@@ -108,7 +108,7 @@ def results(budget: float, rounds: Sequence[Arrays]) -> Results:
     whole = np.asarray(np.isfinite(differences).all(axis=1))
     differences, before = np.where(whole[:, None], differences, 0.0), np.where(whole[:, None], before, 1.0)
     mean, deviation = differences.mean(axis=1), differences.std(axis=1, ddof=1)
-    certified = whole & (mean > 0) & (mean > _QUANTILE * deviation / math.sqrt(PAIRS))
+    certified = (mean > 0) & (mean > _QUANTILE * deviation / math.sqrt(PAIRS))
     gain = np.where(certified, np.clip(mean / np.maximum(before.mean(axis=1) - floor, 1e-9), 0, 1), 0.0)
     believed = np.clip((began - last["value"]) / np.maximum(began - floor, 1e-9), 0, 1)
     outcome = ranking.PAST.index("outcome")

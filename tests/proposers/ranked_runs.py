@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import rsi.proposers.evolved
 from rsi.configuration import Budget, Component, RunConfiguration
-from rsi.execution import Job, Outcome, Watch
+from rsi.execution import ExitKind, Job, Outcome, Watch
 from rsi.runs import ReadRun
 from rsi.testing.fake_sandbox import FakeSandbox, write_fake_task
 from sandboxes.process import ProcessSandbox
@@ -70,6 +71,20 @@ class HalfReal(FakeSandbox):
         """Both."""
         self.real.close()
         super().close()
+
+
+class CutOff(HalfReal):
+    """The user stops the run while its program works: once for each purpose that RSI_CUT_OFF names in that folder."""
+
+    def run(self, job: Job, watch: Watch | None = None) -> Outcome:
+        """As ever, but for the first time."""
+        outcome = super().run(job, watch)
+        mark = Path(os.environ["RSI_CUT_OFF"]) / job.purpose
+        if job.labels.get("trial", "").startswith("pro") and mark.exists():  # the program, or a proposal
+            mark.unlink()
+            cut = outcome.execution.model_copy(update={"kind": ExitKind.INTERRUPTED, "files": ()})
+            return outcome.model_copy(update={"execution": cut, "outputs": {}})
+        return outcome
 
 
 def program(folder: Path, text: str) -> Path:

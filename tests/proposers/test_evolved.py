@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ranked_runs
 from ranked_runs import (
     EVOLVED,
     HANGS,
@@ -34,12 +35,13 @@ from ranked_runs import (
 from rsi.blobs import Blobs
 from rsi.chain import Event
 from rsi.configuration import Budget, Component, Retention
-from rsi.errors import UsageError
+from rsi.errors import IntegrityError, UsageError
 from rsi.execution import ExitKind, Job, Limits, Shape
 from rsi.plugins import load
 from rsi.programs.front import _judged
 from rsi.programs.question import Answer, Question
 from rsi.programs.recorded import failures_before
+from rsi.programs.recorded import read as read_answer
 from rsi.proposers import experience
 from rsi.proposers.evolved import Evolved, asked_of
 from rsi.proposers.mutation.proposing import discovered
@@ -308,13 +310,62 @@ def test_infinite_preferences_are_preferences(tmp_path: Path) -> None:
     assert "(above all)" in record.state.experiments[1].proposed.rationale
 
 
-def test_a_program_that_cannot_learn_is_told_before_anything_is_trained(tmp_path: Path) -> None:
-    breaks = UNIFORM + "\nif __name__ == '__main__':\n    raise RuntimeError\n"
+LEAVES_NO_WEIGHTS = """
+    import os
+    from pathlib import Path
+    (Path(os.environ["RSI_OUT"]) / "model.safetensors").write_bytes(b"pickle")
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("\n    raise RuntimeError\n", "learning crashed: RuntimeError at proposer.py:5"),
+        (LEAVES_NO_WEIGHTS, "not a valid safetensors file"),
+    ],
+)
+def test_a_program_that_cannot_learn_is_told_before_anything_is_trained(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    breaks = f"{UNIFORM}\nif __name__ == '__main__':{script}"
     code, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", breaks)))
     assert code == 2
     assert record.state.paused is not None
-    assert "learning crashed: RuntimeError at proposer.py:5" in record.state.paused.reason
+    assert words in record.state.paused.reason
     assert not record.state.experiments
+    assert verify(record.folder, trust_paths=True).ok
+
+
+@pytest.mark.parametrize("purpose", ["train", "predict"])
+def test_a_program_that_the_user_cut_off_is_asked_again_and_nothing_is_held_against_it(
+    tmp_path: Path, purpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSI_CUT_OFF", str(tmp_path / "cut"))
+    (tmp_path / "cut").mkdir()
+    sandbox = Component(name=f"{ranked_runs.__file__}:CutOff")
+    config = configuration(tmp_path, program(tmp_path / "p", LEARNS), budget=Budget(experiments=1), sandbox=sandbox)
+    _, whole = run(tmp_path, config)
+    (tmp_path / "cut" / purpose).touch()
+    code, record = run(tmp_path, config)
+    assert code == 130
+    assert record.state.paused is not None
+    assert len(record.state.experiments) == (0 if purpose == "train" else 1)
+    code, record = go_on(record.folder)
+    assert code == 0
+    assert record.state.experiments[1].proposed == whole.state.experiments[1].proposed
+    kinds = [event.kind for event in record.events]
+    assert (kinds.count("program.learned"), kinds.count("program.answered")) == (
+        (2, 1) if purpose == "train" else (1, 2)
+    )
+    assert verify(record.folder, trust_paths=True).ok
+    assert replay(record.folder, trust_paths=True).ok
+
+
+def test_a_recorded_answer_of_another_length_is_none(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", UNIFORM), budget=Budget(experiments=1)))
+    other = Question(inputs={}, available=np.ones(1, dtype=np.bool_))
+    with pytest.raises(IntegrityError, match="is not one for its options"):
+        read_answer(record.state, record.blobs.get, record.state.program_answers[1][0], other)
 
 
 def test_what_was_cut_off_is_no_answer_of_no_use(tmp_path: Path) -> None:
