@@ -32,6 +32,7 @@ from ranked_runs import (
     said,
 )
 
+import rsi.proposers.evolved
 from rsi.blobs import Blobs
 from rsi.chain import Event
 from rsi.configuration import Budget, Component, Retention
@@ -49,13 +50,14 @@ from rsi.proposers.ranking import KINDS, OPTION, PAST
 from rsi.protocols import AsksModels, AsksProgram, Exhausted
 from rsi.records import Allowance, ExperimentStatus, HistoryEntry
 from rsi.redaction import Redactor
+from rsi.review import rederive_program
 from rsi.review.experiment import experiment_json
 from rsi.review.findings import Finder
 from rsi.review.ranked import ranked_words
 from rsi.review.replay import replay
 from rsi.review.sequence import contradiction
 from rsi.review.verify import verify
-from rsi.runs import list_runs, read
+from rsi.runs import ReadRun, list_runs, read
 from rsi.session import start
 from rsi.state import RunState
 from rsi.testing import proposer_conformance as conformance
@@ -192,6 +194,19 @@ def test_a_program_sees_moves_history_and_situation_in_the_columns_of_the_contra
     assert history[0, PAST.index("gain")] == pytest.approx(0.05 / brief.objective.noise)
     assert history[0, 0] == KINDS.index(first["kind"])
     assert inputs["situation"].tolist() == [[pytest.approx(0.4), 4, 2]]
+
+
+def test_a_program_is_not_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsi.proposers.evolved, "MOST_OPTIONS", 3)
+    shown: list[dict[str, tuple[int, ...]]] = []
+
+    def note(question: Question) -> Any:
+        shown.append({name: array.shape for name, array in question.inputs.items()})
+        return dice(question)
+
+    brief = conformance.brief_of(SMALL).model_copy(update={"left": Allowance(experiments=10**6)})
+    by(note).propose(brief)
+    assert shown == [{"options": (1, 3, 8), "history": (1, 256, 9), "situation": (1, 3)}]
 
 
 def test_a_move_is_unavailable_where_it_was_made_on_this_very_code_alone() -> None:
@@ -478,10 +493,90 @@ def _altered(folder: Path, kind: str, change: Callable[[dict[str, Any]], None]) 
     return place
 
 
-def _other_answer(folder: Path, body: dict[str, Any]) -> None:
+def _other_answer(folder: Path, body: dict[str, Any], files: bool = True) -> None:
     raw = struct.pack(f"<{body['options']}f", *range(body["options"]))
     body["answer"] = Blobs(folder / "blobs", Redactor.none()).put(raw)
-    body["execution"]["files"][0]["sha256"] = body["answer"]
+    if files:
+        body["execution"]["files"][0]["sha256"] = body["answer"]
+
+
+def test_an_answer_that_did_not_come_out_of_the_sandbox_is_found(recorded: Path, tmp_path: Path) -> None:
+    folder = tmp_path / recorded.name
+    shutil.copytree(recorded, folder)
+    seq = _altered(folder, "program.answered", lambda body: _other_answer(folder, body, files=False))
+    problems = verify(folder, verdicts=False, trust_paths=True).problems
+    assert (seq, "its answer is not the file that came out of the sandbox") in {(p.seq, p.sentence) for p in problems}
+
+
+def _bodies(record: ReadRun, kind: str) -> list[Any]:
+    return [RunState.validated(event) for event in record.events if event.kind == kind]
+
+
+def test_another_reason_than_that_of_the_execution_is_found(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", RAISES), budget=Budget(experiments=1)))
+    (body,) = _bodies(record, "program.answered")
+    assert not list(rederive_program.answered(body, record.blobs.get))
+    other = body.model_copy(update={"problem": "it was a bad day"})
+    assert list(rederive_program.answered(other, record.blobs.get)) == [
+        ("program", "its problem is not that of its execution")
+    ]
+    breaks = f"{UNIFORM}\nif __name__ == '__main__':\n    raise RuntimeError\n"
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", breaks)))
+    (body,) = _bodies(record, "program.learned")
+    assert not list(rederive_program.learned(body, record.blobs.get))
+    other = body.model_copy(update={"problem": "it was a bad day"})
+    assert list(rederive_program.learned(other, record.blobs.get)) == [
+        ("program", "its problem is not that of its execution")
+    ]
+
+
+def test_weights_that_are_none_are_found_though_they_came_out_of_the_sandbox(tmp_path: Path) -> None:
+    _, record = run(tmp_path, configuration(tmp_path, program(tmp_path / "p", LEARNS), budget=Budget(experiments=1)))
+    (body,) = _bodies(record, "program.learned")
+    (file,) = body.execution.files
+    digest = record.blobs.put(b"pickle")
+    execution = body.execution.model_copy(update={"files": (file.model_copy(update={"sha256": digest}),)})
+    forged = body.model_copy(update={"execution": execution, "artifact": {file.path: digest}})
+    ((kind, sentence),) = rederive_program.learned(forged, record.blobs.get)
+    assert kind == "artifact"
+    assert "cannot be used" in sentence
+
+
+def test_what_a_program_does_has_its_place_in_a_record(recorded: Path) -> None:
+    record = read(recorded)
+    (frozen,), (learned,) = _bodies(record, "program.frozen"), _bodies(record, "program.learned")
+    first, *_ = _bodies(record, "program.answered")
+    crashed = {"execution": first.execution.model_copy(update={"kind": ExitKind.CRASHED})}
+    seen: dict[str, str] = {}
+
+    def tell(state: RunState, **bodies: Any) -> None:
+        seen.update({name: contradiction(state, body) for name, body in bodies.items()})
+
+    state, late = RunState(), RunState()
+    for event in record.events:
+        if event.kind == "program.frozen":
+            tell(state, learned_of_none=learned, asked_of_none=first)
+        if event.kind == "program.learned":
+            useless = learned.model_copy(update={"problem": "no", "artifact": {"a.safetensors": "0" * 64}})
+            tell(state, frozen_twice=frozen, left_by_a_failure=useless)
+        else:
+            late.apply(event)
+        if event.kind == "program.answered":
+            tell(state, crashed=first.model_copy(update=crashed), learned_twice=learned, right=first)
+            tell(late, learned_late=learned, frozen_late=frozen)
+            break
+        state.apply(event)
+    assert seen == {
+        "learned_of_none": "no program was to learn",
+        "asked_of_none": "no program was frozen that could be asked",
+        "frozen_twice": "a program is frozen once, before anything else",
+        "left_by_a_failure": "an execution that is of no use leaves nothing",
+        "crashed": "an execution that did not complete answers nothing",
+        "learned_twice": "no program was to learn",
+        "right": "",
+        "learned_late": "a program learns before anything is proposed",
+        "frozen_late": "a program is frozen once, before anything else",
+    }
 
 
 @pytest.mark.parametrize(

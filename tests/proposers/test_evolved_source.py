@@ -10,10 +10,13 @@ from ranked_runs import UNIFORM, VERIFIER, answers, configuration, program, run
 
 import rsi.testing.fake_proposer
 import rsi.testing.fake_sandbox
+from rsi.blobs import Blobs
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import UsageError
 from rsi.proposers.evolved_source import program_of
+from rsi.redaction import Redactor
 from rsi.runs import ReadRun
+from rsi.testing.altering import load, store
 from rsi.testing.fake_sandbox import write_fake_task
 from rsi.workspace import Workspace
 
@@ -97,6 +100,26 @@ def test_weights_that_were_altered_are_not_used(certified: ReadRun, tmp_path: Pa
     (digest,) = trial.trained.artifact.values()
     (folder / "blobs" / digest[:2] / digest[2:]).write_bytes(b"other weights")
     assert program_of(folder).artifact == {}
+
+
+def test_weights_that_are_none_are_not_used(certified: ReadRun, tmp_path: Path) -> None:
+    folder = tmp_path / certified.folder.name
+    shutil.copytree(certified.folder, folder)
+    junk = Blobs(folder / "blobs", Redactor.none()).put(b"pickle")
+    events = load(folder)
+    for event in events:
+        if event["kind"] == "trial.trained":
+            event["body"]["artifact"] = dict.fromkeys(event["body"]["artifact"], junk)
+    store(folder, events)
+    assert program_of(folder).artifact == {}
+
+
+def test_a_folder_of_very_many_files_is_refused(tmp_path: Path) -> None:
+    folder = program(tmp_path / "many", UNIFORM)
+    for number in range(64):
+        (folder / f"part_{number}.py").touch()
+    with pytest.raises(UsageError, match="holds 65 files of code and weights; at most 64"):
+        program_of(folder)
 
 
 def test_a_folder_gives_its_code_and_weights(certified: ReadRun, tmp_path: Path) -> None:

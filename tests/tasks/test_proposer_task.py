@@ -82,6 +82,11 @@ def test_what_ships_to_learn_from_is_the_uniform_programs_loops_and_the_same_eac
     assert manifest(prepared)["experiments"] == int((past[:, :, loops.OUTCOME] > 0).sum()) > 0.8 * past[:, :, 0].size
 
 
+def test_episodes_that_the_user_names_are_read_instead_of_making_some(tmp_path):
+    (tmp_path / "mine.npy").write_bytes(b"mine")
+    assert read_source(TASK, str(tmp_path / "mine.npy")) == {"mine.npy": b"mine"}
+
+
 def test_dev_and_holdout_look_alike_and_share_no_family_of_the_same_difficulty(prepared):
     dev, holdout = held_out(prepared, "dev"), held_out(prepared, "holdout")
     for part in ("inputs", "targets"):
