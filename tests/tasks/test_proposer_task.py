@@ -11,6 +11,7 @@ from evals.inner.certifying import results
 from evals.inner.episodes import slot
 from evals.inner_loops import InnerLoops
 from rsi import artifact
+from rsi.errors import UsageError
 from rsi.evidence import HeldOut
 from rsi.plugins import load
 from rsi.proposers import ranking
@@ -85,6 +86,8 @@ def test_what_ships_to_learn_from_is_the_uniform_programs_loops_and_the_same_eac
 def test_episodes_that_the_user_names_are_read_instead_of_making_some(tmp_path):
     (tmp_path / "mine.npy").write_bytes(b"mine")
     assert read_source(TASK, str(tmp_path / "mine.npy")) == {"mine.npy": b"mine"}
+    with pytest.raises(UsageError, match="neither a file nor a folder"):
+        read_source(TASK, "made:inner-episodes")  # a word of task.toml, not of a recorded run's configuration
 
 
 def test_dev_and_holdout_look_alike_and_share_no_family_of_the_same_difficulty(prepared):
