@@ -14,9 +14,9 @@ pytest.importorskip("optuna", reason="make test-exports has it")
 from rsi.edits import CheckedEdit, check
 from rsi.proposers.knobs import SPACE, configurations, space_of
 from rsi.proposers.mutation import child
-from rsi.proposers.optuna import Optuna
+from rsi.proposers.optuna import Optuna, _results
 from rsi.protocols import Exhausted
-from rsi.records import CodeFiles, ExperimentStatus, HistoryEntry, Proposal
+from rsi.records import CodeFiles, Direction, ExperimentStatus, HistoryEntry, Proposal
 from rsi.testing import proposer_conformance as conformance
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -105,9 +105,41 @@ def test_an_edit_that_was_carried_over_counts_with_the_configuration_that_it_had
     assert configurations([one, two, again], space)[3] == {**start, "RATE": 0.2, "BIAS": False}
 
 
-def searched(measure: Callable[[Proposal], float | None], steps: int, startup: int = 10) -> list[float | None]:
+@pytest.mark.parametrize(("direction", "before"), [(Direction.MINIMIZE, 0.75), (Direction.MAXIMIZE, 0.25)])
+def test_the_tasks_own_configuration_is_told_with_what_it_measured(direction: Direction, before: float) -> None:
+    brief = conformance.brief_of(SMALL)
+    brief = brief.model_copy(update={"objective": brief.objective.model_copy(update={"direction": direction})})
+    space = space_of(brief)
+    start = {name: knob.start for name, knob in space.knobs.items()}
+    assert _results(brief, space) == [(start, 1.0, "COMPLETE")]
+    kept = entry(1, Optuna().propose(brief), ExperimentStatus.KEPT, 0.5).model_copy(update={"gain": 0.25})
+    first, second = _results(brief.model_copy(update={"history": (kept,)}), space)
+    assert first == (start, before, "COMPLETE")
+    assert second[1:] == (0.5, "COMPLETE")
+
+
+def test_what_lies_outside_the_range_is_not_told() -> None:
+    brief = conformance.brief_of(SMALL)
+    proposal = Optuna().propose(brief)
+    far = proposal.model_copy(update={"detail": {**proposal.detail, "RATE": 1e9}})
+    history = (entry(1, far, ExperimentStatus.DISCARDED, 0.5),)
+    assert len(_results(brief.model_copy(update={"history": history}), space_of(brief))) == 1  # the task's own
+
+
+def test_no_number_is_moved_by_more_than_a_factor_of_a_hundred() -> None:
+    knob = space_of(conformance.brief_of({"train.py": "GRAD_CLIP = 1.0\nprint(GRAD_CLIP)\n"})).knobs["GRAD_CLIP"]
+    assert (knob.low, knob.high, knob.log) == (0.01, 100.0, True)
+
+
+def searched(
+    measure: Callable[[Proposal], float | None],
+    steps: int,
+    startup: int = 10,
+    direction: Direction = Direction.MINIMIZE,
+) -> list[float | None]:
     """What each of so many proposals in a row measured; None where it crashed."""
     brief = conformance.brief_of(SMALL)
+    brief = brief.model_copy(update={"objective": brief.objective.model_copy(update={"direction": direction})})
     history: tuple[HistoryEntry, ...] = ()
     values: list[float | None] = []
     for number in range(1, steps + 1):
@@ -125,6 +157,14 @@ def test_it_learns_from_the_history_what_lowers_the_objective() -> None:
 
     learned, drawn = (sum(value or 0.0 for value in searched(bowl, 30, startup)[15:]) / 15 for startup in (10, 1000))
     assert learned < drawn / 2
+
+
+def test_it_learns_what_raises_an_objective_that_is_to_be_high() -> None:
+    def rate(proposal: Proposal) -> float:
+        return math.log(float(proposal.detail["RATE"] or 0))
+
+    high, low = (sum(value or 0.0 for value in searched(rate, 24, direction=d)[12:]) / 12 for d in reversed(Direction))
+    assert high > low + 1
 
 
 def test_it_learns_what_crashes() -> None:
