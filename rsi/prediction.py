@@ -19,6 +19,8 @@ from rsi.records import CodeFiles
 
 ANSWER = "answer.bin"
 LARGEST_HEADER = 1024
+LARGEST_EMPTY = 1 << 20
+"""Product of the other sizes of an array that holds nothing: a mean over its empty axis has so many numbers."""
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
     rb"\{'descr': '([<|](?:b1|[iu][1248]|f[248]))', 'fortran_order': (True|False), "
@@ -101,6 +103,8 @@ def decode_array(content: bytes) -> Array:
         raise ValueError("this is no plain .npy array (version 1.0, booleans, integers or floats)")
     dtype, body = np.dtype(header[1].decode()), content[end:]
     shape = tuple(int(size) for size in header[3].split(b",") if size.strip())
+    if not body and math.prod(size for size in shape if size) > LARGEST_EMPTY:
+        raise ValueError(f"the array claims shape {shape}, though it holds nothing")
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"the array claims shape {shape} of {dtype}, but {len(body)} bytes follow its header")
     return np.frombuffer(body, dtype=dtype).reshape(shape, order="F" if header[2] == b"True" else "C")

@@ -137,6 +137,7 @@ def npy(header: bytes, body: bytes = b"") -> bytes:
         b"\x93NUMPY\x01\x00",
         npy(b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", b"12345678"),
         npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 999999999999), }\n", b"1234"),
+        npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (999999999, 0), }\n"),
         npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }\n", b"1234"),
         npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", b"1234"),
         npy(b"(" * 5000),

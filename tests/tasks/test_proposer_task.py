@@ -14,6 +14,7 @@ from rsi import artifact
 from rsi.errors import UsageError
 from rsi.evidence import HeldOut
 from rsi.plugins import load
+from rsi.preparation import read_source
 from rsi.proposers import ranking
 from rsi.proposers.experience import LONGEST
 from rsi.records import Scored
