@@ -121,6 +121,7 @@ def tpe(plan: loops.Plan, slots: NDArray[np.float64], key: bytes) -> Floats:
     studies = [_study(optuna, one, key, loop, float(value[loop])) for loop, one in enumerate(made)]
     for number in range(plan.rounds):
         asked: list[tuple[int, Any, Floats, float]] = []
+        idle = np.zeros(len(made))
         for loop, one in enumerate(made):
             left = plan.budget - spent[loop]
             for _ in range(plan.at_once):
@@ -130,10 +131,12 @@ def tpe(plan: loops.Plan, slots: NDArray[np.float64], key: bytes) -> Floats:
                 left -= price
                 if left < 0:
                     studies[loop].tell(trial, state=optuna.trial.TrialState.FAIL)
-                    spent[loop] += 1  # a place that was not used is paid for
+                    idle[loop] += 1
                     continue
                 asked.append((loop, trial, wanted, price))
         _train_and_tell(optuna, made, studies, asked, (settings, value, noise, spent), key, number)
+        # A place that was not used is paid for while the budget lasts, as in the loops.
+        spent = np.maximum(spent, np.minimum(plan.budget, spent + idle))
     last = {
         "value": value,
         "spent": spent,

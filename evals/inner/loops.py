@@ -2,8 +2,8 @@
 
 What a round leaves is a handful of small arrays, from which alone the next round's question and the verdict follow.
 Compute is counted in trainings of the baseline; a wider network costs more. A loop pays for every training that a
-choice leads to, for a place in a round that it did not use as if it had trained the baseline, and for its
-certification.
+choice leads to, for a place in a round that it did not use as if it had trained the baseline (while the budget lasts),
+and for its certification.
 
 The ratchet is an honest one. A candidate is trained once; where it is ahead of the incumbent by `MARGIN` of the noise
 it is trained again under another seed, and kept where the mean of both is still ahead by as much; of two such the
@@ -197,7 +197,7 @@ def play(
 def _decide(plan: Plan, chosen: Sequence[_Chosen], loop: int, options: Array, record: dict[str, Array]) -> None:
     """Write what came of a loop's moves into the record of the round."""
     value, noise = float(record["value"][loop]), float(record["noise"][loop])
-    spent = float(record["spent"][loop]) + plan.at_once - len(chosen)
+    spent = float(record["spent"][loop])
     best: tuple[float, _Chosen] | None = None
     for one in chosen:
         first, second = (float(number) for number in record["measured"][loop, one.slot])
@@ -214,7 +214,8 @@ def _decide(plan: Plan, chosen: Sequence[_Chosen], loop: int, options: Array, re
         record["tried"][loop, one.option] = 1
         if repeated and not failed and gain > MARGIN and (best is None or mean < best[0]):
             best = (mean, one)
-    record["spent"][loop] = spent
+    # A place that was not used is paid for while the budget lasts: what that did not hold any more was not to be had.
+    record["spent"][loop] = max(spent, min(plan.budget, spent + plan.at_once - len(chosen)))
     if best is not None:
         mean, one = best
         record["past"][loop, one.slot, OUTCOME] = ranking.OUTCOMES.index("kept")

@@ -61,6 +61,9 @@ def test_the_uniform_program_gains_and_pays_for_every_training():
     paid = sum(one["past"][:, :, ranking.PAST.index("cost")].sum() for one in rounds)
     assert paid == pytest.approx(trained + failed, rel=0.2)  # wider networks aside
     assert (found.compute >= PLAN.budget).all()
+    # No more than was trained: none pays for places that the budget did not hold any more.
+    charged = np.array([one["past"][:, :, ranking.PAST.index("cost")].sum(axis=1) for one in rounds]).sum(axis=0)
+    np.testing.assert_allclose(found.compute, np.maximum(charged, PLAN.budget) + rounds[-1]["price"], rtol=1e-5)
 
 
 def test_no_move_is_shown_or_made_that_the_rest_of_the_budget_does_not_hold():
@@ -116,8 +119,9 @@ def test_every_round_follows_from_what_was_measured(at_once):
             again = np.isfinite(second)
             costs = np.array([cost(instance, row[INDEX["width"]]) for row in settings]) * (1 + again)
             np.testing.assert_allclose(one["past"][loop, slots, ranking.PAST.index("cost")], costs, rtol=1e-6)
-            spent = now.spent[loop] + sum(costs) + at_once - len(slots)
-            assert one["spent"][loop] == pytest.approx(spent)
+            spent = now.spent[loop] + sum(costs)
+            idle = spent + at_once - len(slots)
+            assert one["spent"][loop] == pytest.approx(max(spent, min(plan.budget, idle)))
             means = np.where(again, (first + second) / 2, np.inf)
             kept = [slot for slot in range(len(slots)) if means[slot] < bar and means[slot] == means.min()]
             outcomes = one["past"][loop, slots, loops.OUTCOME]
