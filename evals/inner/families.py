@@ -81,10 +81,7 @@ def _instance(slot: Sequence[float], draw: np.random.Generator) -> Instance:
         surface = Surface(draw, start, values["interacting"])
         return Instance(start, 0.0, None, None, surface)
     inputs, outputs = int(values["inputs"]), 10 if family == "digits" else int(values["outputs"])
-    make = {"regression": _regression, "classification": _classification, "sequence": _sequence, "digits": _digits}[
-        family
-    ]
-    data, floor = make(draw, inputs, outputs, values["difficulty"])
+    data, floor = _MAKE[family](draw, inputs, outputs, values["difficulty"])
     shape = network.Shape(data.inputs.shape[1], outputs, int(values["layers"]), classes=family != "regression")
     return Instance(start, floor, shape, data, None)
 

@@ -91,7 +91,7 @@ class Surface:
             self.best[number] = habit.centre + habit.spread * generator.standard_normal()
             self.curvature[number] = habit.curvature * math.exp(habit.tail * generator.standard_normal())
         # What somebody begins with trains.
-        self.best[RATE] = max(self.best[RATE], effective(start) - DIVERGES)
+        self.best[RATE] = max(self.best[RATE], effective(start) - 0.99 * DIVERGES)
         pairs = generator.permutation([n for n, knob in enumerate(KNOBS) if knob.kind in HABITS])
         self.pairs = [
             (int(one), int(other), float(generator.uniform(-0.7, 0.7)))

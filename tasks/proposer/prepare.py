@@ -18,7 +18,7 @@ COLUMNS = 9
 OUTCOMES = 4
 LONGEST = 512
 MOST = 1_000_000
-"""Rows."""
+"""Rows, padding included."""
 
 FAMILIES = ("surface", "regression", "classification", "sequence", "digits")
 # family, inputs, outputs, layers, difficulty, badness, interacting; and how many inner tasks are drawn from it.
@@ -78,9 +78,9 @@ def read_episodes(source: Path) -> np.ndarray:
         outcomes = array[:, :, 6]
         if not np.isin(outcomes, np.arange(OUTCOMES)).all():
             sys.exit(f"{path.name} holds outcomes that are none; they are 0 to {OUTCOMES - 1}.")
-    if not arrays or sum(array.shape[0] * array.shape[1] for array in arrays) > MOST:
-        sys.exit(f"Between one file and {MOST} rows of episodes can be used; name .npy files that hold some.")
-    length = max(array.shape[1] for array in arrays)
+    length = max((array.shape[1] for array in arrays), default=0)
+    if not arrays or sum(len(array) for array in arrays) * length > MOST:
+        sys.exit(f"Between one file and {MOST} rows of episodes, padded, can be used; name .npy files that hold some.")
     padded = [np.pad(array, ((0, 0), (0, length - array.shape[1]), (0, 0))) for array in arrays]
     return np.concatenate(padded).astype(np.float32)
 

@@ -187,17 +187,17 @@ def features(view):
 
 def learn(episodes):
     """Ridge regression from features to gain over all experiments of past loops → {"weights": (F,)}."""
+    experiments = np.cumsum((episodes[..., OUTCOME] > 0).sum(axis=1))
+    episodes = episodes[: max(1, int(np.searchsorted(experiments, BUDGET, side="right")))]
     length = episodes.shape[1]
-    episodes = episodes[: max(1, BUDGET // length)]
     gram, moment = 0.0, 0.0
     for number in range(length):
         now = episodes[:, number]
         chosen = now[:, OUTCOME] > 0
         if not chosen.any():
             continue
-        past = episodes[chosen].copy()
-        past[:, number:] = 0
-        view = View(now[chosen][:, None, :], past, np.full((int(chosen.sum()), 1), number / length))
+        past = episodes[chosen, : max(1, number)] * (number > 0)
+        view = View(now[chosen][:, None, :], past, np.full((int(chosen.sum()), 1), np.log1p(number)))
         x = features(view)[:, 0].astype(np.float64)
         gain = np.where(now[chosen, OUTCOME] == FAILED, WORST, now[chosen, GAIN])
         gram, moment = gram + x.T @ x, moment + x.T @ AIMS[AIM](gain)
@@ -224,7 +224,7 @@ def predict(artifact, inputs):
     """
     model = tensors.load(Path(artifact) / "model.safetensors")
     options, history = inputs["options"], inputs["history"]
-    done = inputs["situation"][:, 1:2] / max(history.shape[1], 1) + 0 * options[..., KIND]
+    done = np.log1p(inputs["situation"][:, 1:2]) + 0 * options[..., KIND]
     return preferences(View(options, history, done), model).astype(np.float32)
 
 

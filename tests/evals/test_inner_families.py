@@ -7,6 +7,7 @@ from evals.inner import network
 from evals.inner.episodes import slot
 from evals.inner.families import FAMILIES, cost, instances, trained
 from evals.inner.knobs import INDEX, KNOBS, MOVES, baseline, moved
+from evals.inner.surface import DIVERGES, RATE, effective
 
 KEY = b"a key for tests"
 HARD = {"inputs": 4, "outputs": 4, "layers": 1, "difficulty": 0.3, "badness": 1.0}
@@ -152,3 +153,31 @@ def test_wider_costs_more():
 def test_slots_of_other_columns_are_refused():
     with pytest.raises(ValueError, match="slots must have 7 columns"):
         instances(np.zeros((3, 5)), KEY)
+
+
+def test_every_simulated_baseline_trains():
+    row = slot(family=FAMILIES.index("surface"), badness=3.0, interacting=0.5)
+    surfaces = [one.surface for one in instances(np.array([row] * 2000), KEY)]
+    begun = [effective(one.start) - one.surface.best[RATE] for one in instances(np.array([row] * 2000), KEY)]
+    assert max(begun) > 0.98 * DIVERGES, "some begin at the edge"
+    assert all(np.isfinite([one.gap, one.noise]).all() and one.noise > 0 for one in surfaces)
+
+
+def test_batch_and_momentum_act_through_the_effective_learning_rate():
+    start = made("surface", 1)[0].start
+    faster = with_knob(start, "batch_size", start[INDEX["batch_size"]] / 2)
+    held = with_knob(faster, "learning_rate", start[INDEX["learning_rate"]] / 2)
+    assert effective(faster) == pytest.approx(effective(start) + np.log(2))
+    assert effective(held) == pytest.approx(effective(start))
+    steadier = with_knob(start, "betas", 1 - (1 - start[INDEX["betas"]]) / 2)
+    assert effective(steadier) == pytest.approx(effective(start) + np.log(2))
+
+
+def test_scanned_digits_are_real_others_each_time_and_none_is_in_both_parts():
+    one, other = made("digits", 2, difficulty=0.0)
+    assert one.shape.inputs == 64
+    assert one.shape.outputs == 10
+    assert not np.array_equal(one.data.inputs, other.data.inputs)
+    rows = {row.tobytes() for row in one.data.inputs}
+    assert not rows & {row.tobytes() for row in one.data.held_inputs}
+    assert set(one.data.targets) == set(range(10))

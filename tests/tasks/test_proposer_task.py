@@ -9,6 +9,7 @@ from task_programs import answer, held_out, manifest, prepare, prepared_data, tr
 from evals.inner import episodes, loops
 from evals.inner.certifying import results
 from evals.inner.episodes import slot
+from evals.inner.families import instances
 from evals.inner_loops import InnerLoops
 from rsi import artifact
 from rsi.errors import UsageError
@@ -117,6 +118,13 @@ def test_what_is_gathered_of_real_runs_is_never_too_long_for_it(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_rows_are_counted_as_they_are_padded(tmp_path):
+    many, long = np.zeros((4000, 1, 9), np.float32), np.zeros((1, LONGEST, 9), np.float32)
+    done = prepare(TASK, of_arrays(one=many, two=long), tmp_path)
+    assert done.returncode == 1
+    assert "Between one file and" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("array", "words"),
     [
@@ -187,6 +195,20 @@ def test_an_empty_past_teaches_nothing_and_breaks_nothing(tmp_path):
     nothing = np.load(tmp_path / "out" / "train" / "episodes.npy")
     learned = program(nothing, tmp_path / "learned", ORDER="learned")
     np.testing.assert_array_equal(tried(learned), tried(episodes.indifferent))
+
+
+def test_as_many_experiments_are_learned_from_however_long_the_longest_loop_is(past, tmp_path):
+    padded = np.pad(past, ((0, 0), (0, LONGEST - past.shape[1]), (0, 0)))
+    shown = loops.question(loops.Plan(), *begun(), [], b"a key for tests.")
+    settings = {"ORDER": "learned", "BUDGET": 500}
+    np.testing.assert_allclose(
+        program(past, tmp_path / "short", **settings)(shown), program(padded, tmp_path / "long", **settings)(shown)
+    )
+
+
+def begun():
+    made = instances(FEW, b"a key for tests.")
+    return made, loops.begin(made)
 
 
 def test_what_was_learned_from_other_tasks_beats_the_dice(prepared, past, tmp_path):
