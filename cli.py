@@ -139,11 +139,11 @@ def _options(
 @flags.spelled_out
 def run(
     *,
-    task: Annotated[str, typer.Argument(help="A registered task (charlm, digits) or a task's folder.")],
+    task: Annotated[str, typer.Argument(help="A registered task (charlm, digits, …) or a task's folder.")],
     proposer: Annotated[
         str, typer.Option(help="mutate, random, evolved, optuna, llm, replay, or path.py:Class.")
     ] = "mutate",
-    source: Annotated[str, typer.Option(help="For --proposer replay and evolved: a run, or a folder.")] = "",
+    source: Annotated[str, typer.Option(help="For --proposer replay, evolved and llm: a run, or a folder.")] = "",
     episodes: Annotated[str, typer.Option(help="For --proposer evolved: past runs as .npy, to learn from.")] = "",
     policy: Policy = flags.DEFAULT_POLICY,
     policy_option: PolicyOption = None,
@@ -179,9 +179,11 @@ def run(
 
     if not 16 <= disk_quota * 1024 <= 1e12:
         raise UsageError("--disk-quota must be at least 0.016 (16 MiB), and a size that disks have.")
-    if bool(source) != (proposer in {"replay", "evolved"}) and ".py:" not in proposer:
-        raise UsageError("--source goes with --proposer replay or evolved, and they need it: name a run or a folder.")
-    if episodes and not source:
+    if bool(source) != (proposer in {"replay", "evolved"}) and proposer != "llm" and ".py:" not in proposer:
+        raise UsageError(
+            "--source goes with --proposer replay or evolved, which need it, or llm: name a run or a folder."
+        )
+    if episodes and (not source or proposer == "llm"):
         raise UsageError("--episodes goes with --proposer evolved, and its --source.")
     if source:
         source = str((Path(source) if Path(source).is_dir() else runs.find(source)).resolve())
@@ -258,6 +260,10 @@ def estimate(
     task: Annotated[str, typer.Argument(help="A registered task or a task's folder.")],
     experiments: Annotated[int, typer.Option(min=1, help="How many the run would have.")] = 50,
     models: ModelsInARun,
+    verifier: VerifierNames = None,
+    without_verifier: WithoutVerifier = None,
+    verifier_option: VerifierOption = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials to count verifiers' calls for.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell calls, tokens, dollars and hours of a run with --proposer llm, before anything is spent."""
@@ -265,11 +271,14 @@ def estimate(
     from rsi.proposers.llm.estimate import estimate as estimated
     from rsi.proposers.llm.estimate import in_words
     from rsi.proposers.llm.settings import Settings
+    from rsi.session import build, questions
     from rsi.task import load_task
 
     settings = Settings.of(**models.named, **models.settings)
     loaded = load_task(task)
-    told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name))
+    chosen = flags.verifiers(loaded.spec, verifier, without_verifier, verifier_option)
+    asked = questions([build("verifiers", part) for part in (chosen["verifier"], *chosen["verifiers"])], loaded)
+    told = estimated(loaded, settings, experiments, runs.states_of(loaded.spec.name), asked, trials)
     if as_json:
         print_json({"schema": 1, "estimates": [entry.model_dump(mode="json", by_alias=True) for entry in told]})
     else:

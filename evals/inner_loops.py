@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from evals.inner import loops
-from evals.inner.certifying import results
+from evals.inner.certifying import Results, results
 from evals.inner.families import instances
 from evals.likelihood import standard_error
 from rsi.errors import UsageError
@@ -88,22 +88,10 @@ class InnerLoops:
         if len(rounds) < self.plan.rounds:
             return VerifierError(message=f"Round {len(rounds)} was not answered, so nothing can be measured.")
         found = results(self.plan.budget, rounds)
-        rate = 100 * found.gain / found.compute
-        means = {
-            self.metric: rate,
-            "certified_gain": found.gain,
-            "certified_loops": found.certified.astype(np.float64),
-            "provisional_gain": found.provisional,
-            "wasted": found.wasted,
-            "compute": found.compute,
-        }
         idle = int((found.wasted == 1).sum())
-        message = f"{int(found.certified.sum())} of {len(rate)} inner loops certified a gain; {idle} kept nothing"
+        message = f"{int(found.certified.sum())} of {len(found.gain)} inner loops certified a gain; {idle} kept nothing"
         return Scored(
-            measurements=tuple(
-                Measurement(name=name, value=float(values.mean()), standard_error=standard_error(values))
-                for name, values in means.items()
-            ),
+            measurements=measurements(self.metric, found),
             findings=(Finding(severity=Severity.INFO, code="inner-loops", message=message, pointer="round-00"),),
         )
 
@@ -113,3 +101,19 @@ class InnerLoops:
         while (scores := evidence.scores(f"round-{len(found):02d}")) is not None:
             found.append(scores)
         return found
+
+
+def measurements(metric: str, found: Results) -> tuple[Measurement, ...]:
+    """Means over loops: certified gain per 100 units of compute under that name, and what is told beside it."""
+    means = {
+        metric: 100 * found.gain / found.compute,
+        "certified_gain": found.gain,
+        "certified_loops": found.certified.astype(np.float64),
+        "provisional_gain": found.provisional,
+        "wasted": found.wasted,
+        "compute": found.compute,
+    }
+    return tuple(
+        Measurement(name=name, value=float(values.mean()), standard_error=standard_error(values))
+        for name, values in means.items()
+    )

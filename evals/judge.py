@@ -26,15 +26,18 @@ from rsi.errors import UsageError
 from rsi.evidence import Evidence, Inspection, Material, Purpose
 from rsi.execution import Execution
 from rsi.proposers.llm.proposer import Llm
-from rsi.proposers.llm.quoting import fenced
+from rsi.proposers.llm.quoting import fenced, tokens
+from rsi.protocols import TrialQuestions
 from rsi.records import Finding, Measurement, Scored, Severity, Verdict, VerifierError
-from rsi.task import TaskSpec
+from rsi.task import Task, TaskSpec
 
 ESTIMATE = "estimate"
 """The name of the number in what is recorded of an inspection."""
 _ASKED_FOR = "ESTIMATE: <number>"
 # A number has bounded length, so that no line makes the expression, or float(), slow.
 _LINE = re.compile(r"ESTIMATE: ?([+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?)")
+_SHOWN_BYTES = 10
+"""The most that one character takes in a prompt, where an invisible one is shown by its number."""
 _CUT = frozenset({"length", "content_filter", TOO_LONG})
 
 _RULES = """\
@@ -139,6 +142,19 @@ class Judge(AsksNothing):
     def ready(self) -> None:
         """Ask each model for a word, once a run."""
         self._models.ready()
+
+    def questions(self, task: Task) -> TrialQuestions:
+        """One a trial."""
+        written = min(self.diff_characters, sum(len(text) for text in task.code.values()))
+        rules = len(_RULES.encode()) + 300
+        return TrialQuestions(
+            verifier=self.name,
+            model=self._models.settings.models[0],
+            calls=1,
+            input_tokens=tokens("x" * (rules + written)),
+            most_input_tokens=rules + _SHOWN_BYTES * (self.diff_characters + self.log_characters),
+            output_tokens=self._models.settings.longest_answer,
+        )
 
     # --- judging --------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ def brief(state: RunState, task: Task, get_blob: GetBlob, code: CodeFiles, told:
         seed=drawn(state, "proposer", number),
         left=state.allowance,
         turn=state.proposals + 1,
+        advice=_text(get_blob, state.advice.text) if state.advice is not None else "",
+        advice_from=state.advice.origin if state.advice is not None else "",
         pending=tuple(_under_way(x, get_blob) for x in state.open_experiments() if not x.proposed.null),
     )
 

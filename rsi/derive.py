@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rsi.configuration import RunConfiguration
-from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose
+from rsi.events import TrialStarted
+from rsi.evidence import Answered, Array, Evidence, HeldOut, Purpose, Secret
 from rsi.execution import Execution
 from rsi.history import History, MilestoneSummary, Past
 from rsi.prediction import decode_array
-from rsi.protocols import Verifier
+from rsi.protocols import Inspects, Verifier
 from rsi.records import Comparison, ExperimentStatus, Finding, Rejected, Verdict
 from rsi.scrutiny import findings
 from rsi.state import MilestoneState, RunState, TrialState
@@ -72,6 +73,19 @@ def gather(
         gains=state.gains(max(1, entry.started.experiment - state.run.configuration.lookahead + 1)),
         held_out=held_out,
     )
+
+
+def secret_of(run: Secret, started: TrialStarted, measures: Verifier) -> Secret:
+    """What a trial's questions are drawn from: the secret of that trial, or for both arms of a pair of their seed."""
+    if getattr(measures, "secret_of_seed", False):
+        return run.derive("challenge of seed", started.split, started.seed)
+    return run.derive("challenge", started.trial)
+
+
+def secret_to_read_with(run: Secret, started: TrialStarted, measures: Verifier, reads: Inspects) -> Secret:
+    """What a verifier draws from that reads a trial: the trial's secret where it measures, else one of its own."""
+    secret = secret_of(run, started, measures)
+    return secret if reads.name == measures.name else secret.derive(reads.name)
 
 
 def _unanswered(entry: TrialState, purpose: Purpose, before: str) -> Iterator[Answered]:

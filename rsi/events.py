@@ -170,6 +170,14 @@ class CallDeclined(Record):
     reason: str
 
 
+class AdviceFrozen(Record):
+    """What the proposer is told besides, read at its source when the run began, whatever becomes of that."""
+
+    origin: str
+    """Where it was found, in words."""
+    text: Digest
+
+
 class ProgramFrozen(Record):
     """The program that the proposer asks, as it is from here on, whatever becomes of its source."""
 
@@ -277,6 +285,8 @@ class TrialInspected(Record):
     purpose: Purpose
     verifier: str
     inspection: Inspection
+    kept: dict[str, Digest] = {}
+    """Name → blob with a `.npy` array on which the inspection rests, kept for good."""
     seconds: float = Field(default=0.0, ge=0, le=1e9)
 
 
@@ -506,6 +516,7 @@ BODIES: dict[str, type[Record]] = {
     "call.settled": CallSettled,
     "call.failed": CallFailed,
     "call.declined": CallDeclined,
+    "advice.frozen": AdviceFrozen,
     "program.frozen": ProgramFrozen,
     "program.learned": ProgramLearned,
     "program.answered": ProgramAnswered,

@@ -141,6 +141,13 @@ class Material(ArrayRecord):
     training_data: dict[str, Path]
     """What A was given: path below the data folder → file."""
     held_out: HeldOut | None
+    """Of `split`; None where nothing is held out, and where an inspection is derived again."""
+    split: Split = "dev"
+    """On which the trial is scored."""
+    secret: Secret | None = None
+    """What the trial's challenges are drawn from: for whoever asks questions of its own while it reads."""
+    recorded: dict[str, Array] | None = None
+    """Where an inspection is derived again: the arrays that were kept of it. None where it is made now."""
 
 
 class Inspection(Record):
@@ -151,6 +158,13 @@ class Inspection(Record):
     """In a sentence why the trial must not count; empty where nothing speaks against it."""
     measured: dict[str, FiniteFloat] = {}
     """Numbers on which the verdict or a reader may rest."""
+
+
+class Inspected(ArrayRecord):
+    """An inspection that rests on arrays: they are kept for good, as scores are, and it derives again from them."""
+
+    inspection: Inspection
+    kept: dict[str, Array]
 
 
 class Evidence(ArrayRecord):

@@ -318,7 +318,7 @@ def proposer(name: str, options: dict[str, Any], models: Models) -> Component:
     from rsi.errors import UsageError
 
     if name == "llm":
-        options = {**models.named, **models.settings}
+        options = {**models.named, **models.settings, **options}
     elif models.model or models.api_base:
         raise UsageError("--model and --api-base go with --proposer llm.")
     else:

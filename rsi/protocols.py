@@ -8,11 +8,12 @@ from typing import Protocol, runtime_checkable
 from rsi.calls.request import Answers, Client
 from rsi.configuration import Budget
 from rsi.events import ExperimentProposed
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret
+from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspected, Inspection, Material, Purpose, Secret
 from rsi.execution import Job, Outcome, SandboxDescription, Shape, Watch
 from rsi.history import History
 from rsi.programs.question import Program, Ranks
-from rsi.records import Brief, Comparison, Decision, Plan, Proposal, Verdict
+from rsi.records import Brief, Comparison, Decision, Plan, Proposal, Record, Verdict
+from rsi.task import Task
 
 
 class Exhausted(Exception):
@@ -56,6 +57,39 @@ class AsksModels(Protocol):
 
     def ready(self) -> None:
         """Ask each model something small once a run, so that a wrong key is told before anything is trained."""
+        ...
+
+
+@runtime_checkable
+class TakesAdvice(Protocol):
+    """What a proposer offers besides if it can be told what an earlier run found to pay: it is in its briefs."""
+
+    def advice(self) -> tuple[str, str] | None:
+        """The text, and where it is from, as it is at its source now; None for none. Asked once, at the run's start."""
+        ...
+
+
+class TrialQuestions(Record):
+    """What a verifier asks a language model about one trial."""
+
+    verifier: str
+    model: str
+    calls: int
+    """At most, faults aside."""
+    input_tokens: int
+    """Of one question, about."""
+    most_input_tokens: int
+    """By the count of bytes, which no tokenizer passes."""
+    output_tokens: int
+    """The longest answer."""
+
+
+@runtime_checkable
+class AsksOfTrials(Protocol):
+    """What a verifier that asks language models offers besides, so that its calls are told before a run begins."""
+
+    def questions(self, task: Task) -> TrialQuestions:
+        """How much it asks of one trial of that task."""
         ...
 
 
@@ -166,8 +200,11 @@ class Inspects(Protocol):
     """Whether nothing but code, parent, protected files and diff is read; then `rsi verify` reads again."""
     """`screen`: of every trial; `keep`: before a keep only."""
 
-    def inspect(self, material: Material) -> Inspection:
-        """What reading shows. It is recorded, and handed to `verify` as `evidence.inspected[self.name]`."""
+    def inspect(self, material: Material) -> Inspection | Inspected:
+        """What reading shows. It is recorded, and handed to `verify` as `evidence.inspected[self.name]`.
+
+        Arrays on which it rests are kept beside it, and handed back as `material.recorded` when it is derived again.
+        """
         ...
 
 

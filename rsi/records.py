@@ -394,6 +394,10 @@ class Brief(Record):
     left: Allowance = Allowance()
     pending: tuple[HistoryEntry, ...] = ()
     """Experiments that are under way beside this one, without any number."""
+    advice: str = ""
+    """Instructions that an earlier run found to pay, quoted data; empty where there are none."""
+    advice_from: str = ""
+    """Where they were found, in words."""
     turn: int = 1
     """Which of the proposer's own proposals is asked for, from 1: experiments that carry an earlier edit over to a new
     incumbent are nobody's turn."""

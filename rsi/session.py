@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +24,7 @@ from rsi.candidates import Candidates
 from rsi.claims.attribution import least_trials
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.errors import EnvironmentFault, IntegrityError, RsiError, UsageError
-from rsi.events import DataPrepared, RunResumed, RunStarted
+from rsi.events import AdviceFrozen, DataPrepared, RunResumed, RunStarted
 from rsi.evidence import Secret
 from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, SandboxDescription, Shape, Watch
 from rsi.heads import HEADS, KEY_FILE, HeadKeeper, redactor_of
@@ -34,7 +34,19 @@ from rsi.preflight import require_modules, require_room, require_side_by_side
 from rsi.preparation import PreparedData, prepare, read_source
 from rsi.programs.front import AskedProgram, freeze
 from rsi.programs.question import Program
-from rsi.protocols import Approve, AsksModels, AsksProgram, MakesImages, Policy, Proposer, Sandbox, Verifier
+from rsi.protocols import (
+    Approve,
+    AsksModels,
+    AsksOfTrials,
+    AsksProgram,
+    MakesImages,
+    Policy,
+    Proposer,
+    Sandbox,
+    TakesAdvice,
+    TrialQuestions,
+    Verifier,
+)
 from rsi.recorder import Listener
 from rsi.state import RunState
 from rsi.task import Task, load_task
@@ -97,7 +109,7 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None, *
         task = load_task(configuration.task)
         parts = _Parts(configuration, stack, _with_packages(configuration.sandbox, task, say))
         parts.require_usable(task, configuration.budget, None if matched else configuration.budget)
-        program = parts.program()
+        program, advice = parts.program(), parts.advice()
         description = parts.sandbox.describe()
         require_room(task, description)
         require_side_by_side(task, description, configuration.parallel)
@@ -107,6 +119,11 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None, *
         run_id = runs.new_run_id(task.spec.name)
         folder = (root or runs.runs_folder()) / run_id
         keeper, redactor = HeadKeeper.of(os.environ, folder, run_id), redactor_of(os.environ)
+        for asked in questions(asking(parts.verifier), task):
+            say(
+                f"Each trial asks {asked.model} up to {asked.calls} times ({asked.verifier}); that is paid for besides "
+                "what a proposer asks."
+            )
         prepared, data, made = _prepare(task, parts.sandbox, configuration, run_id, say)
         started = RunStarted(
             run=run_id,
@@ -127,6 +144,8 @@ def start(configuration: RunConfiguration, say: Say, root: Path | None = None, *
             _record_prepared(run, prepared, made)
         if program is not None:
             freeze(run.recorder, program)
+        if advice is not None:
+            _freeze_advice(run, *advice)
         return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
@@ -167,6 +186,8 @@ def resume(
         more = None if budget is None else state.budget.raised(budget)
         parts.require_usable(task, more or state.budget, budget)
         program = parts.program() if state.program is None else None
+        # An earlier session that was killed before it froze the advice had proposed nothing either.
+        advice = parts.advice() if state.advice is None and not state.experiments else None
         description = parts.sandbox.describe()
         changed = _changed_image(before, description, allowed=bool(image))
         require_room(task, description)
@@ -200,6 +221,8 @@ def resume(
             _record_prepared(run, prepared, made)
         if program is not None:
             freeze(run.recorder, program)
+        if advice is not None:
+            _freeze_advice(run, *advice)
         return parts.session(run, task, data, stack.pop_all(), say, keeper)
 
 
@@ -255,6 +278,10 @@ class _Parts:
     def program(self) -> Program | None:
         """The program that the proposer asks, as it is at its source; None where it asks none."""
         return self.proposer.program() if isinstance(self.proposer, AsksProgram) else None
+
+    def advice(self) -> tuple[str, str] | None:
+        """What the proposer shall be told besides, as it is at its source; None for nothing."""
+        return self.proposer.advice() if isinstance(self.proposer, TakesAdvice) else None
 
     def session(
         self,
@@ -408,6 +435,11 @@ def require_models_usable(proposer: Proposer, task: Task, budget: Budget) -> Non
         proposer.prepare(budget)
 
 
+def questions(verifiers: Iterable[object], task: Task) -> tuple[TrialQuestions, ...]:
+    """What verifiers ask language models of each trial, where they say so."""
+    return tuple(part.questions(task) for part in verifiers if isinstance(part, AsksOfTrials))
+
+
 def versions() -> dict[str, str]:
     """What the host side ran with, for the record."""
     found = {"rsi": rsi.__version__, "python": platform.python_version(), "platform": sys.platform}
@@ -437,6 +469,12 @@ def _record_prepared(run: runs.OpenRun, prepared: DataPrepared, made: Outcome | 
     recorder = run.recorder
     kept = {} if made is None else recorder.keep_outcome(made)
     recorder.record(prepared.model_copy(update=kept))
+
+
+def _freeze_advice(run: runs.OpenRun, text: str, origin: str) -> None:
+    """Record what the proposer is told besides, whatever becomes of its source."""
+    recorder = run.recorder
+    recorder.record(AdviceFrozen(origin=recorder.redactor.text(origin), text=recorder.keep_text(text)))
 
 
 def _changed_image(before: SandboxDescription, found: SandboxDescription, *, allowed: bool) -> bool:

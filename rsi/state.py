@@ -220,6 +220,8 @@ class RunState:
         """Attempts by their reservation, in order."""
         self.declined: dict[tuple[int, int, str], e.CallDeclined] = {}
         """By experiment, call and trial: what the budget had no room for."""
+        self.advice: e.AdviceFrozen | None = None
+        """What the proposer is told besides, where it was given something."""
         self.program: e.ProgramFrozen | None = None
         """That the proposer asks, where it asks one."""
         self.program_learned: e.ProgramLearned | None = None
@@ -326,6 +328,8 @@ class RunState:
                 self._call(body.reservation, failed=body)
             case e.CallDeclined():
                 self.declined[body.experiment, body.call, body.trial] = body
+            case e.AdviceFrozen():
+                self.advice = body
             case e.ProgramFrozen():
                 self.program = body
                 self.program_blobs.update({body.code, *body.artifact.values(), *filter(None, [body.episodes])})

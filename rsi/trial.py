@@ -17,10 +17,18 @@ from rsi import artifact
 from rsi.calls import BudgetSpent, Interrupted
 from rsi.course import read_course
 from rsi.deadline import within
-from rsi.derive import derive_verdict, execution_findings, gather, reference_trial
+from rsi.derive import derive_verdict, execution_findings, gather, reference_trial, secret_of, secret_to_read_with
 from rsi.errors import EnvironmentFault, IntegrityError
-from rsi.events import TrialAnswered, TrialControlled, TrialFailed, TrialInspected, TrialJudged, TrialTrained
-from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Inspection, Material, Purpose, Secret, Split
+from rsi.events import (
+    TrialAnswered,
+    TrialControlled,
+    TrialFailed,
+    TrialInspected,
+    TrialJudged,
+    TrialStarted,
+    TrialTrained,
+)
+from rsi.evidence import Array, Arrays, Challenge, Evidence, HeldOut, Inspected, Material, Purpose, Secret, Split
 from rsi.execution import MIB, Execution, ExitKind, Job, Outcome, Shape
 from rsi.prediction import MalformedAnswer, encode_array, job_inputs, read_answer
 from rsi.preparation import PreparedData
@@ -216,11 +224,7 @@ class TrialRunner:
         return challenge
 
     def _secret(self, trial: str) -> Secret:
-        """What a trial's questions are drawn from: its own, or for both arms of a pair their seed's."""
-        started = self._state(trial).started
-        if getattr(measuring(self.verifier), "secret_of_seed", False):
-            return self.secret.derive("challenge of seed", started.split, started.seed)
-        return self.secret.derive("challenge", trial)
+        return secret_of(self.secret, self._state(trial).started, measuring(self.verifier))
 
     def _read(self, trial: str, code: CodeFiles, parent: CodeFiles | None, purpose: Purpose) -> VerifierError | None:
         """Have verifiers read what lies there; the error of the first that cannot."""
@@ -233,7 +237,7 @@ class TrialRunner:
             assert material is not None
             begin = time.monotonic()
             try:
-                inspection = self._inspection(inspector, material)
+                found = self._inspection(inspector, material, state.started)
             except (EnvironmentFault, Interrupted):
                 raise
             except BudgetSpent as spent:
@@ -246,13 +250,16 @@ class TrialRunner:
                     trial=trial,
                     purpose=inspector.inspects_at,
                     verifier=inspector.name,
-                    inspection=inspection,
+                    inspection=found.inspection,
+                    kept=self._kept(found.kept),
                     seconds=time.monotonic() - begin,
                 )
             )
         return None
 
-    def _inspection(self, inspector: Inspects, material: Material) -> Inspection:
+    def _inspection(self, inspector: Inspects, material: Material, started: TrialStarted) -> Inspected:
+        secret = secret_to_read_with(self.secret, started, measuring(self.verifier), inspector)
+        material = material.model_copy(update={"secret": secret})
         # Calls write events, so they are made from this thread; they have limits of their own.
         seconds = None if isinstance(inspector, AsksModels) else self.verifier_seconds
         return within(seconds, partial(inspect, inspector, material))
@@ -276,7 +283,8 @@ class TrialRunner:
             training_stdout=self.recorder.blobs.get(state.trained.stdout),
             course=read_course(self.recorder.blobs.get(state.trained.course)) if state.trained.course else None,
             training_data=self.data.training_files() if self.data else {},
-            held_out=self.held_out("dev") if self.data else None,
+            held_out=self.held_out(state.started.split) if self.data else None,
+            split=state.started.split,
         )
 
     def _record_control(
@@ -349,7 +357,11 @@ class TrialRunner:
     def _score(self, trial: str, challenge: Challenge, answer: Array) -> dict[str, str]:
         sealed = self._sealed(trial)
         scores = within(self.verifier_seconds, lambda: self.verifier.score(challenge, answer, sealed))
-        return {name: self.recorder.blobs.put(encode_array(array)) for name, array in sorted(scores.items())}
+        return self._kept(scores)
+
+    def _kept(self, arrays: Arrays) -> dict[str, str]:
+        """Name → the blob in which an array is kept for good."""
+        return {name: self.recorder.blobs.put(encode_array(array)) for name, array in sorted(arrays.items())}
 
     def _sealed(self, trial: str) -> Arrays:
         """The trial's earlier raw answers; from memory, or after a restart from the blobs they were sealed in."""

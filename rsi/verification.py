@@ -16,7 +16,7 @@ from rsi import plugins
 from rsi.calls import BudgetSpent, Interrupted, ReplayDiffers
 from rsi.configuration import Component, Options, RunConfiguration
 from rsi.errors import EnvironmentFault, UsageError
-from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspection, Material, Purpose, Secret, Split
+from rsi.evidence import Array, Arrays, Challenge, Evidence, Inspected, Inspection, Material, Purpose, Secret, Split
 from rsi.plugins import Group
 from rsi.prediction import encode_array
 from rsi.protocols import AsksModels, Inspects, Verifier
@@ -215,11 +215,13 @@ def asking(verifier: Verifier) -> tuple[AsksModels, ...]:
     return together(verifier).asking()
 
 
-def inspect(inspector: Inspects, material: Material) -> Inspection:
-    """What reading shows; `VerifierFault` where it fails or gives something else."""
+def inspect(inspector: Inspects, material: Material) -> Inspected:
+    """What reading shows, with the arrays it rests on; `VerifierFault` where it fails or gives something else."""
     assert isinstance(inspector, Verifier)
     found = _of(inspector, lambda: inspector.inspect(material))
-    if not isinstance(found, Inspection):
+    if isinstance(found, Inspection):
+        return Inspected(inspection=found, kept={})
+    if not isinstance(found, Inspected):
         raise VerifierFault(f"{inspector.name} gave {type(found).__name__} instead of an inspection")
     return found
 

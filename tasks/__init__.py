@@ -18,3 +18,8 @@ def digits() -> Path:
 def proposer() -> Path:
     """A program that chooses what to try next, judged on inner tasks."""
     return _HERE / "proposer"
+
+
+def prompt() -> Path:
+    """What a language model is told that chooses what to try next, judged on inner tasks."""
+    return _HERE / "prompt"

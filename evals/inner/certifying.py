@@ -21,6 +21,8 @@ from rsi.proposers import ranking
 
 PAIRS: Final = 6
 LEVEL: Final = 0.05
+CERTIFIED: Final = ("baseline", "incumbent", "floor", "price", "truth")
+"""What `certify` adds to the record of a last round."""
 _QUANTILE: Final = 2.015
 """Of the t distribution with PAIRS - 1 degrees of freedom, at 1 - LEVEL."""
 LEAST_NOISE: Final = 0.01

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.inner.certifying import certify, measure_baselines
+from evals.inner.certifying import CERTIFIED, certify, measure_baselines
 from evals.inner.families import WIDTH, Instance, cost, generator, instances, trained
 from evals.inner.knobs import KNOBS, MOVES, Floats, moved
 from rsi.evidence import Array, Arrays
@@ -179,18 +179,39 @@ def play(
     ahead = (now.value[:, None] - measured[:, :, 0]) > MARGIN * now.noise[:, None]
     again = [one for one in chosen if ahead[one.loop, one.slot]]
     measured[:, :, 1] = _train(made, again, measured.shape[:2], key, "again", number)
+    record = _decided(plan, now, options, chosen, measured, number)
+    if number == plan.rounds - 1:
+        record |= certify(made, np.asarray(record["settings"], dtype=np.float64), key)
+    return record
+
+
+def played(
+    plan: Plan, made: Sequence[Instance], now: Standing, options: Array, answer: Array, known: Arrays, number: int
+) -> dict[str, Array]:
+    """The record of a round derived again, as `play` makes it; what trainings measured is taken from `known`."""
+    if number == 0:
+        value, noise = (np.asarray(known[name], dtype=np.float64) for name in ("began", "noise"))
+        now = now._replace(value=value, noise=noise)
+    chosen = [one for loop in range(len(made)) for one in _choices(plan, made[loop], now, options, answer, loop)]
+    record = _decided(plan, now, options, chosen, np.asarray(known["measured"], dtype=np.float64), number)
+    return {**record, **{name: known[name] for name in CERTIFIED}} if number == plan.rounds - 1 else record
+
+
+def _decided(
+    plan: Plan, now: Standing, options: Array, chosen: Sequence[_Chosen], measured: Floats, number: int
+) -> dict[str, Array]:
+    """The record of a round, its certification aside: what was chosen, measured and kept."""
+    count = len(now.value)
     record: dict[str, Array] = {
-        "option": np.full((len(made), plan.at_once), -1, dtype=np.int16),
+        "option": np.full((count, plan.at_once), -1, dtype=np.int16),
         "measured": measured,
-        "past": np.zeros((len(made), plan.at_once, COLUMNS), dtype=np.float32),
+        "past": np.zeros((count, plan.at_once, COLUMNS), dtype=np.float32),
         **{name: array.copy() for name, array in now._asdict().items()},
     }
-    for loop in range(len(made)):
+    for loop in range(count):
         _decide(plan, [one for one in chosen if one.loop == loop], loop, options[loop], record)
     if number == 0:
         record["began"] = now.value
-    if number == plan.rounds - 1:
-        record |= certify(made, np.asarray(record["settings"], dtype=np.float64), key)
     return record
 
 

@@ -93,7 +93,7 @@ def require_programs(task: Task) -> None:
     if task.spec.train.script != "proposer.py" or "proposer.py" not in task.code:
         raise UsageError(
             f"The task {task.spec.name} makes no programs that propose: they are called proposer.py, as in the task "
-            "proposer."
+            "proposer. What a run of the task prompt certified is told to a language model by --source RUN."
         )
 
 

@@ -59,7 +59,7 @@ CREATE INDEX findings_by_experiment ON findings (experiment);
 
 FRAME = (
     *("run.started", "run.paused", "run.resumed", "run.finished", "data.prepared"),
-    *("program.frozen", "program.learned"),
+    *("advice.frozen", "program.frozen", "program.learned"),
     *("milestone.begun", "milestone.tested", "milestone.closed"),
     *("ablation.begun", "ablation.cut", "ablation.closed", "confirmation.finished"),
 )

@@ -150,6 +150,7 @@ _WORDS: dict[type[Record], Words] = {
     e.CallSettled: _settled,
     e.CallFailed: lambda b: f"call {b.reservation} failed ({b.kind}): {b.reason}",
     e.CallDeclined: lambda b: f"call {b.call} of experiment {b.experiment} not made: {b.reason}",
+    e.AdviceFrozen: lambda b: f"the proposer is told the instructions of {b.origin}",
     e.ProgramFrozen: lambda b: (
         f"the proposer's program is {b.origin}: {count(len(b.artifact), 'file')} of what it learned"
     ),

@@ -20,12 +20,21 @@ from rsi.calls import RecordedCalls
 from rsi.candidates import commit_message
 from rsi.claims.null_edit import null_edit
 from rsi.configuration import Component, RunConfiguration
-from rsi.derive import compare, derive_verdict, execution_findings, gather, history, reference_trial
+from rsi.derive import (
+    compare,
+    derive_verdict,
+    execution_findings,
+    gather,
+    history,
+    reference_trial,
+    secret_to_read_with,
+)
 from rsi.edits import CheckedEdit, Refusal, check, inspect_code, render_diff, transplant
 from rsi.edits.transplant import as_edit
 from rsi.errors import IntegrityError, RsiError
-from rsi.evidence import Material
+from rsi.evidence import Material, Secret
 from rsi.ledger import Event
+from rsi.prediction import decode_array
 from rsi.proposing import again, null, removal
 from rsi.protocols import AsksModels
 from rsi.records import (
@@ -49,7 +58,7 @@ from rsi.seeds import drawn
 from rsi.state import ExperimentState, RunState
 from rsi.task import Task
 from rsi.trial import STAGES, failure_reason, stage_execution
-from rsi.verification import fault, inspect, inspectors, verifier_of
+from rsi.verification import fault, inspect, inspectors, measuring, verifier_of
 from rsi.workspace import Workspace, name_of
 
 Claim = tuple[str, str]
@@ -371,9 +380,18 @@ class Rederivation:
             training_stdout=self.blobs.get(trained.stdout) if asks else b"",
             training_data={},
             held_out=None,
+            split=state.trials[body.trial].started.split,
+            secret=secret_to_read_with(
+                Secret(key=state.run.randomness),
+                state.trials[body.trial].started,
+                measuring(self._verifier),
+                inspector,
+            ),
+            recorded={name: decode_array(self.blobs.get(digest)) for name, digest in body.kept.items()},
         )
         self.counts["inspections"] += 1
-        if inspect(inspector, material) != body.inspection:
+        found = inspect(inspector, material)
+        if found.inspection != body.inspection or set(found.kept) != set(body.kept):
             where = "answers" if asks else "code"
             yield "inspection", f"{body.verifier} finds something else in the {where} than is recorded"
 

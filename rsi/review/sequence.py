@@ -266,6 +266,10 @@ def _prepared(state: RunState, _body: e.DataPrepared) -> str:
     return "" if state.data is None and not state.experiments else "data is prepared once, before anything else"
 
 
+def _advised(state: RunState, _body: e.AdviceFrozen) -> str:
+    return "" if state.advice is None and not state.experiments else "advice is frozen once, before anything else"
+
+
 def _frozen(state: RunState, _body: e.ProgramFrozen) -> str:
     return "" if state.program is None and not state.experiments else "a program is frozen once, before anything else"
 
@@ -346,6 +350,7 @@ _RULES: dict[type[Record], Callable[[RunState, Any], str]] = {
     e.DataPrepared: _prepared,
     e.ExperimentProposed: _proposed,
     e.ExperimentCommitted: _committed,
+    e.AdviceFrozen: _advised,
     e.ProgramFrozen: _frozen,
     e.ProgramLearned: _learned,
     e.ProgramAnswered: _ranked,

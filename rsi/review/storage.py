@@ -53,6 +53,8 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one
             yield body.request, "prompt"
         case e.CallSettled():
             yield body.answer, "model's answer"
+        case e.AdviceFrozen():
+            yield body.text, "advice"
         case e.ProgramFrozen():
             yield body.code, "program"
             yield from ((digest, "program's weights") for digest in body.artifact.values())
@@ -70,6 +72,8 @@ def mentioned(body: Record) -> Iterator[tuple[str, str]]:  # noqa: PLR0912 - one
             yield from ((digest, "artifact") for digest in body.artifact.values())
         case e.TrialControlled():
             yield from _beside_execution(body)
+        case e.TrialInspected():
+            yield from ((digest, "inspection's arrays") for digest in body.kept.values())
         case e.TrialAnswered():
             yield from _beside_execution(body)
             if body.answer:

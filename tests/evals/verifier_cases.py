@@ -16,6 +16,7 @@ from evals.language_model import LanguageModel
 from evals.likelihood import CLIP_BITS, CLIP_NATS
 from evals.memorisation import Memorisation
 from evals.noisy import Noisy
+from evals.prompted_loops import PromptedLoops
 from evals.proper_predictions import ProperPredictions
 from evals.protected_files import ProtectedFiles
 from evals.reported import Reported
@@ -131,6 +132,12 @@ CASES = {
         held_out=inner_slots(),
         answer=lambda challenge: challenge.inputs["options"][:, :, DICE],
         any_number_counts=True,
+    ),
+    "prompted-loops": VerifierCase(
+        verifier=PromptedLoops(model="gpt-4o"),
+        metric="gain_per_compute",
+        bounds=(0.5, 0.5),
+        inspected={"prompted-loops": Inspection(measured={"gain_per_compute": 0.5, "wasted": 0.25})},
     ),
     "judge": VerifierCase(
         verifier=Judge(metric="val_loss", model="gpt-4o"),

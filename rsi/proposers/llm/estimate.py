@@ -14,6 +14,7 @@ from rsi.proposers.llm.catalogue import price
 from rsi.proposers.llm.prompt import ROW_WIDTH, build
 from rsi.proposers.llm.quoting import tokens
 from rsi.proposers.llm.settings import Settings
+from rsi.protocols import TrialQuestions
 from rsi.records import Allowance, Record, Versioned
 from rsi.spending import worst_case
 from rsi.state import RunState
@@ -31,6 +32,8 @@ class Earlier(Record):
     """Means over earlier runs of the same task."""
 
     calls_per_experiment: float
+    """Of the proposer."""
+    trials_per_experiment: float
     output_tokens: float
     seconds_per_experiment: float
 
@@ -41,7 +44,12 @@ class Estimate(Versioned):
     task: str
     model: str
     experiments: int
+    trials: int
+    """That the verifiers' calls are counted for: as in earlier runs, else one an experiment and the baseline's."""
+    trial_calls: int
+    """That verifiers make in one trial, at most."""
     calls: int
+    """Of the proposer and the verifiers together, as are tokens and dollars."""
     most_calls: int
     input_tokens: int
     output_tokens: int
@@ -56,9 +64,58 @@ class Estimate(Versioned):
     earlier_runs: int
 
 
-def estimate(task: Task, settings: Settings, experiments: int, earlier: Sequence[RunState] = ()) -> list[Estimate]:
-    """One a model, as if it were asked alone."""
-    return [_of(model, task, settings, experiments, summarise(earlier), len(earlier)) for model in settings.models]
+def estimate(
+    task: Task,
+    settings: Settings,
+    experiments: int,
+    earlier: Sequence[RunState] = (),
+    asked: Sequence[TrialQuestions] = (),
+    trials: int | None = None,
+) -> list[Estimate]:
+    """One a model, as if it were asked alone.
+
+    Args:
+        task: To be run.
+        settings: Of the proposer.
+        experiments: How many.
+        earlier: Runs of the same task to go by.
+        asked: What verifiers ask of each trial.
+        trials: How many trials there are, where that is known.
+    """
+    known = summarise(earlier)
+    count = trials or round((experiments + 1) * (known.trials_per_experiment if known else 1))
+    alone = [_of(model, task, settings, experiments, known, len(earlier)) for model in settings.models]
+    return [_with_verifiers(entry, asked, count) for entry in alone]
+
+
+def _with_verifiers(told: Estimate, asked: Sequence[TrialQuestions], trials: int) -> Estimate:
+    """With what verifiers ask of so many trials, of whichever model they ask it."""
+    rates = [price(one.model) for one in asked]
+    calls = [trials * one.calls for one in asked]
+    pairs = list(zip(asked, calls, rates, strict=True))
+    likely = [rate.worst(n * one.input_tokens, n * one.output_tokens) if rate else None for one, n, rate in pairs]
+    most = [rate.worst(n * one.most_input_tokens, n * one.output_tokens) if rate else None for one, n, rate in pairs]
+    checks = len({one.model for one in asked} - {told.model})  # each model is asked for a word at the start
+    return told.model_copy(
+        update={
+            "trials": trials,
+            "trial_calls": sum(one.calls for one in asked),
+            "calls": told.calls + sum(calls) + checks,
+            "most_calls": told.most_calls + sum(calls) + checks,
+            "input_tokens": told.input_tokens + sum(n * one.input_tokens for one, n, _ in pairs),
+            "output_tokens": told.output_tokens + sum(n * one.output_tokens for one, n, _ in pairs),
+            "most_tokens": told.most_tokens
+            + sum(n * (one.most_input_tokens + one.output_tokens) for one, n, _ in pairs),
+            "cost_usd": _sum(told.cost_usd, likely),
+            "most_cost_usd": _sum(told.most_cost_usd, most),
+        }
+    )
+
+
+def _sum(first: float | None, others: Sequence[float | None]) -> float | None:
+    """None where one of them is not known."""
+    known = [cost for cost in (first, *others) if cost is not None]
+    return sum(known) if len(known) == 1 + len(others) else None
 
 
 def _of(model: str, task: Task, settings: Settings, experiments: int, known: Earlier | None, runs: int) -> Estimate:
@@ -88,6 +145,8 @@ def _of(model: str, task: Task, settings: Settings, experiments: int, known: Ear
         task=task.spec.name,
         model=model,
         experiments=experiments,
+        trials=experiments + 1,
+        trial_calls=0,
         calls=round(calls_each * experiments) + 1,
         most_calls=most_each * experiments + 1,
         input_tokens=input_tokens,
@@ -103,12 +162,15 @@ def _of(model: str, task: Task, settings: Settings, experiments: int, known: Ear
 
 def summarise(earlier: Sequence[RunState]) -> Earlier | None:
     """Means over runs in which models answered; None where there is none."""
-    asked = [state for state in earlier if state.spending().calls and len(state.experiments) > 1]
-    settled = [call.settled for state in asked for call in state.calls.values() if call.settled]
+    # Calls about a trial are a verifier's, and counted for themselves.
+    made = {id(state): [call for call in state.calls.values() if not call.reserved.trial] for state in earlier}
+    asked = [state for state in earlier if made[id(state)] and len(state.experiments) > 1]
+    settled = [call.settled for state in asked for call in made[id(state)] if call.settled]
     if not settled:
         return None
     return Earlier(
-        calls_per_experiment=mean(state.spending().calls / (len(state.experiments) - 1) for state in asked),
+        calls_per_experiment=mean(len(made[id(state)]) / (len(state.experiments) - 1) for state in asked),
+        trials_per_experiment=mean(len(state.trials) / len(state.experiments) for state in asked),
         output_tokens=mean(call.output_tokens for call in settled),
         seconds_per_experiment=mean(state.session_seconds() / len(state.experiments) for state in asked),
     )
@@ -119,8 +181,14 @@ def in_words(told: Estimate) -> str:
     cost = "of unknown price" if told.cost_usd is None else f"about ${told.cost_usd:.2f}"
     most = "" if told.most_cost_usd is None else f", ${told.most_cost_usd:.2f}"
     basis = f"as in {told.earlier_runs} earlier runs" if told.earlier_runs else "no earlier run of this task to go by"
+    verifying = (
+        f"  verifiers make up to {told.trial_calls} calls a trial, counted here for {told.trials} trials\n"
+        if told.trial_calls
+        else ""
+    )
     return (
         f"{told.model}, {told.experiments} experiments on {told.task} ({basis}):\n"
+        f"{verifying}"
         f"  likely   {told.calls} calls, {told.input_tokens:,} tokens in, {told.output_tokens:,} out, {cost}, "
         f"{told.hours:.2f} hours\n"
         f"  at most  {told.most_calls} calls without faults, {told.most_tokens:,} tokens{most}, "

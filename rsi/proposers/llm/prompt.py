@@ -70,6 +70,8 @@ def build(brief: Brief, settings: Settings) -> tuple[Message, ...]:
         max_bytes=brief.max_bytes,
         editable=sorted(brief.code),
         protected=[(path, fenced(interface(path, text), "python")) for path, text in sorted(brief.protected.items())],
+        advice=fenced(brief.advice) if brief.advice else "",
+        advice_from=in_a_line(brief.advice_from, RATIONALE_WIDTH),
         format=render(settings.edit_format.value, example=min(brief.code)),
     )
     code = render(

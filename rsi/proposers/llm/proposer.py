@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from rsi.calls.request import Answers, Asking, Effort
 from rsi.configuration import Budget
 from rsi.edits import Refusal, check
 from rsi.errors import EnvironmentFault, UsageError
+from rsi.proposers.llm.advice import Advice, advice_of
 from rsi.proposers.llm.answer import Outcome, Reading, read
 from rsi.proposers.llm.models import Choice, choose
 from rsi.proposers.llm.prompt import build, render, to_repair
@@ -48,8 +50,13 @@ class Llm:
         timeout: float = 300.0,
         retries: int = 4,
         retry_seconds: float = 2.0,
+        source: str = "",
     ) -> None:
-        """Take the settings (`settings.Settings` explains them); models and addresses are separated by commas."""
+        """Take the settings (`settings.Settings` explains them); models and addresses are separated by commas.
+
+        `source` is a run of the task `prompt`, or a folder, whose instructions are told as advice.
+        """
+        self._source = source
         self.settings = Settings.of(
             model,
             api_base,
@@ -93,6 +100,10 @@ class Llm:
         for model in self.settings.models:
             request = Request(model=model, messages=question, max_output_tokens=_CHECK_TOKENS)
             conversation.complete("check", request)
+
+    def advice(self) -> Advice | None:
+        """What the source holds now, where one was named."""
+        return advice_of(Path(self._source)) if self._source else None
 
     # --- proposing ------------------------------------------------------------------------------------------------
 
