@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from evals.inner import prompting
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.task import load_task
 
-POOR, GOOD = "EPSILON, WARMUP", "LEARNING_RATE, OPTIMIZER, INIT_SCALE"
+POOR, GOOD = "EPSILON, WARMUP", "LEARNING_RATE, OPTIMIZER"
 LOOPS, ROUNDS = 3, 2
+LONGER = {"loops_a_trial": 6, "rounds": 2, "at_once": 6, "compute": 16.0}
+"""Enough moves for rules to differ by more than twice the task's noise, in few calls, none of them left out."""
 FAMILIES = """\
-dev = [{ slot = ["surface", 0, 0, 0, 0.0, 1.0, 0.5], count = 3 }]
-holdout = [{ slot = ["surface", 0, 0, 0, 0.0, 1.3, 0.5], count = 3 }]
+dev = [{ slot = ["surface", 0, 0, 0, 0.0, 1.0, 0.5], count = 8 }]
+holdout = [{ slot = ["surface", 0, 0, 0, 0.0, 1.3, 0.5], count = 8 }]
 """
 
 
@@ -43,13 +46,15 @@ def is_choice(body: dict[str, Any]) -> bool:
 
 
 def chooses(body: dict[str, Any]) -> Says:
-    """The first two moves on offer of the things that the briefing names."""
+    """The first moves on offer of the things that the briefing names, in turns, as many as may be tried."""
     text = prompt_text(body)
     found = re.search(r"^Try first: (.*)$", text, re.MULTILINE)
     offered = re.findall(r"^(\d+)\. ([A-Z_]+) \S+ -> \S+$", text, re.MULTILINE)
     names = found[1].split(", ") if found else []
-    picked = [number for wanted in names for number, name in offered if name == wanted]
-    return Says(f"As I am told.\n\nOPTIONS: {', '.join(picked[:2])}") if picked else Says("Nothing suits me.")
+    most = int(re.findall(r"up to (\d+) may be tried", text)[0])
+    of_each = [[number for number, name in offered if name == wanted] for wanted in names]
+    picked = [number for turn in zip_longest(*of_each) for number in turn if number is not None]
+    return Says(f"As I am told.\n\nOPTIONS: {', '.join(picked[:most])}") if picked else Says("Nothing suits me.")
 
 
 def edit(old: str, new: str, path: str = "instructions.md") -> str:

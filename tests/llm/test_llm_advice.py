@@ -67,7 +67,7 @@ def test_what_a_run_certified_is_told_as_advice_and_the_source_may_go(certified:
         code, record = run(tmp_path, config)
         assert code == 0
         shutil.rmtree(source)
-        code, record = go_on(record.folder, Budget(experiments=1))
+        code, record = go_on(record.folder, Budget(experiments=2))
         assert code == 0
         assert len(told(server)) == 2
         for text in told(server):

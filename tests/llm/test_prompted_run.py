@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from model_runs import MODEL, TOKENS, go_on, kinds, run, said
 from model_server import Fails, ModelServer, Says, prompt_text
-from prompted import GOOD, LOOPS, POOR, ROUNDS, chooses, edit, is_choice, prompt_task, prompted, rule, speaks
+from prompted import GOOD, LONGER, LOOPS, POOR, ROUNDS, chooses, edit, is_choice, prompt_task, prompted, rule, speaks
 
 from rsi.configuration import Budget
 from rsi.errors import UsageError
@@ -53,7 +53,7 @@ def paying(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RSI_STATE", str(folder / "state"))
         with ModelServer(speaks(BETTER)) as server:
-            code, record = run(folder, prompted(prompt_task(folder / "task"), server))
+            code, record = run(folder, prompted(prompt_task(folder / "task"), server, inner=LONGER))
     assert code == 0
     return record
 
@@ -61,7 +61,7 @@ def paying(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
 def test_an_edit_of_the_instructions_that_pays_is_kept_and_the_run_derives_again(paying: ReadRun) -> None:
     assert statuses(paying) == [ExperimentStatus.KEPT, ExperimentStatus.KEPT]
     before, after = scores(paying)[:2]
-    assert after > before + 0.5
+    assert after > before + 2 * paying.state.run.objective.noise
     assert paying.state.run.grounded
     holds(paying)
     assert replay(paying.folder).proposals == 1
@@ -72,7 +72,7 @@ def test_every_question_is_on_record_under_its_trial_before_it_counts(paying: Re
     calls = [call.reserved for call in paying.state.calls.values() if call.reserved.trial]
     assert {call.purpose for call in calls} == {"choose"}
     for name in paying.state.trials:
-        assert len([call for call in calls if call.trial == name]) == A_TRIAL
+        assert len([call for call in calls if call.trial == name]) == LONGER["loops_a_trial"] * LONGER["rounds"]
     order = kinds(paying)
     assert order.index("trial.inspected") > order.index("call.settled")
 
@@ -145,8 +145,9 @@ def altered(record: ReadRun, tmp_path: Path) -> Path:
 def test_a_template_that_is_none_rejects_the_candidate_and_asks_nothing(
     tmp_path: Path, template: str, words: str
 ) -> None:
-    task = prompt_task(tmp_path / "task", "{instructions}\n\n{situation}\n{history}\n{options}\n")
-    with ModelServer(speaks(edit("{instructions}\n", template, "prompt.md"))) as server:
+    first = "{instructions}{situation}{history}{options}"
+    task = prompt_task(tmp_path / "task", f"{first}\n")
+    with ModelServer(speaks(edit(first, template, "prompt.md"))) as server:
         code, record = run(tmp_path, prompted(task, server))
     assert code == 0
     last = verdicts(record)[-1]
