@@ -56,7 +56,7 @@ def material(diff: str = "", printed: bytes = b"", code: str = "x = 1\n") -> Mat
 def judged(answers: Answers, of: Material, **options) -> Inspection:
     judge = Judge(metric="val_loss", model="gpt-4o", **options)
     judge.attach(answers)
-    return inspect(judge, of)
+    return inspect(judge, of).inspection
 
 
 def verdict(inspection: Inspection):
