@@ -48,12 +48,13 @@ def verdicts(record: ReadRun) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def paying(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
-    """A run that found better instructions, its server gone."""
+    """A run that found better instructions and compared on the holdout at its end, its server gone."""
     folder = tmp_path_factory.mktemp("paying")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RSI_STATE", str(folder / "state"))
         with ModelServer(speaks(BETTER)) as server:
-            code, record = run(folder, prompted(prompt_task(folder / "task"), server, inner=LONGER))
+            config = prompted(prompt_task(folder / "task"), server, inner=LONGER, confirm=1)
+            code, record = run(folder, config)
     assert code == 0
     return record
 
@@ -77,12 +78,23 @@ def test_every_question_is_on_record_under_its_trial_before_it_counts(paying: Re
     assert order.index("trial.inspected") > order.index("call.settled")
 
 
-def test_both_arms_meet_the_same_instances(paying: ReadRun) -> None:
-    pairs = [(trial.started.seed, trial.inspected[0].kept["round-00.began"]) for trial in paying.state.trials.values()]
-    by_seed: dict[int, set[str]] = {}
-    for seed, began in pairs:
-        by_seed.setdefault(seed, set()).add(began)
-    assert all(len(found) == 1 for found in by_seed.values())
+def test_both_arms_of_a_comparison_meet_the_same_instances_and_other_seeds_meet_others(paying: ReadRun) -> None:
+    met: dict[int, list[str]] = {}
+    for trial in paying.state.trials.values():
+        met.setdefault(trial.started.seed, []).append(trial.inspected[0].kept["round-00.began"])
+    assert max(map(len, met.values())) > 1
+    assert all(len(set(found)) == 1 for found in met.values())
+    assert len({found[0] for found in met.values()}) == len(met) > 1
+
+
+def test_trials_on_the_holdout_are_of_its_families_alone(paying: ReadRun) -> None:
+    badness = {"dev": 1.0, "holdout": 1.3}
+    splits = set()
+    for trial in paying.state.trials.values():
+        slots = decode_array(paying.blobs.get(trial.inspected[0].kept["slots"]))
+        assert set(slots[:, 5]) == {badness[trial.started.split]}
+        splits.add(trial.started.split)
+    assert splits == {"dev", "holdout"}
 
 
 @pytest.mark.parametrize(
