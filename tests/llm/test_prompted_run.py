@@ -11,11 +11,15 @@ from model_runs import MODEL, TOKENS, go_on, kinds, run, said
 from model_server import Fails, ModelServer, Says, prompt_text
 from prompted import GOOD, LONGER, LOOPS, POOR, ROUNDS, chooses, edit, is_choice, prompt_task, prompted, rule, speaks
 
+from evals.inner.certifying import results
+from evals.inner_loops import measurements
 from rsi.configuration import Budget
 from rsi.errors import UsageError
+from rsi.events import TrialInspected
 from rsi.prediction import decode_array, encode_array
 from rsi.records import ExperimentStatus, Rejected, VerifierError
 from rsi.review.replay import replay
+from rsi.review.storage import mentioned
 from rsi.review.verify import verify
 from rsi.runs import ReadRun, read
 from rsi.session import start
@@ -102,6 +106,8 @@ def test_trials_on_the_holdout_are_of_its_families_alone(paying: ReadRun) -> Non
     [
         ("round-00.option", lambda array: array + 1),
         ("round-01.value", lambda array: array - 1),
+        ("round-01.option", lambda array: array + 1),  # of the last round, which no further question is made of
+        ("round-01.tried", lambda array: 1 - array),
         ("round-00.past", lambda array: array + 0.5),
         ("slots", lambda array: array * 1.5),
     ],
@@ -117,6 +123,24 @@ def test_a_record_that_does_not_follow_from_the_answers_is_found(
     inspected["body"]["kept"][name] = blobs.put(encode_array(np.asarray(array)))
     store(folder, events)
     assert inspected["seq"] in {problem.seq for problem in verify(folder).problems}
+
+
+def test_numbers_forged_together_with_the_arrays_they_rest_on_are_found(paying: ReadRun, tmp_path: Path) -> None:
+    folder = altered(paying, tmp_path)
+    events = load(folder)
+    inspected = next(event for event in events if event["kind"] == "trial.inspected")
+    kept, blobs = inspected["body"]["kept"], read(folder).blobs
+    rounds = [
+        {name.partition(".")[2]: decode_array(blobs.get(at)) for name, at in kept.items() if name.startswith(label)}
+        for label in ("round-00.", "round-01.")
+    ]
+    rounds[-1]["value"] = rounds[-1]["value"] - 1
+    kept["round-01.value"] = blobs.put(encode_array(rounds[-1]["value"]))
+    measured = inspected["body"]["inspection"]["measured"]
+    for one in measurements("gain_per_compute", results(LONGER["compute"], rounds)):
+        measured[one.name], measured[f"standard error of {one.name}"] = one.value, one.standard_error
+    store(folder, events)
+    assert any("value of round 1 does not follow" in one.sentence for one in verify(folder).problems)
 
 
 def test_another_number_than_the_loops_came_to_is_found(paying: ReadRun, tmp_path: Path) -> None:
@@ -275,3 +299,10 @@ def test_how_many_calls_a_trial_makes_is_said_before_the_start(tmp_path: Path) -
         with start(config, told.append, root=tmp_path / "runs"):
             pass
     assert any(f"Each trial asks {MODEL} up to {A_TRIAL} times (prompted-loops)" in sentence for sentence in told)
+
+
+def test_everything_kept_of_an_inspection_is_evidence_that_must_be_there(paying: ReadRun) -> None:
+    bodies = [event for event in paying.events if event.kind == "trial.inspected"]
+    digests = {digest for event in bodies for digest in event.body["kept"].values()}
+    mentions = {digest for event in bodies for digest, _ in mentioned(TrialInspected.model_validate(event.body))}
+    assert digests == mentions != set()
