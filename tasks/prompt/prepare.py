@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-FAMILIES = ("surface", "regression", "classification", "sequence")
+FAMILIES = ("surface", "regression", "classification", "sequence", "digits")
 COLUMNS = 7
 MOST = 64
 """Inner tasks of a part: each is asked about in every round."""

@@ -15,10 +15,13 @@ from evals.inner import prompting
 from rsi.configuration import Budget, Component, RunConfiguration
 from rsi.task import load_task
 
-POOR, GOOD = "EPSILON, WARMUP", "LEARNING_RATE, OPTIMIZER"
+POOR, GOOD = "EPSILON, WARMUP", "OPTIMIZER, LEARNING_RATE, BATCH_SIZE"
 LOOPS, ROUNDS = 3, 2
-LONGER = {"loops_a_trial": 6, "rounds": 2, "at_once": 6, "compute": 16.0}
-"""Enough moves for rules to differ by more than twice the task's noise, in few calls, none of them left out."""
+LONGER = {"loops_a_trial": 8, "rounds": 2, "at_once": 6, "compute": 16.0}
+"""As many moves as shipped in half the calls, none of them left out."""
+MANY = {"loops_a_trial": 24, "rounds": 1, "at_once": 9, "compute": 14.0}
+"""So many loops that what a rule is worth shows in one trial. Over twelve other secrets the good rule came to 1.02
+(standard deviation 0.10): twice the task's noise, 0.7, lies three deviations below."""
 FAMILIES = """\
 dev = [{ slot = ["surface", 0, 0, 0, 0.0, 1.0, 0.5], count = 8 }]
 holdout = [{ slot = ["surface", 0, 0, 0, 0.0, 1.3, 0.5], count = 8 }]
@@ -30,10 +33,10 @@ def rule(names: str) -> str:
     return f"Try first: {names}"
 
 
-def prompt_task(folder: Path, template: str | None = None) -> Path:
-    """The shipped task, on simulated inner tasks alone, with instructions that lead astray."""
+def prompt_task(folder: Path, template: str | None = None, families: str = FAMILIES) -> Path:
+    """The shipped task with instructions that lead astray; on simulated inner tasks, unless `families` says others."""
     shutil.copytree(load_task("prompt").folder, folder)
-    (folder / "families.toml").write_text(FAMILIES)
+    (folder / "families.toml").write_text(families)
     (folder / "instructions.md").write_text(f"{rule(POOR)}\n")
     if template is not None:
         (folder / "prompt.md").write_text(template)

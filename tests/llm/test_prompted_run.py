@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,24 @@ import numpy as np
 import pytest
 from model_runs import MODEL, TOKENS, go_on, kinds, run, said
 from model_server import Fails, ModelServer, Says, prompt_text
-from prompted import GOOD, LONGER, LOOPS, POOR, ROUNDS, chooses, edit, is_choice, prompt_task, prompted, rule, speaks
+from prompted import (
+    GOOD,
+    LONGER,
+    LOOPS,
+    MANY,
+    POOR,
+    ROUNDS,
+    chooses,
+    edit,
+    is_choice,
+    prompt_task,
+    prompted,
+    rule,
+    speaks,
+)
 
 from evals.inner.certifying import results
+from evals.inner.families import FAMILIES
 from evals.inner_loops import measurements
 from rsi.configuration import Budget
 from rsi.errors import UsageError
@@ -23,10 +40,12 @@ from rsi.review.storage import mentioned
 from rsi.review.verify import verify
 from rsi.runs import ReadRun, read
 from rsi.session import start
+from rsi.task import load_task
 from rsi.testing.altering import load, store
 
 BETTER = edit(rule(POOR), rule(GOOD))
 A_TRIAL = LOOPS * ROUNDS
+SHIPPED = (load_task("prompt").folder / "families.toml").read_text()
 
 
 def holds(record: ReadRun) -> None:
@@ -50,20 +69,26 @@ def verdicts(record: ReadRun) -> list[Any]:
     return [trial.verdict.verdict for trial in record.state.trials.values() if trial.verdict is not None]
 
 
-@pytest.fixture(scope="module")
-def paying(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
-    """A run that found better instructions and compared on the holdout at its end, its server gone."""
-    folder = tmp_path_factory.mktemp("paying")
+def proposed_in(folder: Path, families: str, inner: dict[str, Any], **changes: Any) -> ReadRun:
+    """A run to which better instructions are proposed, its server gone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RSI_STATE", str(folder / "state"))
         with ModelServer(speaks(BETTER)) as server:
-            config = prompted(prompt_task(folder / "task"), server, inner=LONGER, confirm=1)
+            config = prompted(prompt_task(folder / "task", families=families), server, inner=inner, **changes)
             code, record = run(folder, config)
     assert code == 0
     return record
 
 
-def test_an_edit_of_the_instructions_that_pays_is_kept_and_the_run_derives_again(paying: ReadRun) -> None:
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> ReadRun:
+    """One that compares on the holdout at its end."""
+    return proposed_in(tmp_path_factory.mktemp("compared"), SHIPPED, LONGER, confirm=1)
+
+
+def test_an_edit_of_the_instructions_that_pays_is_kept_and_the_run_derives_again(tmp_path: Path) -> None:
+    threefold = re.sub(r"count = (\d)", lambda found: f"count = {3 * int(found[1])}", SHIPPED)
+    paying = proposed_in(tmp_path, threefold, MANY)
     assert statuses(paying) == [ExperimentStatus.KEPT, ExperimentStatus.KEPT]
     before, after = scores(paying)[:2]
     assert after > before + 2 * paying.state.run.objective.noise
@@ -73,30 +98,32 @@ def test_an_edit_of_the_instructions_that_pays_is_kept_and_the_run_derives_again
     assert verify(paying.folder).counts.inspections >= 2
 
 
-def test_every_question_is_on_record_under_its_trial_before_it_counts(paying: ReadRun) -> None:
-    calls = [call.reserved for call in paying.state.calls.values() if call.reserved.trial]
+def test_every_question_is_on_record_under_its_trial_before_it_counts(compared: ReadRun) -> None:
+    calls = [call.reserved for call in compared.state.calls.values() if call.reserved.trial]
     assert {call.purpose for call in calls} == {"choose"}
-    for name in paying.state.trials:
+    for name in compared.state.trials:
         assert len([call for call in calls if call.trial == name]) == LONGER["loops_a_trial"] * LONGER["rounds"]
-    order = kinds(paying)
+    order = kinds(compared)
     assert order.index("trial.inspected") > order.index("call.settled")
 
 
-def test_both_arms_of_a_comparison_meet_the_same_instances_and_other_seeds_meet_others(paying: ReadRun) -> None:
+def test_both_arms_of_a_comparison_meet_the_same_instances_and_other_seeds_meet_others(compared: ReadRun) -> None:
     met: dict[int, list[str]] = {}
-    for trial in paying.state.trials.values():
+    for trial in compared.state.trials.values():
         met.setdefault(trial.started.seed, []).append(trial.inspected[0].kept["round-00.began"])
     assert max(map(len, met.values())) > 1
     assert all(len(set(found)) == 1 for found in met.values())
     assert len({found[0] for found in met.values()}) == len(met) > 1
 
 
-def test_trials_on_the_holdout_are_of_its_families_alone(paying: ReadRun) -> None:
-    badness = {"dev": 1.0, "holdout": 1.3}
+def test_trials_on_the_holdout_are_of_its_families_alone(compared: ReadRun) -> None:
+    families = {split: {entry["slot"][0] for entry in part} for split, part in tomllib.loads(SHIPPED).items()}
+    difficulties = {split: {entry["slot"][4] for entry in part} for split, part in tomllib.loads(SHIPPED).items()}
     splits = set()
-    for trial in paying.state.trials.values():
-        slots = decode_array(paying.blobs.get(trial.inspected[0].kept["slots"]))
-        assert set(slots[:, 5]) == {badness[trial.started.split]}
+    for trial in compared.state.trials.values():
+        slots = decode_array(compared.blobs.get(trial.inspected[0].kept["slots"]))
+        assert {FAMILIES[int(number)] for number in slots[:, 0]} == families[trial.started.split]
+        assert set(slots[:, 4].tolist()) == difficulties[trial.started.split]
         splits.add(trial.started.split)
     assert splits == {"dev", "holdout"}
 
@@ -113,9 +140,9 @@ def test_trials_on_the_holdout_are_of_its_families_alone(paying: ReadRun) -> Non
     ],
 )
 def test_a_record_that_does_not_follow_from_the_answers_is_found(
-    paying: ReadRun, tmp_path: Path, name: str, change: Any
+    compared: ReadRun, tmp_path: Path, name: str, change: Any
 ) -> None:
-    folder = altered(paying, tmp_path)
+    folder = altered(compared, tmp_path)
     events = load(folder)
     inspected = next(event for event in events if event["kind"] == "trial.inspected")
     blobs = read(folder).blobs
@@ -125,8 +152,8 @@ def test_a_record_that_does_not_follow_from_the_answers_is_found(
     assert inspected["seq"] in {problem.seq for problem in verify(folder).problems}
 
 
-def test_numbers_forged_together_with_the_arrays_they_rest_on_are_found(paying: ReadRun, tmp_path: Path) -> None:
-    folder = altered(paying, tmp_path)
+def test_numbers_forged_together_with_the_arrays_they_rest_on_are_found(compared: ReadRun, tmp_path: Path) -> None:
+    folder = altered(compared, tmp_path)
     events = load(folder)
     inspected = next(event for event in events if event["kind"] == "trial.inspected")
     kept, blobs = inspected["body"]["kept"], read(folder).blobs
@@ -143,8 +170,8 @@ def test_numbers_forged_together_with_the_arrays_they_rest_on_are_found(paying: 
     assert any("value of round 1 does not follow" in one.sentence for one in verify(folder).problems)
 
 
-def test_another_number_than_the_loops_came_to_is_found(paying: ReadRun, tmp_path: Path) -> None:
-    folder = altered(paying, tmp_path)
+def test_another_number_than_the_loops_came_to_is_found(compared: ReadRun, tmp_path: Path) -> None:
+    folder = altered(compared, tmp_path)
     events = load(folder)
     inspected = next(event for event in events if event["kind"] == "trial.inspected")
     inspected["body"]["inspection"]["measured"]["gain_per_compute"] += 1
@@ -152,8 +179,8 @@ def test_another_number_than_the_loops_came_to_is_found(paying: ReadRun, tmp_pat
     assert (inspected["seq"], "inspection") in {(one.seq, one.kind) for one in verify(folder).problems}
 
 
-def test_lost_arrays_are_found(paying: ReadRun, tmp_path: Path) -> None:
-    folder = altered(paying, tmp_path)
+def test_lost_arrays_are_found(compared: ReadRun, tmp_path: Path) -> None:
+    folder = altered(compared, tmp_path)
     events = load(folder)
     inspected = next(event for event in events if event["kind"] == "trial.inspected")
     inspected["body"]["kept"] = {}
@@ -301,8 +328,8 @@ def test_how_many_calls_a_trial_makes_is_said_before_the_start(tmp_path: Path) -
     assert any(f"Each trial asks {MODEL} up to {A_TRIAL} times (prompted-loops)" in sentence for sentence in told)
 
 
-def test_everything_kept_of_an_inspection_is_evidence_that_must_be_there(paying: ReadRun) -> None:
-    bodies = [event for event in paying.events if event.kind == "trial.inspected"]
+def test_everything_kept_of_an_inspection_is_evidence_that_must_be_there(compared: ReadRun) -> None:
+    bodies = [event for event in compared.events if event.kind == "trial.inspected"]
     digests = {digest for event in bodies for digest in event.body["kept"].values()}
     mentions = {digest for event in bodies for digest, _ in mentioned(TrialInspected.model_validate(event.body))}
     assert digests == mentions != set()
