@@ -14,6 +14,7 @@ only power is which moves are tried. One that names none wastes that round's pla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from evals.asking import Reads
 from evals.inner import loops, prompting, telling
 from evals.inner.certifying import results
-from evals.inner.families import instances
+from evals.inner.families import FAMILIES, SLOT, instances
 from evals.inner_loops import SLOTS, measurements
 from rsi.calls import Client
 from rsi.calls.request import Answers, Asking, Effort, Request
@@ -35,6 +36,9 @@ from rsi.protocols import TrialQuestions
 from rsi.records import Finding, Measurement, Rejected, Scored, Severity, Verdict, VerifierError
 from rsi.task import Task
 
+MOST_LOOPS = 64
+LARGEST = (len(FAMILIES) - 1, 256, 32, 4, 10.0, 10.0, 1.0)
+"""Of each column of a slot."""
 _ERROR = "standard error of "
 _TOLD = 3000
 """Bytes that options, history and situation have, about."""
@@ -83,11 +87,12 @@ class PromptedLoops(Reads):
                 "The verifier prompted-loops asks one language model: for example --verifier-option "
                 "prompted-loops.model=gpt-4o, and prompted-loops.api_base=... for a server of your own."
             )
-        if loops_a_trial < 2 or not 1 <= rounds <= 99 or not 1 <= at_once <= 64 or compute < at_once:
+        sizes = 2 <= loops_a_trial <= MOST_LOOPS and 1 <= rounds <= 99 and 1 <= at_once <= 64
+        if not sizes or not at_once <= compute < math.inf:
             raise UsageError(
                 f"{loops_a_trial} inner loops of {rounds} rounds of {at_once} moves cannot be had for {compute:g} "
-                "trainings; the verifier prompted-loops needs 2 loops, 1 to 99 rounds, 1 to 64 moves, and at least one "
-                "training's compute for each move of a round."
+                f"trainings; the verifier prompted-loops needs 2 to {MOST_LOOPS} loops, 1 to 99 rounds, 1 to 64 moves, and "
+                "at least one training's compute for each move of a round."
             )
         self.metric = metric
         self.loops_a_trial = loops_a_trial
@@ -167,7 +172,10 @@ class PromptedLoops(Reads):
     def _slots(self, material: Material) -> NDArray[np.float64]:
         """The families of the trial's inner loops; what is derived again has them on record."""
         if material.recorded is not None:
-            return np.asarray(material.recorded[SLOTS], dtype=np.float64)
+            slots = np.asarray(material.recorded[SLOTS], dtype=np.float64)
+            if slots.shape != (self.loops_a_trial, len(SLOT)):
+                raise ValueError(f"its {SLOTS} are not those of {self.loops_a_trial} inner loops")
+            return _within_bounds(slots)
         if material.held_out is None:
             raise ValueError(f"it needs the held-out array {SLOTS!r}, and the task has no data")
         slots = np.asarray(material.held_out.targets[SLOTS], dtype=np.float64)
@@ -177,7 +185,7 @@ class PromptedLoops(Reads):
                 "set it lower."
             )
         # Evenly spread, so that fewer loops are of all families.
-        return slots[np.arange(self.loops_a_trial) * len(slots) // self.loops_a_trial]
+        return _within_bounds(slots[np.arange(self.loops_a_trial) * len(slots) // self.loops_a_trial])
 
     def _run(self, slots: NDArray[np.float64], key: bytes, asking: Asking, material: Material) -> Inspected:
         made = instances(slots, key)
@@ -252,6 +260,13 @@ class PromptedLoops(Reads):
             ),
             findings=inspection.findings,
         )
+
+
+def _within_bounds(slots: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The slots; ValueError where they ask for instances larger than any here: a record may be from elsewhere."""
+    if slots.ndim != 2 or slots.shape[1] != len(SLOT) or not ((slots >= 0) & (slots <= LARGEST)).all():
+        raise ValueError(f"its {SLOTS} are none: {', '.join(SLOT)}, each from 0 to at most {LARGEST}")
+    return slots
 
 
 def _label(number: int) -> str:

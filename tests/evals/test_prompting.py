@@ -11,7 +11,9 @@ from evals.inner import loops, prompting, telling
 from evals.inner.episodes import slot
 from evals.inner.families import instances
 from evals.inner.knobs import KNOBS, MOVES
+from evals.prompted_loops import PromptedLoops
 from rsi.calls import Answer
+from rsi.errors import UsageError
 from rsi.task import load_task
 
 TASK = load_task("prompt")
@@ -155,6 +157,15 @@ def test_whatever_is_answered_gives_numbers_on_offer_each_once(text: str) -> Non
     chosen = read(text)
     assert len(chosen) == len(set(chosen)) <= 3
     assert all(1 <= number <= 5 for number in chosen)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"loops_a_trial": 1}, {"loops_a_trial": 65}, {"rounds": 0}, {"at_once": 0}, {"compute": 2.0}, {"compute": np.inf}],
+)
+def test_loops_too_small_or_too_many_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="needs 2 to 64 loops"):
+        PromptedLoops(model="gpt-4o", **options)
 
 
 # --- what is told of a loop --------------------------------------------------------------------------------------

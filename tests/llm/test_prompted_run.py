@@ -137,6 +137,10 @@ def test_trials_on_the_holdout_are_of_its_families_alone(compared: ReadRun) -> N
         ("round-01.tried", lambda array: 1 - array),
         ("round-00.past", lambda array: array + 0.5),
         ("slots", lambda array: array * 1.5),
+        ("slots", lambda array: array + np.array([0, 1e12, 0, 0, 0, 0, 0])),  # as large an instance as would end us
+        ("slots", lambda array: array * np.nan),
+        ("slots", lambda array: np.repeat(array, 100_000, axis=0)),
+        ("round-00.measured", lambda array: np.zeros((1, 1))),
     ],
 )
 def test_a_record_that_does_not_follow_from_the_answers_is_found(
