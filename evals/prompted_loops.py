@@ -91,8 +91,8 @@ class PromptedLoops(Reads):
         if not sizes or not at_once <= compute < math.inf:
             raise UsageError(
                 f"{loops_a_trial} inner loops of {rounds} rounds of {at_once} moves cannot be had for {compute:g} "
-                f"trainings; the verifier prompted-loops needs 2 to {MOST_LOOPS} loops, 1 to 99 rounds, 1 to 64 moves, and "
-                "at least one training's compute for each move of a round."
+                f"trainings; the verifier prompted-loops needs 2 to {MOST_LOOPS} loops, 1 to 99 rounds, 1 to 64 moves, "
+                "and at least one training's compute for each move of a round."
             )
         self.metric = metric
         self.loops_a_trial = loops_a_trial

@@ -21,7 +21,7 @@ LONGER = {"loops_a_trial": 8, "rounds": 2, "at_once": 6, "compute": 16.0}
 """As many moves as shipped in half the calls, none of them left out."""
 MANY = {"loops_a_trial": 24, "rounds": 1, "at_once": 9, "compute": 14.0}
 """So many loops that what a rule is worth shows in one trial. Over twelve other secrets the good rule came to 1.02
-(standard deviation 0.10): twice the task's noise, 0.7, lies three deviations below."""
+(standard deviation 0.10) when this was chosen: twice the task's noise lies well below."""
 FAMILIES = """\
 dev = [{ slot = ["surface", 0, 0, 0, 0.0, 1.0, 0.5], count = 8 }]
 holdout = [{ slot = ["surface", 0, 0, 0, 0.0, 1.3, 0.5], count = 8 }]
