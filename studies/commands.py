@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 lab_app = typer.Typer(no_args_is_help=True, help="Built-in studies, each with its record, figure and conclusion.")
 
-DEFAULT_ARMS = "closed,filtered,mixed:0.1,mixed:0.5,real"
 Parallel = Annotated[int, typer.Option(min=1, max=64, help="Models trained side by side.")]
 SandboxName = Annotated[str, typer.Option(help="docker, or process (does not isolate).")]
 Folder = Annotated[Path, typer.Argument(help="What --out named.")]
@@ -28,13 +27,20 @@ Folder = Annotated[Path, typer.Argument(help="What --out named.")]
 
 @lab_app.command()
 def collapse(
+    model: Annotated[
+        str, typer.Option(help="What is trained: table (n-grams), or charlm (the task's GPT, small).")
+    ] = "table",
     generations: Annotated[int | None, typer.Option(help="After the first; 10, or 3 with --quick.")] = None,
-    seeds: Annotated[int, typer.Option(help="Lines of generations, each from a draw of its own.")] = 4,
+    seeds: Annotated[
+        int | None, typer.Option(help="Lines of generations, each from a draw of its own; 4, of charlm 3.")
+    ] = None,
     arms: Annotated[
-        str, typer.Option(help="By commas: closed, filtered, mixed:SHARE, accumulated, real (the control).")
-    ] = DEFAULT_ARMS,
+        str | None, typer.Option(help="By commas: closed, filtered, mixed:SHARE, accumulated, real (the control).")
+    ] = None,
     data: Annotated[str, typer.Option(help="A text file or folder instead of the interpreter's documentation.")] = "",
-    size: Annotated[int | None, typer.Option(help="Bytes that each model is trained on; 131072.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Bytes that each model is trained on; 131072, of charlm 32768.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same study.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The study's folder; one that was begun goes on.")] = None,
     parallel: Parallel = 2,
@@ -43,17 +49,21 @@ def collapse(
     as_json: AsJson = False,
 ) -> None:
     """Train a small model on its own text, generation after generation, with and without grounding."""
-    from studies.collapse.design import design_of
+    from studies.collapse.design import DEFAULTS, design_of, model_of
     from studies.collapse.running import runner
 
+    trained = model_of(model)
+    form = DEFAULTS[trained]
     design = design_of(
-        arms,
+        form.arms if arms is None else arms,
         generations=(3 if quick else 10) if generations is None else generations,
-        seeds=seeds,
+        seeds=form.seeds if seeds is None else seeds,
         seed=seed,
-        size=(32_768 if quick else 131_072) if size is None else size,
+        size=(form.size_quick if quick else form.size) if size is None else size,
+        model=trained,
     )
-    folder = out if out is not None else Path("lab") / ("collapse-quick" if quick else "collapse")
+    name = "collapse" + f"-{trained}" * (trained != "table") + "-quick" * quick
+    folder = out if out is not None else Path("lab") / name
     with runner(sandbox, parallel, _progress()) as running, interruptible(running.stop):
         study = running.start(folder, design, data, say)
     _conclude(study, folder, as_json=as_json, stopped=running.stopped.is_set())

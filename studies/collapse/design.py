@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from rsi.plugins import nearest
 from rsi.records import Record
 
 CONTEXT = 4
-"""Bytes that the model sees (`program/table.py`)."""
+"""Bytes that a model is shown when it is asked (`program/`)."""
 PIECE = 4
 """Bytes of a passage, after the four before it: what is accepted or not, and what a row of training text adds."""
 ROW = CONTEXT + PIECE
@@ -25,7 +26,25 @@ FIRST = "first"
 """In place of an arm: generation 0, trained on real text, with which all arms of a seed begin."""
 MOST_GENERATIONS = 100
 MOST_SEEDS = 64
+Model = Literal["table", "charlm"]
+"""What is trained: a table of n-grams, or the GPT of the task `charlm`, small (`program/`)."""
 FORMS = ("closed", "filtered", "mixed:SHARE", "accumulated", CONTROL)
+
+
+class Form(NamedTuple):
+    """What a study of one model is asked to do where nothing else is said."""
+
+    arms: str
+    seeds: int
+    size: int
+    size_quick: int
+
+
+DEFAULTS: Mapping[Model, Form] = {
+    "table": Form("closed,filtered,mixed:0.1,mixed:0.5,real", seeds=4, size=131_072, size_quick=32_768),
+    "charlm": Form("closed,filtered,mixed:0.5,real", seeds=3, size=32_768, size_quick=16_384),
+}
+"""Sizes with which each fits into ten minutes of two processors, as `docs/lab.md` measures it."""
 
 
 class Arm(Record):
@@ -54,6 +73,8 @@ class Design(Record):
     """Of the n-gram tables of the filter."""
     order: int = Field(default=5, ge=1, le=5)
     """Bytes of the filter's n-grams."""
+    model: Model = "table"
+    """The only one in studies of before 0.3."""
 
     @property
     def passages(self) -> int:
@@ -114,11 +135,19 @@ def _share(word: str, text: str) -> float:
     return share
 
 
-def design_of(arms: str, *, generations: int, seeds: int, seed: int, size: int) -> Design:
+def model_of(name: str) -> Model:
+    """A model as the command line names it; UsageError in a sentence for what is none."""
+    for model in DEFAULTS:
+        if model == name:
+            return model
+    raise UsageError(f"--model: there is no model {name[:40]!r}: {nearest(name, DEFAULTS)}")
+
+
+def design_of(arms: str, *, generations: int, seeds: int, seed: int, size: int, model: Model = "table") -> Design:
     """A design as the command line names it; UsageError in a sentence for what cannot be."""
     for flag, value, most in (("--generations", generations, MOST_GENERATIONS), ("--seeds", seeds, MOST_SEEDS)):
         if not 1 <= value <= most:
             raise UsageError(f"{flag} is {value}; set it between 1 and {most}.")
     if size % (STREAM * PIECE) or not 8192 <= size <= 4 * 1024 * 1024:
         raise UsageError(f"--size is {size}; set it to a multiple of 1024 between 8192 and 4194304 bytes.")
-    return Design(generations=generations, seeds=seeds, arms=arms_of(arms), seed=seed, size=size)
+    return Design(generations=generations, seeds=seeds, arms=arms_of(arms), seed=seed, size=size, model=model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,13 +28,12 @@ class World(NamedTuple):
     text: RealText
     reference: Reference
     yardstick: Yardstick
-    program: Mapping[str, str]
 
 
-def world_of(design: Design, text: RealText, program: Mapping[str, str]) -> World:
+def world_of(design: Design, text: RealText) -> World:
     """Count real text once."""
     yardstick = Yardstick(size=design.size, rare=text.rare(design.size), quadruples=text.quadruples())
-    return World(design, text, reference_of(design, text.reference()), yardstick, program)
+    return World(design, text, reference_of(design, text.reference()), yardstick)
 
 
 def ancestors(design: Design, cell: Cell) -> list[Cell]:
@@ -71,20 +70,23 @@ def training_rows(world: World, cell: Cell, texts: Sequence[Bytes]) -> tuple[Byt
     return np.concatenate([world.text.rows(share, real), written[0][kept]]), None
 
 
-def make(world: World, cell: Cell, texts: Sequence[Bytes], run: Run, blobs: BlobStore) -> Measured:
+def make(
+    world: World, program: jobs.Program, cell: Cell, texts: Sequence[Bytes], run: Run, blobs: BlobStore
+) -> Measured:
     """Train, ask and let write, each in a fresh place; then measure."""
     design = world.design
     labels = {"run": "collapse", "trial": f"{cell.arm}-{cell.seed}-{cell.generation}"}
     rows, acceptance = training_rows(world, cell, texts)
-    trained = run(jobs.training(world.program, rows, labels))
+    beginning = design.secret("train", cell.seed, cell.generation).seed()
+    trained = run(jobs.training(program, rows, beginning, labels))
     weights = jobs.weights_of(trained)
     contexts, targets = world.text.questions(design.secret("questions", cell.arm, cell.seed, cell.generation))
     asked = jobs.question(contexts)
-    answered = run(jobs.answering(world.program, weights, asked, labels))
+    answered = run(jobs.answering(program, weights, asked, labels))
     losses = losses_of(jobs.answer_of(answered, asked), targets)
     count = streams_of(design, cell)
     seed = design.secret("write", cell.seed, cell.generation).seed()
-    wrote = run(jobs.writing(world.program, weights, count, seed, labels))
+    wrote = run(jobs.writing(program, weights, count, seed, labels))
     streams = jobs.text_of(wrote, count)
     return Measured(
         cell=cell,

@@ -1,13 +1,14 @@
 """The three jobs of a generation, each in a fresh place: train on text, answer about the holdout, write text.
 
-The programs are this package's own (`program/`); what comes back is data all the same: weights are looked at and never
-loaded, answers and text are bytes of a length that is known beforehand.
+The programs are this package's own, a folder a model (`program/`); what comes back is data all the same: weights are
+looked at and never loaded, answers and text are bytes of a length that is known beforehand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,17 +17,13 @@ from rsi.errors import EngineLost, EnvironmentFault
 from rsi.evidence import Array, Challenge
 from rsi.execution import MIB, ExitKind, Job, Limits, Outcome, Shape
 from rsi.prediction import MalformedAnswer, job_inputs, read_answer
-from studies.collapse.design import CONTEXT, ROW, STREAM
+from studies.collapse.design import CONTEXT, ROW, STREAM, Model
 from studies.collapse.ngrams import Bytes
-from tasks import digits
+from tasks import charlm, digits
 
-SHAPE = Shape(
-    limits=Limits(
-        wall_seconds=300, cpu_seconds=120, memory_bytes=2048 * MIB, disk_bytes=128 * MIB, artifact_bytes=64 * MIB
-    ),
-    imports=("numpy",),
+_LIMITS = Limits(
+    wall_seconds=300, cpu_seconds=120, memory_bytes=2048 * MIB, disk_bytes=128 * MIB, artifact_bytes=64 * MIB
 )
-"""Of all three, so that a place made ahead suits whichever comes next."""
 _TEXT = "text.bin"
 
 
@@ -34,21 +31,38 @@ class Stopped(Exception):
     """The job was ended because the user asked for it."""
 
 
-def program() -> dict[str, str]:
-    """The code that runs in the sandbox, by file name: model, training, writing, and reading of weights."""
-    folder = Path(__file__).parent / "program"
-    code = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-    return code | {"tensors.py": (digits() / "tensors.py").read_text(encoding="utf-8")}
+class Program(NamedTuple):
+    """What runs in the sandbox for one kind of model."""
+
+    code: Mapping[str, str]
+    """By file name: the model, `train.py`, `sample.py`, and what they stand on."""
+    module: str
+    """The one that offers `predict`."""
+    rows: str
+    """The file in which `train.py` looks for what it is trained on."""
+    shape: Shape
+    """Of all three jobs, so that a place made ahead suits whichever comes next."""
 
 
-def training(code: Mapping[str, str], rows: Bytes, labels: Mapping[str, str]) -> Job:
-    """Train on rows (N, 8)."""
+def program(model: Model) -> Program:
+    """The program of that model. `charlm` is the task's own training code, under sizes that the study sets."""
+    folder = Path(__file__).parent / "program" / model
+    code = {path.name: _text(path) for path in sorted(folder.glob("*.py"))}
+    if model == "charlm":
+        code["charlm.py"] = _text(charlm() / "train.py")
+        return Program(code, "gpt", "train.bin", Shape(limits=_LIMITS, imports=("torch", "safetensors.torch")))
+    code["tensors.py"] = _text(digits() / "tensors.py")
+    return Program(code, "table", "rows.bin", Shape(limits=_LIMITS, imports=("numpy",)))
+
+
+def training(program: Program, rows: Bytes, seed: int, labels: Mapping[str, str]) -> Job:
+    """Train on rows (N, 8); the seed is for a model that begins somewhere."""
     return Job(
         purpose="train",
         argv=("code/train.py",),
-        inputs=_code(code) | {"data/rows.bin": rows.tobytes()},
-        environment={"RSI_ROW": str(ROW)},
-        shape=SHAPE,
+        inputs=_code(program) | {f"data/{program.rows}": rows.tobytes()},
+        environment={"RSI_ROW": str(ROW), "RSI_SEED": str(seed)},
+        shape=program.shape,
         labels=labels,
     )
 
@@ -58,24 +72,20 @@ def question(contexts: Bytes) -> Challenge:
     return Challenge(name="holdout", inputs={"contexts": contexts}, answer_shape=(len(contexts), 256))
 
 
-def answering(
-    code: Mapping[str, str], weights: Mapping[str, bytes], asked: Challenge, labels: Mapping[str, str]
-) -> Job:
+def answering(program: Program, weights: Mapping[str, bytes], asked: Challenge, labels: Mapping[str, str]) -> Job:
     """Answer about held-out contexts; what follows them is not among the inputs."""
-    inputs = job_inputs(dict(code), {}, weights, asked, module="table")
-    return Job(purpose="predict", argv=("-m", "guest.predict"), inputs=inputs, shape=SHAPE, labels=labels)
+    inputs = job_inputs(dict(program.code), {}, weights, asked, module=program.module)
+    return Job(purpose="predict", argv=("-m", "guest.predict"), inputs=inputs, shape=program.shape, labels=labels)
 
 
-def writing(
-    code: Mapping[str, str], weights: Mapping[str, bytes], streams: int, seed: int, labels: Mapping[str, str]
-) -> Job:
+def writing(program: Program, weights: Mapping[str, bytes], streams: int, seed: int, labels: Mapping[str, str]) -> Job:
     """Write that many streams; sees nothing but the weights."""
     return Job(
         purpose="predict",
         argv=("code/sample.py",),
-        inputs=_code(code) | {f"artifact/{name}": content for name, content in weights.items()},
+        inputs=_code(program) | {f"artifact/{name}": content for name, content in weights.items()},
         environment={"RSI_STREAMS": str(streams), "RSI_LENGTH": str(CONTEXT + STREAM), "RSI_SEED": str(seed)},
-        shape=SHAPE,
+        shape=program.shape,
         labels=labels,
     )
 
@@ -107,8 +117,12 @@ def text_of(outcome: Outcome, streams: int) -> Bytes:
     return np.frombuffer(content, np.uint8).reshape(streams, CONTEXT + STREAM)
 
 
-def _code(code: Mapping[str, str]) -> dict[str, bytes | Path]:
-    return {f"code/{name}": content.encode() for name, content in code.items()}
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _code(program: Program) -> dict[str, bytes | Path]:
+    return {f"code/{name}": content.encode() for name, content in program.code.items()}
 
 
 def _require_completed(outcome: Outcome) -> None:

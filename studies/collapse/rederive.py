@@ -40,7 +40,7 @@ def rederive(folder: Path) -> Rederived:
     """
     study = read(folder)
     blobs = Blobs(folder / "blobs", redactor_of(os.environ))
-    world = world_of(study.design, real_text_of(folder, study.started), {})
+    world = world_of(study.design, real_text_of(folder, study.started))
     problems = []
     for entry in study.measured:
         try:

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from rsi.configuration import Component
+from rsi.preflight import require_modules
 from rsi.protocols import Sandbox
 from rsi.session import Say, build, versions
+from rsi.task import load_task
 from studies.collapse import jobs, record
 from studies.collapse.design import CONTEXT, STREAM, Design
 from studies.collapse.generation import World, ancestors, make, world_of
@@ -42,19 +44,21 @@ class Runner:
 
     def start(self, folder: Path, design: Design, data: str, say: Say) -> Study:
         """Begin a study, or go on with the same one; UsageError where the folder holds another."""
-        description, program = self._sandbox.describe(), jobs.program()
+        description, program = self._sandbox.describe(), jobs.program(design.model)
         begun = record.read(folder) if record.is_study(folder) else None
         if begun is not None:
-            record.require_same(begun, design, program, description)
+            record.require_same(begun, design, program.code, description)
         text = real_text(self._sandbox, data)
         if begun is not None:
             record.require_same_text(begun, text)
             return begun if begun.complete else self.resume(folder, say)
         require_fit(text, design)
+        if design.model == "charlm":
+            require_modules(load_task("charlm"), self._sandbox)
         started = Started(
             design=design,
             window=text.window,
-            program=record.digests(program),
+            program=record.digests(program.code),
             sandbox=description,
             versions=versions(),
             training=record.digest(text.training),
@@ -62,30 +66,30 @@ class Runner:
             holdout=record.digest(text.holdout),
         )
         with closing(record.create(folder, started, text)) as study:
-            return self._go(study, world_of(design, text, program), say)
+            return self._go(study, world_of(design, text), program, say)
 
     def resume(self, folder: Path, say: Say) -> Study:
         """Go on with the study of a folder, whatever it was asked."""
-        program = jobs.program()
         with closing(record.reopen(folder)) as study:
             found = study.study
-            record.require_same(found, found.design, program, self._sandbox.describe())
+            program = jobs.program(found.design.model)
+            record.require_same(found, found.design, program.code, self._sandbox.describe())
             if found.complete:
                 return found
             text = record.real_text_of(folder, found.started)
-            return self._go(study, world_of(found.design, text, program), say)
+            return self._go(study, world_of(found.design, text), program, say)
 
-    def _go(self, study: OpenStudy, world: World, say: Say) -> Study:
+    def _go(self, study: OpenStudy, world: World, program: jobs.Program, say: Say) -> Study:
         design = world.design
         left = design.cells() - len(study.study.measured)
         say(f"{left} models to train in {study.folder}; if this is stopped, the same command goes on.")
-        self._sandbox.warm([jobs.SHAPE] * (2 * self._parallel))
+        self._sandbox.warm([program.shape] * (2 * self._parallel))
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="rsi-study") as executor:
             under_way: dict[Future[Measured], Cell] = {}
             try:
                 while not self.stopped.is_set():
                     for cell in self._next(study.study, set(under_way.values()))[: self._parallel - len(under_way)]:
-                        under_way[executor.submit(self._make, study, world, cell)] = cell
+                        under_way[executor.submit(self._make, study, world, program, cell)] = cell
                     if not under_way:
                         break
                     done, _ = wait(under_way, timeout=TURN_SECONDS, return_when=FIRST_COMPLETED)
@@ -104,9 +108,9 @@ class Runner:
             return
         self._told(study.study)
 
-    def _make(self, study: OpenStudy, world: World, cell: Cell) -> Measured:
+    def _make(self, study: OpenStudy, world: World, program: jobs.Program, cell: Cell) -> Measured:
         texts = [written(study, before) for before in ancestors(world.design, cell)]
-        return make(world, cell, texts, self._sandbox.run, study.blobs)
+        return make(world, program, cell, texts, self._sandbox.run, study.blobs)
 
     @staticmethod
     def _next(study: Study, under_way: set[Cell]) -> list[Cell]:
