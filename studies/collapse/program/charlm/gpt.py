@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 SHORTEST = 4  # bytes that a question shows, and that stand before a passage that is written
 PIECE = 4  # bytes of a passage
 ROW = SHORTEST + PIECE
-PASSES = 4  # times that each row is drawn, on average
+PASSES = 3  # times that each row is drawn, on average
 
 charlm.LAYERS = 1
+charlm.WIDTH = 48
 charlm.CONTEXT = ROW - 1
-charlm.BATCH_SIZE = 256
-charlm.LEARNING_RATE = 6e-3
+charlm.BATCH_SIZE = 128  # rows
+charlm.LEARNING_RATE = 4e-3
 
 
 def draw_rows(text, generator):
