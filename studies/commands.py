@@ -116,6 +116,7 @@ def _conclude(study: Study, folder: Path, *, as_json: bool, stopped: bool) -> No
 
 def _tell(study: Study, folder: Path, *, as_json: bool) -> Findings:
     from rsi.review.wording import NOT_ISOLATED
+    from studies.collapse.design import TOLD
     from studies.collapse.findings import findings_of
     from studies.collapse.record import real_text_of
     from studies.collapse.table import table
@@ -129,6 +130,7 @@ def _tell(study: Study, folder: Path, *, as_json: bool) -> Findings:
     terminal = console()
     if not isolated:
         terminal.print(NOT_ISOLATED)
+    terminal.print(f"{TOLD[found.design.model]} trained on what its predecessor wrote")
     terminal.print(table(found))
     for sentence in found.sentences:
         terminal.print(sentence, soft_wrap=True)

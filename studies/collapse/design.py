@@ -28,6 +28,7 @@ MOST_GENERATIONS = 100
 MOST_SEEDS = 64
 Model = Literal["table", "charlm"]
 """What is trained: a table of n-grams, or the GPT of the task `charlm`, small (`program/`)."""
+TOLD: Mapping[Model, str] = {"table": "A table of n-grams", "charlm": "A small GPT, charlm's own,"}
 FORMS = ("closed", "filtered", "mixed:SHARE", "accumulated", CONTROL)
 
 

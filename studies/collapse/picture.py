@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsi.durable import disk_faults, write_whole
-from studies.collapse.design import CONTROL
+from studies.collapse.design import CONTROL, TOLD
 from studies.collapse.findings import Findings
 from studies.collapse.measures import LABELS
 
@@ -35,7 +35,7 @@ def draw(found: Findings, path: Path) -> None:
     panels[-1].legend(handles, labels, loc="center", frameon=False, title="trained on")
     seeds = found.design.seeds
     band = f"bands: 95% intervals over {seeds} seeds" if seeds > 1 else "one seed, no interval"
-    figure.suptitle(f"A small language model trained on what its predecessor wrote; {band}", fontsize=11)
+    figure.suptitle(f"{TOLD[found.design.model]} trained on what its predecessor wrote; {band}", fontsize=11)
     image = io.BytesIO()
     figure.savefig(image, metadata={"Software": None})
     with disk_faults(path):

@@ -228,6 +228,32 @@ def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path, finished: Pat
     assert (tmp_path / "study").read_text() == "mine"
 
 
+def test_a_study_of_one_model_is_refused_in_the_folder_of_another(finished: Path) -> None:
+    before = (finished / LEDGER).read_bytes()
+    other = lab(finished.parent, "collapse", *SMALL, *LINES, "--model", "charlm", "--out", str(finished))
+    assert other.returncode == 2
+    assert "asked for otherwise (model)" in other.stderr
+    assert (finished / LEDGER).read_bytes() == before
+
+
+def test_an_unknown_model_is_one_sentence_and_leaves_no_folder(tmp_path: Path) -> None:
+    done = lab(tmp_path, "collapse", "--model", "charml", "--out", f"{tmp_path / 'study'}")
+    assert done.returncode == 2
+    assert "there is no model 'charml': did you mean 'charlm'?" in done.stderr
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_study_of_before_there_were_models_is_one_of_the_table(tmp_path: Path, finished: Path) -> None:
+    def change(body: dict[str, Any]) -> None:
+        del body["design"]["model"]
+
+    folder = rewritten(finished, tmp_path, change, which=0)
+    assert read(folder).design.model == "table"
+    assert rederive(folder).holds
+    with runner("process", 1, lambda study: pytest.fail("something was trained")) as running:
+        assert running.start(folder, read(finished).design, "", print).complete
+
+
 def test_a_missing_engine_is_the_environments_fault(tmp_path: Path) -> None:
     nowhere = f"unix://{tmp_path / 'no.sock'}"
     done = lab(tmp_path, "collapse", "--out", f"{tmp_path / 'study'}", DOCKER_HOST=nowhere)
@@ -235,11 +261,11 @@ def test_a_missing_engine_is_the_environments_fault(tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
-def rewritten(folder: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A copy of a study whose last event was changed, and its chain hashed anew by whoever changed it."""
+def rewritten(folder: Path, to: Path, change: Callable[[dict[str, Any]], None], which: int = -1) -> Path:
+    """A copy of a study of which an event was changed, and its chain hashed anew by whoever changed it."""
     shutil.copytree(folder / "blobs", to / "blobs")
     events = list(read_events(folder / LEDGER))
-    change(events[-1].body)
+    change(events[which].body)
     with Ledger.create(to / LEDGER, Redactor.none()) as ledger:
         for event in events:
             ledger.append(event.kind, event.body)

@@ -19,9 +19,9 @@ TEXT = b"the cat sat on the mat; the rat ate the cat that sat. " * 3 + bytes(ran
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`program/table.py`, which the host never imports."""
+    """`program/table/table.py`, which the host never imports."""
     monkeypatch.syspath_prepend(str(digits()))
-    path = Path(studies.collapse.__file__).parent / "program" / "table.py"
+    path = Path(studies.collapse.__file__).parent / "program" / "table" / "table.py"
     spec = importlib.util.spec_from_file_location("table_under_test", path)
     assert spec is not None
     assert spec.loader is not None
