@@ -39,11 +39,13 @@ class Form(NamedTuple):
     seeds: int
     size: int
     size_quick: int
+    order: int
+    """Bytes of the filter's n-grams: as long as what is accepted still comes nearer to real text (`docs/lab.md`)."""
 
 
 DEFAULTS: Mapping[Model, Form] = {
-    "table": Form("closed,filtered,mixed:0.1,mixed:0.5,real", seeds=4, size=131_072, size_quick=32_768),
-    "charlm": Form("closed,filtered,mixed:0.5,real", seeds=3, size=32_768, size_quick=16_384),
+    "table": Form("closed,filtered,mixed:0.1,mixed:0.5,real", seeds=4, size=131_072, size_quick=32_768, order=5),
+    "charlm": Form("closed,filtered,mixed:0.5,real", seeds=3, size=32_768, size_quick=16_384, order=3),
 }
 """Sizes with which each fits into ten minutes of two processors, as `docs/lab.md` measures it."""
 
@@ -75,7 +77,7 @@ class Design(Record):
     order: int = Field(default=5, ge=1, le=5)
     """Bytes of the filter's n-grams."""
     model: Model = "table"
-    """The only one in studies of before 0.3."""
+    """What is trained; where a record does not say, it is of before there were others."""
 
     @property
     def passages(self) -> int:
@@ -151,4 +153,12 @@ def design_of(arms: str, *, generations: int, seeds: int, seed: int, size: int, 
             raise UsageError(f"{flag} is {value}; set it between 1 and {most}.")
     if size % (STREAM * PIECE) or not 8192 <= size <= 4 * 1024 * 1024:
         raise UsageError(f"--size is {size}; set it to a multiple of 1024 between 8192 and 4194304 bytes.")
-    return Design(generations=generations, seeds=seeds, arms=arms_of(arms), seed=seed, size=size, model=model)
+    return Design(
+        generations=generations,
+        seeds=seeds,
+        arms=arms_of(arms),
+        seed=seed,
+        size=size,
+        order=DEFAULTS[model].order,
+        model=model,
+    )

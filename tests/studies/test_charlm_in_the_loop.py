@@ -92,7 +92,7 @@ def test_a_study_that_was_stopped_goes_on_follows_from_its_record_and_is_no_tabl
         assert len(running.start(folder, design(), "", print).measured) == 1
     with runner("docker", 1, lambda study: None) as running:
         assert running.resume(folder, print).complete
-        with pytest.raises(UsageError, match=r"asked for otherwise \(model\)"):
+        with pytest.raises(UsageError, match=r"asked for otherwise \(order, model\)"):
             running.start(folder, design_of("closed", **SMALL), "", print)
         whole = running.start(tmp_path / "whole", design(), "", print)
     assert rederive(folder).holds

@@ -232,7 +232,7 @@ def test_a_study_of_one_model_is_refused_in_the_folder_of_another(finished: Path
     before = (finished / LEDGER).read_bytes()
     other = lab(finished.parent, "collapse", *SMALL, *LINES, "--model", "charlm", "--out", str(finished))
     assert other.returncode == 2
-    assert "asked for otherwise (model)" in other.stderr
+    assert "asked for otherwise (order, model)" in other.stderr
     assert (finished / LEDGER).read_bytes() == before
 
 
