@@ -155,9 +155,10 @@ def _sentences(found: Findings) -> list[str]:
 
 
 def _course(found: Findings, arm: Arm) -> str:
-    start = found.level(arm.name, 0, "bits_per_byte").estimate
-    end = found.level(arm.name, found.last, "bits_per_byte").estimate
-    way = "rose" if round(end - start, 2) > 0 else "fell" if round(end - start, 2) < 0 else "stayed"
+    # Compared as they are told: nobody can read what falls from 3.20 to 3.20.
+    start = round(found.level(arm.name, 0, "bits_per_byte").estimate, 2)
+    end = round(found.level(arm.name, found.last, "bits_per_byte").estimate, 2)
+    way = "rose" if end > start else "fell" if end < start else "stayed"
     moved = f"{way} from {start:.2f} to {end:.2f}" if way != "stayed" else f"stayed at {end:.2f}"
     lost = round((1 - found.level(arm.name, found.last, "rare").estimate) * found.rare_bytes)
     runs = found.level(arm.name, found.last, "distinct").estimate

@@ -63,6 +63,7 @@ def test_it_trains_on_whole_rows_and_writes_as_often_as_it_answers(docker: Sandb
     rows = np.tile(np.frombuffer(b"abcdefgh", np.uint8), (4096, 1))
     rows[::5, CONTEXT] = ord("E")
     program = jobs.program("charlm")
+    docker.warm([program.shape] * 3)  # a second of imports each, side by side
     weights = jobs.weights_of(docker.run(jobs.training(program, rows, 7, {})))
     assert set(weights) == {"model.safetensors"}
     streams = jobs.text_of(docker.run(jobs.writing(program, weights, 64, 3, {})), 64)

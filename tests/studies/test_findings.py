@@ -103,3 +103,9 @@ def test_a_missing_seed_ends_what_is_told() -> None:
     lost = Cell(arm="closed", seed=1, generation=2)
     part = whole.model_copy(update={"measured": tuple(entry for entry in whole.measured if entry.cell != lost)})
     assert findings_of(part, rare_bytes=40).last == 1
+
+
+def test_what_reads_alike_neither_rose_nor_fell() -> None:
+    """0.009 bits apart, and both 3.20 (the noise's mean, 0.005, is in both)."""
+    found = findings_of(study(lambda arm, generation: 3.1905 if generation else 3.1995, seeds=4), rare_bytes=40)
+    assert "holdout bits per byte stayed at 3.20" in found.sentences[0]
