@@ -49,6 +49,7 @@ def test_the_page_s_own_test_passes(example: Path) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.long  # the short form of the corpus, with and without a layer, is in `make test`
 def test_the_page_s_attack_is_caught_by_its_verifier_and_not_without_it(example: Path) -> None:
     code, found = redteam(example)
     cases = {case["name"]: case for case in found["cases"]}

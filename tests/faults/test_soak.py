@@ -15,6 +15,7 @@ sys.path.pop(0)
 
 
 @pytest.mark.docker
+@pytest.mark.long  # that one trial or one run leaves nothing behind is held by tests of their own
 def test_two_dozen_trials_leave_nothing_behind() -> None:
     report = soak.soak(24, parallel=2, pool=2, say=False)
     assert report["leaks"] == {}

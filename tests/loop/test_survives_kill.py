@@ -95,7 +95,7 @@ def test_a_run_killed_at_any_event_goes_on_as_if_it_had_not_been(memory_folder: 
         assert report.ok, (event, report.problems)
 
 
-@pytest.mark.parametrize("policy", ["greedy", "expected-gain"])
+@pytest.mark.parametrize("policy", [pytest.param("greedy", marks=pytest.mark.long), "expected-gain"])
 def test_so_does_one_with_trials_side_by_side(memory_folder: Path, policy: str) -> None:
     changes: dict[str, object] = {"parallel": 2, "shared_seeds": True, "policy": Component(name=policy)}
     code, whole = run(memory_folder, configuration(memory_folder, SCRIPT, confirm=2, **changes))

@@ -58,6 +58,7 @@ def test_without_pytorch_it_is_refused_before_anything_is_written(tmp_path: Path
 
 
 @pytest.mark.docker
+@pytest.mark.long
 def test_it_trains_on_whole_rows_and_writes_as_often_as_it_answers(docker: Sandbox) -> None:
     """Every row is `abcd` and `efgh`, one in five with a large E: nothing is ever before an a, so it is no answer."""
     rows = np.tile(np.frombuffer(b"abcdefgh", np.uint8), (4096, 1))
