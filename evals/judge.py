@@ -19,9 +19,10 @@ import re
 from typing import Literal
 
 from evals.asking import AsksNothing
-from rsi.calls import Answer, Client, Message
-from rsi.calls.request import TOO_LONG, Answers, Effort
-from rsi.configuration import Budget, Options
+from evals.asking_models import ByModel
+from rsi.calls import Answer, Message
+from rsi.calls.request import TOO_LONG, Effort
+from rsi.configuration import Options
 from rsi.errors import UsageError
 from rsi.evidence import Evidence, Inspection, Material, Purpose
 from rsi.execution import Execution
@@ -55,7 +56,7 @@ ESTIMATE: <number>
 """
 
 
-class Judge(AsksNothing):
+class Judge(ByModel, AsksNothing):
     """What a language model believes the objective to be.
 
     Args:
@@ -105,8 +106,7 @@ class Judge(AsksNothing):
         self.diff_characters = diff_characters
         self.log_characters = log_characters
         self.low, self.high = low, high
-        # How a model is named, checked, reached and asked is one thing, whoever asks it.
-        self._models = Llm(
+        models = Llm(
             model,
             api_base,
             effort=effort,
@@ -115,33 +115,12 @@ class Judge(AsksNothing):
             retries=retries,
             retry_seconds=retry_seconds,
         )
-        self.retries = retries
-        self.retry_seconds = retry_seconds
-        self._calls: Answers | None = None
+        super().__init__(models)
 
     @classmethod
     def options_for(cls, spec: TaskSpec) -> Options:
         """To judge that task's objective."""
         return {"metric": spec.objective.metric, "direction": spec.objective.direction.value}
-
-    # --- what a run asks of whoever calls models ------------------------------------------------------------------
-
-    def prepare(self, budget: Budget) -> None:
-        """Names, keys, prices and addresses, without spending."""
-        self._models.prepare(budget)
-
-    def client(self) -> Client:
-        """What sends the calls."""
-        return self._models.client()
-
-    def attach(self, calls: Answers) -> None:
-        """Where the answers come from."""
-        self._calls = calls
-        self._models.attach(calls)
-
-    def ready(self) -> None:
-        """Ask each model for a word, once a run."""
-        self._models.ready()
 
     def questions(self, task: Task) -> TrialQuestions:
         """One a trial."""
@@ -160,11 +139,7 @@ class Judge(AsksNothing):
 
     def inspect(self, material: Material) -> Inspection:
         """Ask once; the estimate, or a finding that says why the answer holds none."""
-        if self._calls is None:
-            raise UsageError(
-                "The verifier judge works within a run, or from a run's record; nothing is attached to it."
-            )
-        conversation = self._calls.begin(material.experiment, material.trial)
+        conversation = self.answers().begin(material.experiment, material.trial)
         first, *others = self._models.settings.models
         request = self._models.request(first, self._prompt(material))
         answer, model = conversation.complete("judge", request, others)

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.asking import Reads
+from evals.asking_models import ByModel
 from evals.inner import loops, prompting, telling
 from evals.inner.certifying import results
 from evals.inner.families import FAMILIES, SLOT, instances
 from evals.inner_loops import SLOTS, measurements
-from rsi.calls import Client
-from rsi.calls.request import Answers, Asking, Effort, Request
+from rsi.calls.request import Asking, Effort, Request
 from rsi.configuration import Budget
 from rsi.errors import UsageError
 from rsi.evidence import Array, Arrays, Evidence, Inspected, Inspection, Material, Purpose
@@ -44,7 +44,7 @@ _TOLD = 3000
 """Bytes that options, history and situation have, about."""
 
 
-class PromptedLoops(Reads):
+class PromptedLoops(ByModel, Reads):
     """Certified gain on inner tasks per 100 units of compute, where a language model chooses by the candidate's prompt.
 
     The one target array, `slots`, is that of `inner-loops`.
@@ -97,8 +97,7 @@ class PromptedLoops(Reads):
         self.metric = metric
         self.loops_a_trial = loops_a_trial
         self.plan = loops.Plan(rounds, at_once, compute)
-        # How a model is named, checked, reached and asked is one thing, whoever asks it.
-        self._models = Llm(
+        models = Llm(
             model,
             api_base,
             effort=effort,
@@ -107,9 +106,7 @@ class PromptedLoops(Reads):
             retries=retries,
             retry_seconds=retry_seconds,
         )
-        self.retries = retries
-        self.retry_seconds = retry_seconds
-        self._calls: Answers | None = None
+        super().__init__(models)
 
     # --- what a run asks of whoever calls models ------------------------------------------------------------------
 
@@ -121,20 +118,7 @@ class PromptedLoops(Reads):
                 f"--max-calls {budget.calls} holds no trial: prompted-loops asks up to {most} questions in each; give "
                 "more, or set prompted-loops.loops_a_trial or prompted-loops.rounds lower."
             )
-        self._models.prepare(budget)
-
-    def client(self) -> Client:
-        """What sends the calls."""
-        return self._models.client()
-
-    def attach(self, calls: Answers) -> None:
-        """Where the answers come from."""
-        self._calls = calls
-        self._models.attach(calls)
-
-    def ready(self) -> None:
-        """Ask the model for a word, once a run."""
-        self._models.ready()
+        super().prepare(budget)
 
     def questions(self, task: Task) -> TrialQuestions:
         """One a loop and round."""
@@ -159,14 +143,10 @@ class PromptedLoops(Reads):
         if wrong:
             finding = Finding(severity=Severity.WARNING, code="prompted-loops.template", message=wrong)
             return Inspection(findings=(finding,), rejects=wrong)
-        if self._calls is None:
-            raise UsageError(
-                "The verifier prompted-loops works within a run, or from a run's record; nothing is attached to it."
-            )
         assert material.secret is not None, "a run's material has the trial's secret"
         slots = self._slots(material)
         key = bytes.fromhex(material.secret.derive("inner").key)
-        asking = self._calls.begin(material.experiment, material.trial)
+        asking = self.answers().begin(material.experiment, material.trial)
         return self._run(slots, key, asking, material)
 
     def _slots(self, material: Material) -> NDArray[np.float64]:

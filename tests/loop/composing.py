@@ -55,3 +55,11 @@ def go_on(where: Path, budget: Budget | None = None) -> tuple[int, ReadRun]:
     with resume(where, said, budget) as session:
         code = session.go()
     return code, read(where)
+
+
+def shaped(folder: Path, *, certify: bool) -> ReadRun:
+    """The record of two experiments on the task that lies at `folder/task`, the better code certified or not."""
+    proposer = Component(name=PROPOSER, options={"values": 12})
+    code, record = run(folder, configuration(folder, proposer=proposer, budget=Budget(experiments=2), certify=certify))
+    assert code == 0
+    return record

@@ -15,10 +15,10 @@ from rsi.testing.fake_sandbox import FakeSandbox, write_fake_task
 from sandboxes.process import ProcessSandbox
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "loop"))
-from composing import VERIFIER, go_on, run, said
+from composing import VERIFIER, go_on, run, said, shaped
 from composing import configuration as composed
 
-__all__ = ["VERIFIER", "answers", "configuration", "go_on", "program", "run", "said"]
+__all__ = ["VERIFIER", "answers", "configuration", "go_on", "program", "run", "said", "shaped"]
 
 EVOLVED = f"{rsi.proposers.evolved.__file__}:Evolved"
 CODE = "VALUE = 40.0\nWIDTH = 64\nprint(VALUE, WIDTH)\n"

@@ -6,12 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ranked_runs import UNIFORM, VERIFIER, answers, configuration, program, run
+from ranked_runs import UNIFORM, VERIFIER, answers, configuration, program, run, shaped
 
-import rsi.testing.fake_proposer
-import rsi.testing.fake_sandbox
 from rsi.blobs import Blobs
-from rsi.configuration import Budget, Component, RunConfiguration
+from rsi.configuration import Budget
 from rsi.errors import UsageError
 from rsi.proposers.evolved_source import program_of
 from rsi.redaction import Redactor
@@ -30,19 +28,7 @@ def shaping(folder: Path, script: str, *, certify: bool) -> ReadRun:
     text = text.replace('editable = ["train.py"]', f'editable = ["{script}"]\nprotected = ["tensors.py"]')
     (task / "task.toml").write_text(text.replace("[train]", f'[train]\nscript = "{script}"'))
     (task / "tensors.py").write_text("HELPS = 1\n")
-    config = RunConfiguration(
-        task=str(task),
-        proposer=Component(name=f"{rsi.testing.fake_proposer.__file__}:FakeProposer", options={"values": 12}),
-        policy=Component(name="greedy"),
-        sandbox=Component(name=f"{rsi.testing.fake_sandbox.__file__}:FakeSandbox"),
-        verifier=Component(name=VERIFIER),
-        budget=Budget(experiments=2),
-        seed=1,
-        certify=certify,
-    )
-    code, record = run(folder, config)
-    assert code == 0
-    return record
+    return shaped(folder, certify=certify)
 
 
 @pytest.fixture(scope="module")
